@@ -1,0 +1,106 @@
+"""Everything that can go wrong and that somebody outside may be told about.
+
+The ``code`` of a class is a stable machine word of the wire contract; the message is a sentence
+for people and may change at any time.
+"""
+
+from __future__ import annotations
+
+
+class CollabError(Exception):
+    """Base of every error this service raises on purpose."""
+
+    code = "internal"
+    retryable = False
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client is told: ``{message, code}``."""
+        return {"message": str(self), "code": self.code}
+
+
+class ConfigError(CollabError):
+    """A setting has a value the service cannot run with; the message names the variable."""
+
+    code = "bad_config"
+
+
+class BadEvent(CollabError):
+    """A packet or an event that is not of the contract's form."""
+
+    code = "bad_event"
+
+
+class BadRoom(CollabError):
+    """A room name that is missing, too long, or has characters a name may not have."""
+
+    code = "bad_room"
+
+
+class BadCode(CollabError):
+    """A ``code`` that is not text, or holds a lone surrogate, which no UTF-8 store can keep."""
+
+    code = "bad_code"
+
+
+class CodeTooLarge(CollabError):
+    """A text over the limit of code size."""
+
+    code = "code_too_large"
+
+
+class FrameTooLarge(CollabError):
+    """A message over the frame limit: it was not read, and the connection ends."""
+
+    code = "frame_too_large"
+
+
+class NotAllowed(CollabError):
+    """The caller may not do this."""
+
+    code = "not_allowed"
+
+
+class NotJoined(CollabError):
+    """A ``leave`` of a room the client is not in."""
+
+    code = "not_joined"
+
+
+class RoomFull(CollabError):
+    """The room has as many members as it may have."""
+
+    code = "room_full"
+
+
+class TooManyRooms(CollabError):
+    """The connection is in as many rooms as it may be in."""
+
+    code = "too_many_rooms"
+
+
+class NodeFull(CollabError):
+    """This node has as many connections as it may have."""
+
+    code = "node_full"
+    retryable = True
+
+
+class RateLimited(CollabError):
+    """The client went on sending far more than it may, after having been slowed for long."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class Draining(CollabError):
+    """This node is shutting down; another one takes the client."""
+
+    code = "draining"
+    retryable = True
+
+
+class StoreUnavailable(CollabError):
+    """Redis did not answer in time, or answered that it cannot serve now."""
+
+    code = "store_unavailable"
+    retryable = True

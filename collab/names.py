@@ -1,0 +1,54 @@
+"""What a room, a text and a person's name may be; everything from outside is looked at here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from collab.errors import BadCode, BadEvent, BadRoom, CodeTooLarge
+
+ROOM_CHARACTERS = re.compile(r"[A-Za-z0-9_.:-]+")
+MAX_NAME = 64
+"""Characters of a person's name at the most; a longer one is cut."""
+
+
+def check_fields(payload: Any) -> dict[str, Any]:
+    """Return an event's payload if it is an object. Raises BadEvent."""
+    if not isinstance(payload, dict):
+        raise BadEvent("the event's payload must be an object")
+    return payload
+
+
+def check_room(room: Any, longest: int) -> str:
+    """Return ``room`` if it is a room's name. Raises BadRoom."""
+    if not isinstance(room, str) or not room:
+        raise BadRoom("room must be a text that is not empty")
+    if len(room) > longest:
+        raise BadRoom(f"room must not have more than {longest} characters")
+    if not ROOM_CHARACTERS.fullmatch(room):
+        raise BadRoom("room may have letters, digits and -_.: only")
+    return room
+
+
+def check_code(code: Any, most_bytes: int) -> str:
+    """Return ``code`` if it is a text that a room can hold. Raises BadCode or CodeTooLarge."""
+    if not isinstance(code, str):
+        raise BadCode("code must be a text")
+    size = len(code)
+    if not code.isascii():
+        try:
+            size = len(code.encode())
+        except UnicodeEncodeError:
+            raise BadCode("code holds half of a surrogate pair, which is no character") from None
+    if size > most_bytes:
+        raise CodeTooLarge(f"code has {size} bytes; {most_bytes} are the most")
+    return code
+
+
+def clean_name(name: Any, fallback: str) -> str:
+    """Return a person's name as it can be shown: one line, not too long, never empty."""
+    if not isinstance(name, str):
+        return fallback
+    shown = "".join(c for c in name if unicodedata.category(c)[0] not in "CZ" or c == " ")
+    return " ".join(shown.split())[:MAX_NAME] or fallback

@@ -1,0 +1,6 @@
+"""Start the service: ``python server.py`` is ``python -m collab``."""
+
+from collab.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
