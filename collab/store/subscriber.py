@@ -1,0 +1,161 @@
+"""The one pub/sub connection of a node: channels come and go with the rooms it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable
+
+from redis.asyncio import Connection, ConnectionPool
+from redis.exceptions import RedisError
+
+from collab.errors import StoreUnavailable
+from collab.store.keys import PROBE_CHANNEL
+from collab.store.link import new_connection
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[bytes], None]
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds before the first and between later attempts to connect again."""
+
+
+class Subscriber:
+    """Hears what is published on the channels that somebody here listens to.
+
+    Handlers are called in the order of the messages, and must not block. After a connection was
+    lost and is back, ``on_return`` functions are called: whatever was said meanwhile was missed.
+    """
+
+    def __init__(self, pool: ConnectionPool, node: str, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._handlers: dict[str, list[Handler]] = {}
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._probe_channel = PROBE_CHANNEL + node
+        self._probes: dict[bytes, asyncio.Future[None]] = {}
+        self.on_return: list[Callable[[], None]] = []
+
+    async def open(self) -> None:
+        """Connect, in the background and for as long as it takes."""
+        self._handlers[self._probe_channel] = [self._heard_probe]
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def listen(self, channel: str, handler: Handler) -> None:
+        """Call ``handler`` with each message of ``channel`` from now on.
+
+        Returns when Redis has confirmed it. Raises StoreUnavailable if it doesn't in time; the
+        handler is then not kept.
+        """
+        handlers = self._handlers.setdefault(channel, [])
+        handlers.append(handler)
+        confirmed = self._confirmed.get(channel)
+        if confirmed is None:
+            confirmed = self._confirmed[channel] = asyncio.get_running_loop().create_future()
+            await self._send("SUBSCRIBE", channel)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await asyncio.shield(confirmed)
+        except TimeoutError:
+            await self.forget(channel, handler)
+            raise StoreUnavailable("Redis does not confirm a subscription") from None
+
+    async def forget(self, channel: str, handler: Handler) -> None:
+        """Stop calling ``handler``; the last one to go ends the subscription."""
+        handlers = self._handlers.get(channel, [])
+        if handler in handlers:
+            handlers.remove(handler)
+        if not handlers and self._handlers.pop(channel, None) is not None:
+            if confirmed := self._confirmed.pop(channel, None):
+                confirmed.cancel()
+            await self._send("UNSUBSCRIBE", channel)
+
+    async def probe(self, publish: Callable[[str, bytes], asyncio.Future[int]]) -> None:
+        """Say something to this node by ``publish`` and wait until it is heard.
+
+        Raises StoreUnavailable if it is not heard in time: this node is deaf.
+        """
+        word = secrets.token_bytes(8)
+        heard = self._probes[word] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await publish(self._probe_channel, word)
+                await heard
+        except TimeoutError:
+            raise StoreUnavailable("this node does not hear Redis' pub/sub") from None
+        finally:
+            del self._probes[word]
+
+    def _heard_probe(self, word: bytes) -> None:
+        if (heard := self._probes.get(word)) and not heard.done():
+            heard.set_result(None)
+
+    async def _send(self, *command: str) -> None:
+        # A connection that fails here fails in the reading task too, which subscribes anew.
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await connection.send_command(*command, check_health=False)
+
+    async def _run(self) -> None:
+        pause, first = FIRST_PAUSE, True
+        while True:
+            connection = new_connection(self._pool)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                self._connection = connection
+                if channels := list(self._handlers):
+                    await connection.send_command("SUBSCRIBE", *channels, check_health=False)
+                if not first:
+                    log.info("pub/sub is back", extra={"channels": len(channels)})
+                    for returned in self.on_return:
+                        returned()
+                pause, first = FIRST_PAUSE, False
+                await self._read(connection)
+            except (RedisError, OSError, TimeoutError) as problem:
+                log.warning("pub/sub is gone", extra={"reason": str(problem)})
+            finally:
+                self._connection = None
+                for channel, confirmed in self._confirmed.items():
+                    if confirmed.done():
+                        self._confirmed[channel] = confirmed.get_loop().create_future()
+                await connection.disconnect(nowait=True)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _read(self, connection: Connection) -> None:
+        asked = False
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    message = await connection.read_response(
+                        timeout=float("inf"), disconnect_on_error=False
+                    )
+            except TimeoutError:
+                # Silence is usual, but a dead link is silent too: ask once, then give up.
+                if asked:
+                    raise
+                asked = True
+                await connection.send_command("PING", check_health=False)
+                continue
+            asked = False
+            kind = message[0]
+            if kind == b"message":
+                for handler in tuple(self._handlers.get(message[1].decode(), ())):
+                    handler(message[2])
+            elif kind == b"subscribe":
+                confirmed = self._confirmed.get(message[1].decode())
+                if confirmed is not None and not confirmed.done():
+                    confirmed.set_result(None)
