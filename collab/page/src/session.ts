@@ -1,0 +1,210 @@
+/** The wire: one Socket.IO connection to one room, and what of our text the room has. */
+import { io, type Socket } from "socket.io-client";
+
+export interface Member {
+  id: string;
+  name: string;
+  node?: string;
+}
+
+export interface Refusal {
+  message: string;
+  code?: string;
+}
+
+type Answer = { ok: true; node?: string } | { ok: false; error: Refusal };
+
+/** `unsaved`: connected, but the room refused our text; `closed`: the room refused us. */
+export type State = "connecting" | "connected" | "saving" | "saved" | "unsaved" | "offline" | "closed";
+
+/** What the session asks of the page around it. */
+export interface Screen {
+  text(): string;
+  /** Synchronous: the server places our edits by what had been shown before them. */
+  show(code: string, about: { unsaved: boolean; refused: boolean }): void;
+  joined(): void;
+  state(state: State, node: string): void;
+  members(members: Member[], ownId: string | undefined): void;
+  refused(error: Refusal): void;
+  recovered(): void;
+}
+
+/** Refusals that time heals, so that the page asks again by itself. */
+const PASSING = new Set(["rate_limited", "store_unavailable", "draining", "node_full"]);
+/** Long enough not to add to a server's trouble, short enough to be waited for. */
+const ASK_AGAIN_MS = 1500;
+/** The first and the longest wait between attempts to connect; Socket.IO spreads both at random. */
+const RECONNECT_MS = { first: 400, longest: 4000 };
+
+export class Session {
+  readonly #room: string;
+  readonly #screen: Screen;
+  readonly #socket: Socket;
+  #name: string;
+  #node = "";
+  #membership: "none" | "asked" | "joined" | "denied" = "none";
+  #everJoined = false;
+  /** Local edits are counted; an acknowledgement covers the edit it is for and all before it. */
+  #edits = 0;
+  #savedEdits = 0;
+  #refused = false;
+  /** The edit whose text was more than the server reads at once. */
+  #oversized = 0;
+  #again: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(room: string, name: string, screen: Screen) {
+    this.#room = room;
+    this.#name = name;
+    this.#screen = screen;
+    this.#socket = io({
+      query: { room },
+      auth: (send) => send({ name: this.#name }),
+      reconnectionDelay: RECONNECT_MS.first,
+      reconnectionDelayMax: RECONNECT_MS.longest,
+    });
+    this.#socket.on("connect", () => this.#connected());
+    this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
+    this.#socket.on("connect_error", (error) => this.#turnedAway(error));
+    this.#socket.on("receive", (message: { code: string }) => this.#receive(message.code));
+    this.#socket.on("presence", (message: { room: string; members: Member[] }) => {
+      if (message.room === this.#room) this.#screen.members(message.members, this.#socket.id);
+    });
+    this.#socket.on("error", (error: Refusal) => {
+      // The server hangs up after this one; the same text would only make it hang up again.
+      if (error.code === "frame_too_large") this.#oversized = this.#edits;
+      this.#screen.refused(error);
+    });
+    // The browser knows that the network is back long before the next attempt is due.
+    window.addEventListener("online", () => {
+      if (!this.#socket.connected) this.#socket.disconnect().connect();
+    });
+    this.#report();
+  }
+
+  get unsaved(): boolean {
+    return this.#savedEdits < this.#edits;
+  }
+
+  /**
+   * The user edited: the room gets the whole text now, from this very call. Sent later, the text could
+   * be sent after a `receive` it knows nothing of, and would delete what that one brought.
+   */
+  edited(): void {
+    this.#edits += 1;
+    this.#sendText();
+    this.#report();
+  }
+
+  /** The server takes a name only with a connection, so a new name means a new connection. */
+  rename(name: string): void {
+    this.#name = name;
+    this.#socket.disconnect().connect();
+  }
+
+  /**
+   * The order that loses no keystroke. A `join` is answered with the room's text, which replaces what is
+   * on the screen. With edits that no acknowledgement has covered, typed offline or lost with the old
+   * connection, our text must therefore go first: the server enters us by that `change`, merges it, and
+   * sends no older text before. Only when it is acknowledged, so is part of the room, do we `join`, for
+   * the presence and the node's name; the text that this brings contains ours. Without such edits
+   * `join` comes first, since ours would then be the older text.
+   */
+  #connected(): void {
+    if (!this.unsaved) this.#join();
+    else if (this.#edits !== this.#oversized) this.#sendText();
+    else this.#refused = true;
+    this.#report();
+  }
+
+  #disconnected(reason: string): void {
+    // Socket.IO would replay what it buffered, old texts included; the newest text is all there is to say.
+    this.#socket.sendBuffer = [];
+    this.#membership = "none";
+    this.#refused = false;
+    clearTimeout(this.#again);
+    // A node that shuts down sends its clients away; Socket.IO takes that as a wish and would stay away.
+    if (reason === "io server disconnect") this.#connectSoon();
+    this.#report();
+  }
+
+  #turnedAway(error: Error & { data?: Partial<Refusal> }): void {
+    // While `active`, it is the network, and Socket.IO tries again; else the server has declined.
+    if (!this.#socket.active) {
+      this.#screen.refused({ message: error.data?.message ?? error.message, code: error.data?.code });
+      this.#connectSoon();
+    }
+    this.#report();
+  }
+
+  #connectSoon(): void {
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => this.#socket.connect(), RECONNECT_MS.first * (1 + Math.random()));
+  }
+
+  #join(): void {
+    this.#membership = "asked";
+    this.#ask("join", { room: this.#room }, (answer) => {
+      if (answer.ok) {
+        this.#membership = "joined";
+        this.#everJoined = true;
+        this.#node = answer.node ?? this.#node;
+        this.#screen.joined();
+      } else {
+        this.#membership = "denied";
+        this.#refuse(answer.error, () => this.#join());
+      }
+    });
+  }
+
+  #sendText(): void {
+    if (!this.#socket.connected) return;
+    const edit = this.#edits;
+    this.#ask("change", { room: this.#room, code: this.#screen.text() }, (answer) => {
+      if (answer.ok) {
+        this.#savedEdits = Math.max(this.#savedEdits, edit);
+        if (this.#refused && !this.unsaved) this.#screen.recovered();
+        this.#refused = this.#refused && this.unsaved;
+        if (this.#membership === "none") this.#join();
+      } else {
+        this.#refused = edit > this.#savedEdits;
+        this.#refuse(answer.error, () => {
+          if (this.unsaved) this.#sendText();
+        });
+      }
+    });
+  }
+
+  #ask(event: string, payload: object, answered: (answer: Answer) => void): void {
+    const connection = this.#socket.id;
+    this.#socket.emit(event, payload, (answer: Answer) => {
+      if (this.#socket.id !== connection) return;
+      answered(answer);
+      this.#report();
+    });
+  }
+
+  #refuse(error: Refusal, again: () => void): void {
+    this.#screen.refused(error);
+    if (error.code === undefined || !PASSING.has(error.code)) return;
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => {
+      if (this.#socket.connected) again();
+    }, ASK_AGAIN_MS);
+  }
+
+  #receive(code: string): void {
+    this.#screen.show(code, { unsaved: this.unsaved, refused: this.#refused });
+  }
+
+  #report(): void {
+    this.#screen.state(this.#state(), this.#node);
+  }
+
+  #state(): State {
+    if (!this.#socket.connected) return this.#everJoined ? "offline" : "connecting";
+    if (this.#membership === "denied") return "closed";
+    if (this.unsaved) return this.#refused ? "unsaved" : "saving";
+    if (this.#membership !== "joined") return "connecting";
+    return this.#edits > 0 ? "saved" : "connected";
+  }
+}
