@@ -1,0 +1,1 @@
+"""The pure core: what happens to a text. Nothing here knows of sockets, Redis or time."""

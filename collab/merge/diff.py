@@ -1,0 +1,177 @@
+"""What an edit was, told from the text before and the text after.
+
+The common ends are found by bisection on slices, at the speed of memory; what is left between them
+is diffed by Myers, *An O(ND) Difference Algorithm and Its Variations* (1986), in its greedy form,
+up to a bound; beyond it, lines are compared instead of characters, regardless of their indentation,
+because what changes that much is mostly a formatter. All positions are code points.
+"""
+
+from .splice import Splice
+
+MAX_DISTANCE = 128
+"""Most single insertions and deletions between the common ends that are told apart. The search
+costs its square, about 2 ms at worst. Lines are searched under the same bound."""
+
+_GALLOP = 16
+
+
+def diff(old: str, new: str) -> list[Splice]:
+    """Return the edit from ``old`` to ``new`` as sorted splices that do not overlap.
+
+    Minimal as long as the texts differ by at most `MAX_DISTANCE` between their common ends; else
+    line by line, or one splice from the first difference to the last. Equal texts give no splice.
+    """
+    if old == new:
+        return []
+    start, old_end, new_end = _ends(old, new)
+    if start in (old_end, new_end):
+        return [Splice(start, old_end, new[start:new_end])]
+    old, new = old[start:old_end], new[start:new_end]
+    splices = _myers(old, new) or _by_lines(old, new)
+    if not start:
+        return splices
+    return [Splice(start + a, start + b, insert) for a, b, insert in splices]
+
+
+def _by_lines(old: str, new: str) -> list[Splice]:
+    """Return an edit that keeps lines which differ in nothing but the space around them.
+
+    Each line stands for one character, so that `_myers` serves for lines as well.
+    """
+    old_lines, new_lines = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    names: dict[str, str] = {}
+    old_names, new_names = (
+        "".join([names.setdefault(line.strip(), chr(len(names))) for line in lines])
+        for lines in (old_lines, new_lines)
+    )
+    start, old_end, new_end = _ends(old_names, new_names)
+    hunks = _myers(old_names[start:old_end], new_names[start:new_end])
+    if hunks is None:
+        hunks = [Splice(0, old_end - start, new_names[start:new_end])]
+    splices: list[Splice] = []
+    position = here = there = 0
+    for hunk in [*hunks, Splice(len(old_lines) - start, len(old_lines) - start, "")]:
+        for _ in range(hunk.start + start - here):
+            _add_trimmed(splices, position, old_lines[here], new_lines[there])
+            position += len(old_lines[here])
+            here += 1
+            there += 1
+        gone = "".join(old_lines[here : hunk.end + start])
+        come = "".join(new_lines[there : there + len(hunk.insert)])
+        _add_trimmed(splices, position, gone, come)
+        position += len(gone)
+        here = hunk.end + start
+        there += len(hunk.insert)
+    return splices
+
+
+def _add_trimmed(splices: list[Splice], position: int, old: str, new: str) -> None:
+    """Add one splice from ``old``, at ``position``, to ``new``, without their common ends."""
+    if old != new:
+        start, old_end, new_end = _ends(old, new)
+        splices.append(Splice(position + start, position + old_end, new[start:new_end]))
+
+
+def _ends(old: str, new: str) -> tuple[int, int, int]:
+    """Return where the first difference starts, and where the last ends in each of the texts."""
+    shorter = min(len(old), len(new))
+    start = _common_prefix(old, new, shorter)
+    tail = _common_suffix(old, new, shorter - start)
+    return start, len(old) - tail, len(new) - tail
+
+
+def _common_prefix(old: str, new: str, limit: int) -> int:
+    low, high = 0, limit
+    while low < high:
+        half = (low + high + 1) >> 1
+        if new.startswith(old[low:half], low):
+            low = half
+        else:
+            high = half - 1
+    return low
+
+
+def _common_suffix(old: str, new: str, limit: int) -> int:
+    old_size, new_size = len(old), len(new)
+    low, high = 0, limit
+    while low < high:
+        half = (low + high + 1) >> 1
+        if new.endswith(old[old_size - half : old_size - low], 0, new_size - low):
+            low = half
+        else:
+            high = half - 1
+    return low
+
+
+def _snake(old: str, new: str, x: int, y: int) -> int:
+    """Return where in ``old`` the run of equal code points from ``(x, y)`` ends.
+
+    Steps grow while they match, because one edit at each end of a long text leaves one long run.
+    """
+    step = _GALLOP
+    size = len(old)
+    while x < size:
+        piece = old[x : x + step]
+        if not new.startswith(piece, y):
+            break
+        x += len(piece)
+        y += len(piece)
+        step += step
+    limit = min(step, size - x, len(new) - y)
+    return x + _common_prefix(old[x : x + limit], new[y : y + limit], limit)
+
+
+def _myers(old: str, new: str) -> list[Splice] | None:
+    """Return the shortest edit of two texts that share neither first nor last code point.
+
+    ``None`` if it takes more than `MAX_DISTANCE` single insertions and deletions.
+    """
+    old_size, new_size = len(old), len(new)
+    if abs(old_size - new_size) > MAX_DISTANCE:
+        return None
+    furthest = {1: 0}
+    trace: list[dict[int, int]] = []
+    for distance in range(MAX_DISTANCE + 1):
+        reached: dict[int, int] = {}
+        for diagonal in range(-distance, distance + 1, 2):
+            if diagonal > old_size or -diagonal > new_size:
+                continue
+            down = furthest.get(diagonal + 1, -1)
+            right = furthest.get(diagonal - 1, -1) + 1 if diagonal - 1 in furthest else -1
+            x = max(down, right)
+            y = x - diagonal
+            if x < 0 or x > old_size or y > new_size:
+                continue
+            if x < old_size and y < new_size and old[x] == new[y]:
+                x = _snake(old, new, x + 1, y + 1)
+                y = x - diagonal
+            reached[diagonal] = x
+            if x == old_size and y == new_size:
+                trace.append(reached)
+                return _walk_back(new, trace, old_size)
+        trace.append(reached)
+        furthest = reached
+    return None
+
+
+def _walk_back(new: str, trace: list[dict[int, int]], x: int) -> list[Splice]:
+    """Follow the furthest paths from the end to the start, and join single steps into splices."""
+    splices: list[Splice] = []
+    y = len(new)
+    for distance in range(len(trace) - 1, 0, -1):
+        furthest = trace[distance - 1]
+        diagonal = x - y
+        down = furthest.get(diagonal + 1, -1)
+        right = furthest.get(diagonal - 1, -1) + 1 if diagonal - 1 in furthest else -1
+        if down >= right:
+            x, y = down, down - diagonal - 1
+            step = Splice(x, x, new[y])
+        else:
+            x, y = right - 1, right - diagonal
+            step = Splice(x, x + 1, "")
+        if splices and splices[-1].start == step.end:
+            _, end, insert = splices.pop()
+            step = Splice(step.start, end, step.insert + insert)
+        splices.append(step)
+    splices.reverse()
+    return splices

@@ -1,0 +1,285 @@
+"""A room's document as one node holds it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from pycrdt import Doc, Text, TextEvent, TransactionEvent
+
+from .delta import IDENTITY, Delta
+from .diff import diff
+from .errors import BadUpdate, EarlyUpdate, refusals
+from .survey import (
+    EMPTY_UPDATE,
+    HALF,
+    Id,
+    Survey,
+    break_pairs,
+    pairs,
+    read_state_vector,
+    survey,
+)
+from .units import byte_ops, delta_from_event, utf8_size
+
+ROOT: Final = "code"
+"""Name of the shared text: ``doc.getText('code')`` in JavaScript."""
+
+_HALVES = re.compile(f"{HALF}+")
+
+
+class Replica:
+    """A Yjs document with one text, and that text as a string.
+
+    Positions are code points. Updates are in the v1 encoding. Other shared types in the document
+    are kept and synced, and never looked at. Not safe for use from several threads.
+
+    Applying updates out of order leaves pycrdt's documents different for good, so an update whose
+    foundations are missing is refused (`EarlyUpdate`) instead of being kept aside.
+    """
+
+    __slots__ = (
+        "_doc",
+        "_event",
+        "_halves",
+        "_known",
+        "_pairs",
+        "_plain",
+        "_size",
+        "_text",
+        "_update",
+        "text",
+        "version",
+    )
+
+    text: str
+    """The text, cached: to read it from pycrdt costs more than a whole edit."""
+
+    version: int
+    """Counts the updates made and applied."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.version = 0
+        self._size = 0
+        self._plain = True
+        self._halves = False
+        self._known: dict[int, int] = {}
+        self._pairs: set[Id] = set()
+        self._update: bytes | None = None
+        self._event: list[dict[str, Any]] | None = None
+        self._open(Doc())
+
+    def edit(self, delta: Delta) -> bytes:
+        """Apply ``delta`` in one transaction and return the update that tells others of it.
+
+        Raises `BadText` if an insertion holds a lone surrogate, ``ValueError`` if the delta reaches
+        beyond the text; the replica is unchanged then.
+        """
+        if delta.is_identity:
+            return EMPTY_UPDATE
+        before = self.text
+        after = delta.apply(before)
+        size = utf8_size(after)
+        text = self._text
+        self._update = None
+        with self._doc.transaction():
+            if not self._plain:
+                self._remove_foreign()
+            for index, op in byte_ops(before, delta):
+                if isinstance(op, str):
+                    text.insert(index, op)
+                else:
+                    del text[index : index - op]
+            assert len(text) == size, "pycrdt moved an index"
+        self.text = after
+        self._size = size
+        return self._learn_own()
+
+    def apply_update(self, update: bytes) -> Delta:
+        """Apply another's update and return what it did to the text.
+
+        What the replica has already is passed over, so applying twice is harmless. Raises
+        `BadUpdate` if the bytes are no update and `EarlyUpdate` if it builds on what isn't here
+        yet; the replica is unchanged then. What comes from outside goes through a `Gate`: after a
+        well-encoded forgery that pycrdt fails on, also a `BadUpdate`, the replica is of no use.
+        """
+        seen = survey(update)
+        self._refuse_early(seen)
+        fresh = set(pairs(update, seen)) if seen.strings else set()
+        broken = self._broken(seen, fresh)
+        if broken:
+            event = None
+            self._rebuild(break_pairs(update, seen, broken), broken)
+        else:
+            event = self._apply(update)
+        self._pairs |= fresh
+        self._pairs -= broken
+        self._learn(seen)
+        self._halves = seen.has_halves
+        if self._plain and not broken:
+            if event is None:
+                return IDENTITY
+            delta = delta_from_event(self.text, event)
+            if delta is not None:
+                after = delta.apply(self.text)
+                size = utf8_size(after)
+                if len(self._text) == size:
+                    self.text = after
+                    self._size = size
+                    return delta
+        return self._read_again()
+
+    def repair(self) -> bytes | None:
+        """Make the document one that text can say; return the update, or ``None`` if it is one.
+
+        To be called after `apply_update` of what a Yjs member sent. Embeds are removed. Where that
+        update brought U+FFFD, its author may be looking at half a surrogate pair, which the wire
+        cannot carry: they are replaced by this replica's own, so that everyone sees the same. The
+        text that `text` tells is the same before and after.
+        """
+        halves = list(_HALVES.finditer(self.text)) if self._halves else []
+        self._halves = False
+        if self._plain and not halves:
+            return None
+        text = self._text
+        self._update = None
+        with refusals(), self._doc.transaction():
+            if not self._plain:
+                self._remove_foreign()
+            for found in halves:
+                index = utf8_size(self.text[: found.start()])
+                run = found.group()
+                del text[index : index + utf8_size(run)]
+                text.insert(index, run)
+            if len(text) != self._size:
+                raise BadUpdate("the document cannot be made its text")
+        return self._learn_own()
+
+    def state(self) -> bytes:
+        """Return the whole document as one update."""
+        return self._doc.get_update()
+
+    def state_vector(self) -> bytes:
+        """Return which updates this replica has, encoded as Yjs does."""
+        return self._doc.get_state()
+
+    def diff_since(self, state_vector: bytes) -> bytes:
+        """Return what a replica with ``state_vector`` lacks. Raises `BadUpdate` if it is none."""
+        read_state_vector(state_vector)
+        return self._doc.get_update(state_vector)
+
+    def has_pending(self) -> bool:
+        """Whether pycrdt has put aside any of what was applied; never fold from such a replica."""
+        have = read_state_vector(self._doc.get_state())
+        return any(have.get(client, 0) < clock for client, clock in self._known.items())
+
+    def check(self) -> None:
+        """Assert that the cached text is the document's; for tests, it reads the document."""
+        assert str(self._text) == self.text
+        assert utf8_size(self.text) == self._size
+        assert not self._plain or len(self._text) == self._size
+        assert not self.has_pending()
+
+    def _open(self, doc: Doc[Text]) -> None:
+        self._doc = doc
+        self._text = doc.get(ROOT, type=Text)
+        doc.observe(self._keep_update)
+
+    def _keep_update(self, event: TransactionEvent) -> None:
+        self._update = event.update
+
+    def _keep_event(self, event: TextEvent) -> None:
+        self._event = event.delta  # type: ignore[attr-defined]
+
+    def _apply(self, update: bytes) -> list[dict[str, Any]] | None:
+        """Apply ``update`` and return the event it caused on the text, if any."""
+        self._event = None
+        # Watched only meanwhile: pycrdt computes an event for every transaction while anybody
+        # watches, in time that grows with the document.
+        subscription = self._text.observe(self._keep_event)
+        with refusals():
+            self._doc.apply_update(update)
+        self._text.unobserve(subscription)
+        return self._event
+
+    def _refuse_early(self, seen: Survey) -> None:
+        known = self._known
+        reach = known.copy()
+        for client, start, end in seen.runs:
+            here = reach.get(client, 0)
+            if start > here:
+                raise EarlyUpdate("updates before this one are missing")
+            if end > here:
+                reach[client] = end
+        for client, clock in seen.needs:
+            if clock >= reach.get(client, 0):
+                raise EarlyUpdate("the update builds on one that is missing")
+        for client, _, end in seen.deleted:
+            if end > reach.get(client, 0):
+                raise EarlyUpdate("the update deletes what is missing")
+
+    def _learn(self, seen: Survey) -> None:
+        self.version += 1
+        known = self._known
+        for client, _, end in seen.runs:
+            if end > known.get(client, 0):
+                known[client] = end
+
+    def _learn_own(self) -> bytes:
+        update = self._update or EMPTY_UPDATE
+        seen = survey(update)
+        self._learn(seen)
+        if seen.strings:
+            self._pairs.update(pairs(update, seen))
+        return update
+
+    def _broken(self, seen: Survey, fresh: set[Id]) -> set[Id]:
+        """Return the pairs that the update takes apart.
+
+        JavaScript leaves a U+FFFD for each half. pycrdt moves the cut to the pair's end instead,
+        and its clocks are wrong from there on.
+        """
+        if not self._pairs and not fresh:
+            return set()
+        cuts = {(client, clock - 1) for client, clock in seen.cuts}
+        return cuts & self._pairs | cuts & fresh
+
+    def _rebuild(self, update: bytes, broken: set[Id]) -> None:
+        """Replace the document by one in which the pairs are apart as in JavaScript, and update it.
+
+        The other members' documents are so already: this makes no update of its own.
+        """
+        state = self._doc.get_update()
+        doc: Doc[Text] = Doc()
+        with refusals():
+            doc.apply_update(break_pairs(state, survey(state), broken))
+            doc.apply_update(update)
+        self._open(doc)
+
+    def _read_again(self) -> Delta:
+        """Take the text from the document, and tell the edit from the texts."""
+        before = self.text
+        self.text = str(self._text)
+        self._size = utf8_size(self.text)
+        self._plain = len(self._text) == self._size
+        return Delta.from_splices(diff(before, self.text))
+
+    def _remove_foreign(self) -> None:
+        """Delete whatever the shared text holds that is no text, inside a transaction."""
+        text = self._text
+        index = 0
+        foreign: list[int] = []
+        for content, _ in text.diff():
+            if isinstance(content, str):
+                index += utf8_size(content)
+            else:
+                foreign.append(index)
+                index += 1
+        for index in reversed(foreign):
+            del text[index]
+        if len(text) != self._size:
+            # Contents that only a forged update can hold count more than one, or are not shown.
+            text.clear()
+            text.insert(0, self.text)
+        self._plain = True

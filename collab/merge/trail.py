@@ -1,0 +1,149 @@
+"""Texts that somebody may be looking at, and the way from each to the replica's present text."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .delta import IDENTITY, Delta, compose
+from .diff import diff
+from .splice import Splice, edit_size
+
+
+class View(NamedTuple):
+    """A text, and the delta from it to the replica's present text."""
+
+    text: str
+    way: Delta
+
+
+@dataclass(slots=True)
+class _Step:
+    """A text, and the delta from it to the next one, or to the replica if it is the newest."""
+
+    number: int
+    text: str
+    onward: Delta
+
+
+class Trail:
+    """The replica's texts at certain moments, oldest first, numbered upwards without gaps.
+
+    They form a chain, so an edit of the replica costs one composition however many texts there
+    are: the newest step grows, the others are fixed.
+    """
+
+    __slots__ = ("_steps",)
+
+    def __init__(self) -> None:
+        self._steps: deque[_Step] = deque()
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @property
+    def last_text(self) -> str | None:
+        """The newest text, if there is any."""
+        return self._steps[-1].text if self._steps else None
+
+    def append(self, number: int, text: str) -> None:
+        """Enter the replica's present text, under a number above all others."""
+        self._steps.append(_Step(number, text, IDENTITY))
+
+    def advance(self, delta: Delta) -> None:
+        """Follow the replica, which was edited by ``delta``."""
+        if self._steps:
+            newest = self._steps[-1]
+            newest.onward = compose(newest.onward, delta)
+
+    def leave(self, number: int) -> View | None:
+        """Drop the texts up to and including ``number``; return the last one dropped, if any."""
+        steps = self._steps
+        dropped: _Step | None = None
+        while steps and steps[0].number <= number:
+            dropped = steps.popleft()
+        if dropped is None:
+            return None
+        way = dropped.onward
+        for step in steps:
+            way = compose(way, step.onward)
+        return View(dropped.text, way)
+
+    def texts(self, number: int) -> Iterator[tuple[int, str]]:
+        """Yield ``(number, text)`` of those up to ``number``, newest first."""
+        for step in reversed(self._steps):
+            if step.number <= number:
+                yield step.number, step.text
+
+    def views(self) -> list[View]:
+        """Return all of them, newest first, each with its whole way: one composition each."""
+        views: list[View] = []
+        way = IDENTITY
+        for step in reversed(self._steps):
+            way = compose(step.onward, way)
+            views.append(View(step.text, way))
+        return views
+
+
+class Recents:
+    """The room's recent texts, for a connection of which nothing else is known."""
+
+    __slots__ = ("_limit", "_number", "_trail")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._number = 0
+        self._trail = Trail()
+
+    def record(self, text: str) -> None:
+        """Enter the replica's present text; the oldest beyond the limit is forgotten."""
+        if text == self._trail.last_text:
+            return
+        self._number += 1
+        self._trail.append(self._number, text)
+        if len(self._trail) > self._limit:
+            self._trail.leave(self._number - self._limit)
+
+    def advance(self, delta: Delta) -> None:
+        """Follow the replica, which was edited by ``delta``."""
+        self._trail.advance(delta)
+
+    def views(self) -> list[View]:
+        """Return the texts, newest first, each with its way to the replica's text."""
+        return self._trail.views()
+
+
+def nearest(text: str, candidates: Iterable[str]) -> tuple[int, list[Splice]]:
+    """Return which of the candidates ``text`` is the smallest edit of, and that edit.
+
+    The first of equals wins. Raises ``ValueError`` if there is no candidate.
+    """
+    chosen: tuple[int, list[Splice]] | None = None
+    smallest = 0
+    for index, candidate in enumerate(candidates):
+        if chosen is not None and abs(len(candidate) - len(text)) >= smallest:
+            continue
+        splices = diff(candidate, text)
+        size = edit_size(splices)
+        if chosen is None or size < smallest:
+            chosen, smallest = (index, splices), size
+            if not size:
+                break
+    if chosen is None:
+        raise ValueError("there is no text to choose from")
+    return chosen
+
+
+def comeback(text: str, views: Iterable[View]) -> View | None:
+    """Return the view that ``text``, from a fresh connection, is the smallest edit of.
+
+    ``views`` are those that members left behind and the room's recent texts, in order of
+    preference; ``None`` if there are none.
+    """
+    offered = list(views)
+    if not offered:
+        return None
+    index, _ = nearest(text, (view.text for view in offered))
+    return offered[index]

@@ -1,0 +1,71 @@
+"""Code points here, UTF-8 bytes in pycrdt: the one place where positions are converted.
+
+pycrdt's ``Text`` counts UTF-8 bytes, in what it is told and in the events it gives, and moves an
+index inside a character without a word. An embed counts one and is not in ``str()``.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .delta import Delta, Op
+from .errors import BadText
+
+
+def utf8_size(text: str) -> int:
+    """Return how many bytes ``text`` takes in UTF-8. Raises `BadText` for a lone surrogate."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise BadText("the text holds a lone surrogate") from error
+
+
+def byte_ops(text: str, delta: Delta) -> Iterator[tuple[int, Op]]:
+    """Yield ``(index, op)`` in the order to do them: what to insert, or how many bytes to delete.
+
+    Each index, in bytes, counts on the steps before it having been done. ``delta`` is an edit of
+    ``text``, in code points.
+    """
+    ascii_only = text.isascii()
+    position = index = 0
+    for op in delta.ops:
+        if isinstance(op, str):
+            yield index, op
+            index += utf8_size(op)
+            continue
+        end = position + abs(op)
+        size = abs(op) if ascii_only else utf8_size(text[position:end])
+        if op > 0:
+            index += size
+        else:
+            yield index, -size
+        position = end
+
+
+def delta_from_event(text: str, event: Sequence[dict[str, Any]]) -> Delta | None:
+    """Return the edit of ``text`` that a ``TextEvent.delta`` tells of, in code points.
+
+    ``None`` if it cannot be told: something that isn't text was inserted, or a position is not
+    between two characters.
+    """
+    raw = None if text.isascii() else text.encode()
+    position = 0
+    ops: list[Op] = []
+    for step in event:
+        if (insert := step.get("insert")) is not None:
+            if not isinstance(insert, str):
+                return None
+            ops.append(insert)
+            continue
+        retain = "retain" in step
+        size = step["retain" if retain else "delete"]
+        count = size
+        if raw is not None:
+            try:
+                count = len(raw[position : position + size].decode())
+            except UnicodeDecodeError:
+                return None
+        position += size
+        ops.append(count if retain else -count)
+    return Delta.of(*ops)

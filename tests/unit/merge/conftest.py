@@ -1,0 +1,15 @@
+"""How hard the properties and simulations are tried: ``MERGE_EFFORT=20`` for a long night."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+EFFORT = int(os.environ.get("MERGE_EFFORT", "1"))
+
+settings.register_profile(
+    "merge",
+    max_examples=150 * EFFORT,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("merge")
