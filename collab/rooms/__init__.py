@@ -1,0 +1,1 @@
+"""Rooms as one node holds them: members, replica, journal, presence."""

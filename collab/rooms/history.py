@@ -1,0 +1,101 @@
+"""What a journal, read to its end, adds up to: the document, its past texts, its older half."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from collab.merge.delta import Delta, compose
+from collab.merge.diff import diff
+from collab.merge.errors import MergeError
+from collab.merge.replica import Replica
+from collab.merge.trail import View
+from collab.rooms.pending import merged
+from collab.store.records import Entry, EntryId, Reading
+
+log = logging.getLogger(__name__)
+
+RECENT, MOST_RECENT = 120, 256
+"""Seconds of history, and entries of it, among which a client that comes back is placed."""
+
+
+def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
+    """Return the document that ``base`` and the entries behind it make.
+
+    What can't be applied is passed over, by every node alike. Nobody who keeps to the scripts can
+    have put it there, and a room that can't be opened any more would be the greater loss.
+    """
+    updates = [base, *(entry.update for entry in entries)]
+    replica = Replica()
+    try:
+        if whole := merged(updates):
+            replica.apply_update(whole)
+    except (MergeError, ValueError):
+        replica = Replica()
+        for update in filter(None, updates):
+            try:
+                replica.apply_update(update)
+            except MergeError as problem:
+                log.error("bad journal entry", extra={"room": room, "reason": problem.code})
+    return replica
+
+
+def recent_views(room: str, reading: Reading, now: str) -> list[View]:
+    """Return the texts that somebody may have been looking at lately, newest first.
+
+    ``now`` is the replica's text, to which their ways lead. They come from the journal, whose ids
+    are times, so that a node that has just loaded the room knows them as well as one that was
+    there.
+    """
+    entries = reading.entries
+    since = reading.tail[0] - RECENT * 1000
+    first = max(0, len(entries) - MOST_RECENT)
+    while first < len(entries) and entries[first].id[0] < since:
+        first += 1
+    past = add_up(room, reading.base, entries[:first])
+    steps: list[tuple[str, Delta]] = []
+    for entry in entries[first:]:
+        before = past.text
+        try:
+            delta = past.apply_update(entry.update)
+        except MergeError:
+            continue
+        if not delta.is_identity:
+            steps.append((before, delta))
+    way = Delta.from_splices(diff(past.text, now))
+    views = [View(past.text, way)]
+    for before, delta in reversed(steps):
+        way = compose(delta, way)
+        views.append(View(before, way))
+    return views
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A new base in place of the oldest entries, up to ``last``, which held ``size`` bytes."""
+
+    base: bytes
+    last: EntryId
+    size: int
+
+
+def fold(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Fold | None:
+    """Return how to get a journal down to half of its bounds; None if it is there."""
+    count, size = _surplus(reading.entries, max_entries // 2, max_bytes // 2)
+    if not count:
+        return None
+    older = add_up(room, reading.base, reading.entries[:count])
+    return Fold(older.state(), reading.entries[count - 1].id, size)
+
+
+def _surplus(entries: Sequence[Entry], most: int, most_bytes: int) -> tuple[int, int]:
+    """Return how many of the oldest entries are too many, and their bytes."""
+    left = sum(len(entry.update) for entry in entries)
+    count = size = 0
+    while count < len(entries) and (len(entries) - count > most or left > most_bytes):
+        entry_size = len(entries[count].update)
+        size += entry_size
+        left -= entry_size
+        count += 1
+    return count, size

@@ -1,0 +1,85 @@
+"""What a room's members did and Redis does not have yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pycrdt import merge_updates
+
+from collab.errors import StoreUnavailable
+from collab.store.records import Commit, Update
+
+MOST_PENDING = 64
+"""Updates kept apart, for their authors' sake, while Redis is away; then they become one."""
+SEVERAL = ""
+"""The author of an entry that more than one member wrote."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """Updates, who waits for them, since when, and how long the room is to live with them."""
+
+    updates: list[Update] = field(default_factory=list)
+    done: list[asyncio.Future[None]] = field(default_factory=list)
+    since: float = 0.0
+    ttl: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.updates or self.done)
+
+    def add(self, author: str, update: bytes) -> None:
+        """Put an update behind the others, and into the last one if that has the same author."""
+        updates = self.updates
+        if updates and updates[-1].author == author:
+            updates[-1] = Update(author, merge_updates(updates[-1].update, update))
+        else:
+            updates.append(Update(author, update))
+        if len(updates) > MOST_PENDING:
+            updates[:] = [Update(SEVERAL, merged(each.update for each in updates))]
+
+    def wait(self, now: float, ttl: float) -> asyncio.Future[None]:
+        """Let the room live ``ttl`` seconds; the Future is done when Redis has it all."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done.append(done)
+        self.since = self.since or now
+        self.ttl = max(self.ttl, ttl)
+        return done
+
+    def replace(self, update: bytes, ttl: float) -> None:
+        """Let ``update``, which holds all that waits, be committed in its place."""
+        self.updates[:] = [Update(SEVERAL, update)]
+        self.ttl = max(self.ttl, ttl)
+
+    def followed_by(self, later: Pending) -> Pending:
+        """Return both in one."""
+        return Pending(
+            self.updates + later.updates,
+            self.done + later.done,
+            self.since or later.since,
+            max(self.ttl, later.ttl),
+        )
+
+    def commit(self, text: str) -> Commit:
+        """Return what is to be written; ``text`` is what it leads to."""
+        return Commit(self.updates, merged(each.update for each in self.updates), text, self.ttl)
+
+    def succeed(self) -> None:
+        """Redis has it: tell whoever waits."""
+        for done in self.done:
+            if not done.done():
+                done.set_result(None)
+
+    def fail(self, reason: str) -> None:
+        """Redis will not get it from here: tell whoever waits."""
+        for done in self.done:
+            if not done.done():
+                done.set_exception(StoreUnavailable(reason))
+                done.exception()  # nobody may be waiting
+
+
+def merged(updates: Iterable[bytes]) -> bytes:
+    """Return one update for several, given in their order; b'' for none."""
+    parts = [update for update in updates if update]
+    return parts[0] if len(parts) == 1 else merge_updates(*parts) if parts else b""

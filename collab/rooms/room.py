@@ -1,0 +1,298 @@
+"""One room on this node: its members, and what each of them is to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from collab.config import Config
+from collab.errors import RoomFull, StoreUnavailable
+from collab.merge.delta import Delta
+from collab.merge.trail import View, comeback
+from collab.merge.views import Parked, Views
+from collab.metrics import Metrics
+from collab.rooms import presence
+from collab.rooms.journal import Journal
+from collab.rooms.presence import Person, Roster
+from collab.store.announcement import MARK as JOURNAL_MARK
+from collab.store.announcement import Announcement
+from collab.store.keys import room_channel
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+PARKING_TIME = 120.0
+"""Seconds for which the views of a member that went away wait for its return."""
+MOST_PARKED = 64
+"""Members' views that wait in one room; the oldest give way."""
+
+
+class Line(Protocol):
+    """The way to one text member's screen: each call says that something is due, not what."""
+
+    def receive_due(self) -> None:
+        """A ``receive`` is to be written when the client can take it: ask `TextMember.receive`."""
+
+    def mark_due(self) -> None:
+        """A PING is to be written as a mark: tell `TextMember.marked` when it is."""
+
+    def presence_due(self) -> None:
+        """A ``presence`` is to be written: ask `Room.people`."""
+
+
+@dataclass(slots=True, eq=False)
+class TextMember:
+    """A member that sends whole texts and shows whole texts."""
+
+    id: str
+    name: str
+    subject: str
+    room: Room
+    views: Views
+    line: Line
+    owed: bool = False
+    _held: bool = field(default=False, init=False)
+
+    def receive(self) -> tuple[str, bool] | None:
+        """Return the text to write now, and whether between two marks; None if there is none.
+
+        It counts as written: it must be, with its marks, before anything else is.
+        """
+        text = self.room.text
+        if text == self.views.final_text and not self.owed:
+            return None
+        if not self.views.may_receive:
+            self._held = True
+            return None
+        self.owed = False
+        return text, self.views.written(text, self.room.clock())
+
+    def marked(self) -> None:
+        """A mark that was due is being written."""
+        self.views.ping()
+
+    def pong(self) -> None:
+        """The client has answered a mark."""
+        if self.views.pong():
+            self.line.mark_due()
+        if self._held and self.views.may_receive:
+            self._held = False
+            self.line.receive_due()
+
+
+@dataclass(slots=True)
+class _Parked:
+    subject: str
+    until: float
+    views: Parked
+
+
+class Room:
+    """One room on this node, from the first member's coming to a while after the last one's going.
+
+    ``others`` is given what is said on the room's channel and is not this service's own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        store: Store,
+        subscriber: Subscriber,
+        metrics: Metrics,
+        others: Callable[[bytes], None],
+    ) -> None:
+        self.name = name
+        self.members: dict[str, TextMember] = {}
+        self.clock = asyncio.get_running_loop().time
+        self._config = config
+        self._store = store
+        self._subscriber = subscriber
+        self._metrics = metrics
+        self._others = others
+        self._channel = room_channel(name)
+        self._roster = Roster(config.node_id, config.presence_interval)
+        self._parked: list[_Parked] = []
+        self._telling: set[asyncio.Task[None]] = set()
+        self._journal = Journal(
+            name, config.node_id, store, metrics, self._changed_elsewhere,
+            ttl=config.room_ttl, max_entries=config.max_journal_entries,
+            max_bytes=config.max_journal_bytes,
+        )  # fmt: skip
+
+    async def open(self) -> None:
+        """Listen to the room's channel, and load it. Raises StoreUnavailable."""
+        await self._subscriber.listen(self._channel, self._hear)
+        try:
+            await self._journal.open()
+        except BaseException:
+            await self._subscriber.forget(self._channel, self._hear)
+            raise
+
+    async def close(self) -> None:
+        """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
+        await self._subscriber.forget(self._channel, self._hear)
+        await self._journal.close()
+
+    async def flush(self) -> None:
+        """Wait until all of the room is in Redis."""
+        await self._journal.flush()
+
+    @property
+    def text(self) -> str:
+        """The text as it is here."""
+        return self._journal.replica.text
+
+    @property
+    def exists(self) -> bool:
+        """Whether anybody has given the room a text, be it empty."""
+        return self._journal.exists
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is here and nothing waits: the room can be let go."""
+        return not self.members and self._journal.settled
+
+    # Members
+
+    def join(self, id: str, name: str, subject: str, line: Line) -> TextMember:
+        """Take in a member that shows nothing yet; it is owed the text. Raises RoomFull."""
+        member = self._enter(id, name, subject, line, View("", Delta.of(self.text)))
+        self.greet(member)
+        return member
+
+    def greet(self, member: TextMember) -> None:
+        """Send a member that joins, or joins again, the text if the room has one."""
+        if self.exists:
+            member.owed = True
+            member.line.receive_due()
+
+    async def come_back(
+        self, id: str, name: str, subject: str, line: Line, code: str
+    ) -> TextMember:
+        """Take in a member that shows ``code`` and never joined: it was here before, or elsewhere.
+
+        It is taken to have edited, of all texts it may have been looking at, the one that makes
+        the smallest edit. Raises RoomFull.
+        """
+        try:
+            recent = await self._journal.recent_views() if self.exists else []
+        except StoreUnavailable:
+            recent = []
+        left = [view for parked in self._parked_by(subject) for view in parked.views.views()]
+        view = comeback(code, [View(self.text, Delta()), *left, *recent])
+        assert view is not None
+        return self._enter(id, name, subject, line, view)
+
+    def _enter(self, id: str, name: str, subject: str, line: Line, view: View) -> TextMember:
+        if len(self.members) >= self._config.max_members_per_room:
+            raise RoomFull("the room has as many members as it may have")
+        member = TextMember(id, name, subject, self, Views(view), line)
+        first = not self.members
+        self.members[id] = member
+        self._metrics.members.inc()
+        self._roster.enter(id, name)
+        self._presence_changed(ask=first)
+        return member
+
+    def leave(self, member: TextMember, *, may_return: bool) -> None:
+        """Let a member go; what it may be showing is kept if it ``may_return``."""
+        del self.members[member.id]
+        self._metrics.members.dec()
+        if may_return:
+            until = self.clock() + PARKING_TIME
+            self._parked.append(_Parked(member.subject, until, member.views.park()))
+            del self._parked[:-MOST_PARKED]
+        self._roster.leave(member.id)
+        self._presence_changed(ask=False)
+
+    def _parked_by(self, subject: str) -> list[_Parked]:
+        now = self.clock()
+        self._parked = [parked for parked in self._parked if parked.until > now]
+        return [parked for parked in self._parked if parked.subject == subject]
+
+    # Edits
+
+    def change(self, member: TextMember, code: str) -> asyncio.Future[None]:
+        """Merge a member's text; the Future is done when Redis has it."""
+        views = member.views
+        outcome = views.change(views.stamp(), code, self.clock())
+        if outcome.needs_receive:
+            member.line.receive_due()
+        if outcome.delta.is_identity:
+            return self._journal.touch()
+        update = self._journal.replica.edit(outcome.delta)
+        self._spread(outcome.delta, but=member)
+        return self._journal.append(update, member.id)
+
+    def _changed_elsewhere(self, delta: Delta) -> None:
+        self._spread(delta, but=None)
+
+    def _spread(self, delta: Delta, but: TextMember | None) -> None:
+        for member in self.members.values():
+            if member is not but:
+                member.views.advance(delta)
+                member.line.receive_due()
+        for parked in self._parked:
+            parked.views.advance(delta)
+
+    # What other nodes say
+
+    def _hear(self, message: bytes) -> None:
+        self._metrics.announcements.inc()
+        try:
+            if message.startswith(JOURNAL_MARK):
+                self._journal.heard(Announcement.parse(message))
+            elif message.startswith(presence.MARK):
+                self._hear_presence(message)
+            else:
+                self._others(message)
+        except ValueError:
+            log.warning("unknown words on a room's channel", extra={"room": self.name})
+
+    def _hear_presence(self, message: bytes) -> None:
+        changed, asks = self._roster.hear(message, self.clock())
+        if changed:
+            self._tell_members()
+        if asks and self.members:
+            self._tell_nodes(ask=False)
+
+    # Presence and upkeep
+
+    def people(self) -> list[Person]:
+        """Return who is in the room, on all nodes."""
+        return self._roster.people()
+
+    def _presence_changed(self, *, ask: bool) -> None:
+        self._tell_members()
+        self._tell_nodes(ask=ask)
+
+    def _tell_members(self) -> None:
+        for member in self.members.values():
+            member.line.presence_due()
+
+    def _tell_nodes(self, *, ask: bool) -> None:
+        telling = asyncio.create_task(self._publish(self._roster.report(ask=ask)))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _publish(self, report: bytes) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next report says it again
+            await self._store.publish(self._channel, report)
+
+    def check(self) -> None:
+        """Compare with Redis and mend what differs; forget who waited too long."""
+        self._journal.check()
+        self._parked_by("")
+
+    def report(self) -> None:
+        """Tell the other nodes who is here, and forget those that are silent."""
+        if self.members:
+            self._tell_nodes(ask=False)
+        if self._roster.expire(self.clock()):
+            self._tell_members()
