@@ -1,0 +1,1 @@
+"""Door one: the whole-text Socket.IO contract."""

@@ -1,0 +1,372 @@
+"""Engine.IO as this service needs it: one reader and one writer a connection, and bounds.
+
+python-engineio's own socket starts two tasks for each message, keeps an unbounded queue, and does
+not say when a packet is written. Here the writer takes from an Outbox, and all PINGs, heartbeats
+and marks alike, are entered into one ledger when they are written, so that each PONG is known for
+what it answers. The methods overridden here are private ones of python-engineio 4.15: setup.cfg
+pins that minor version, and tests/unit/test_engine.py fails where they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import engineio
+from aiohttp import StreamReader, WSMsgType, web
+from engineio import exceptions, packet
+from engineio.async_socket import AsyncSocket
+
+from collab.config import Config
+from collab.errors import BadEvent, CollabError, Draining, FrameTooLarge, NodeFull
+from collab.sio.outbox import Outbox, OutboxFull, Render
+
+log = logging.getLogger(__name__)
+
+ROUTE_KEY_HEADER = "HTTP_X_ROUTE_KEY"
+"""The load balancer's key for a new session; it stands at the head of the sid (DESIGN, 7)."""
+ROUTE_KEY_LENGTH = 64
+"""Characters of that key at the most: nginx's $request_id has 32."""
+MOST_READ_PAST = 8
+"""How many times the frame limit of a polling request is read and thrown away, to answer it."""
+POLL_BATCH_BYTES = 1 << 20
+"""A polling answer is closed when it holds as much: the next poll brings the rest."""
+
+SEPARATOR = "\x1e"
+"""Stands between the packets of a polling payload."""
+
+_HEARTBEAT = None
+Pong = Callable[[], None]
+
+
+def new_sid(key: str = "") -> str:
+    """Return a fresh session id; it begins with ``key`` and a dot if there is a usable key."""
+    usable = key.isascii() and key.isalnum() and len(key) <= ROUTE_KEY_LENGTH
+    return f"{key}.{secrets.token_urlsafe(15)}" if usable else secrets.token_urlsafe(15)
+
+
+class _WebSocket(web.WebSocketResponse):
+    """A WebSocket that says why before it ends for a message that is too large."""
+
+    last_words: str = ""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        if code == 1009 and not self.closed and self.last_words:
+            await self.send_str(self.last_words)
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
+    """One Engine.IO session."""
+
+    server: EngineServer
+    connected: bool
+    upgraded: bool
+    closing: bool
+    closed: bool
+    last_ping: float | None
+
+    def __init__(self, server: EngineServer, sid: str) -> None:
+        super().__init__(server, sid)
+        self.outbox = Outbox(server.config.max_unsent_packets)
+        self.pings: deque[Pong | None] = deque()
+        self._request: web.Request | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._posting = asyncio.Lock()
+
+    # What the doors use
+
+    def ping_packet(self, pong: Pong) -> packet.Packet:
+        """Return a PING to be written now; ``pong`` is called when the client has answered it."""
+        self.pings.append(pong)
+        return packet.Packet(packet.PING)
+
+    def put_slot(self, name: str, render: Render) -> None:
+        """Let a slot wait to be written (see Outbox)."""
+        self.outbox.put_slot(name, render)
+
+    # Sending
+
+    async def send(self, pkt: packet.Packet) -> None:
+        """Let ``pkt`` wait to be written; a client for whom too much waits is disconnected."""
+        try:
+            self.outbox.put(pkt)
+        except OutboxFull:
+            log.warning("client reads too slowly", extra={"sid": self.sid})
+            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+
+    async def poll(self) -> list[packet.Packet]:
+        """Return what waits, for a polling answer; wait for something as long as it takes."""
+        patience = self.server.ping_interval + self.server.ping_timeout
+        packets: list[packet.Packet] = []
+        try:
+            async with asyncio.timeout(patience):
+                while not packets:
+                    if not await self.outbox.wait():
+                        return packets
+                    packets = self.outbox.take()
+        except TimeoutError:
+            raise exceptions.QueueEmpty() from None
+        size = 0
+        while self.outbox and size < POLL_BATCH_BYTES:
+            size += sum(len(pkt.data or "") for pkt in packets[-3:])
+            packets += self.outbox.take()
+        return packets
+
+    async def _write(self, ws: _WebSocket) -> None:
+        try:
+            while await self.outbox.wait():
+                for pkt in self.outbox.take():
+                    encoded = pkt.encode()
+                    if isinstance(encoded, bytes):
+                        await ws.send_bytes(encoded)
+                    else:
+                        await ws.send_str(encoded)
+        except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
+            pass
+        await ws.close()
+
+    # Heartbeats and marks
+
+    def schedule_ping(self) -> None:
+        """Send the next heartbeat in one interval from now."""
+        self.last_ping = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        loop = asyncio.get_running_loop()
+        self._heartbeat = loop.call_later(self.server.ping_interval, self._beat)
+
+    def _beat(self) -> None:
+        if not (self.closing or self.closed):
+            self.last_ping = time.time()
+            self.outbox.put_slot("heartbeat", self._render_heartbeat)
+
+    def _render_heartbeat(self) -> list[packet.Packet]:
+        self.pings.append(_HEARTBEAT)
+        return [packet.Packet(packet.PING)]
+
+    async def check_ping_timeout(self) -> bool:
+        """Close the session of a client that was silent since a heartbeat, for too long."""
+        if self.closed:
+            raise exceptions.SocketIsClosedError()
+        if self.last_ping and time.time() - self.last_ping > self.server.ping_timeout:
+            await self.close(wait=False, abort=True, reason=self.server.reason.PING_TIMEOUT)
+            return False
+        return True
+
+    # Receiving
+
+    async def receive(self, pkt: packet.Packet) -> None:
+        """Handle one packet. Whatever comes shows that the client is alive."""
+        if self.last_ping:
+            self.schedule_ping()
+        if pkt.packet_type == packet.MESSAGE:
+            await self.server.on_message(self, pkt.data)
+        elif pkt.packet_type == packet.PONG:
+            if self.pings and (pong := self.pings.popleft()) is not None:
+                pong()
+        elif pkt.packet_type == packet.UPGRADE:
+            await self.send(packet.Packet(packet.NOOP))
+        elif pkt.packet_type == packet.CLOSE:
+            await self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
+        elif pkt.packet_type != packet.NOOP:
+            raise exceptions.UnknownPacketError()
+
+    async def handle_post_request(self, environ: dict[str, Any]) -> None:
+        """Handle what a polling client sends, in its order."""
+        body = await self._body(environ["wsgi.input"])
+        if body is None:
+            most = self.server.max_http_buffer_size
+            await self.server.tell(self, FrameTooLarge(f"a request is over {most} bytes"))
+            return
+        try:
+            packets = [_decoded(part) for part in body.decode("utf-8").split(SEPARATOR)]
+        except ValueError:
+            await self.server.tell(self, BadEvent("that is not an Engine.IO payload"))
+            return
+        if len(packets) > self.server.config.max_polling_packets:
+            await self.server.tell(self, FrameTooLarge("too many packets in one polling request"))
+            return
+        async with self._posting:
+            for pkt in packets:
+                try:
+                    await self.receive(pkt)
+                except exceptions.UnknownPacketError:
+                    await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+
+    async def _body(self, stream: StreamReader) -> bytes | None:
+        """Read a request; return None if it is over the limit, having read past it.
+
+        A client whose request is cut off ends its session before it hears why.
+        """
+        most = self.server.max_http_buffer_size
+        parts, size = [], 0
+        async for chunk in stream.iter_any():
+            size += len(chunk)
+            if size <= most:
+                parts.append(chunk)
+            elif size > MOST_READ_PAST * most:
+                raise exceptions.ContentTooLongError()
+        return b"".join(parts) if size <= most else None
+
+    async def _upgrade_websocket(self, environ: dict[str, Any]) -> web.StreamResponse:
+        if self.upgraded:
+            raise OSError("the session has its WebSocket already")
+        self._request = environ["aiohttp.request"]
+        ws = _WebSocket(
+            max_msg_size=self.server.max_http_buffer_size,
+            compress=self.server.config.deflate,
+            autoclose=True,
+        )
+        too_large = FrameTooLarge(f"a message is over {self.server.max_http_buffer_size} bytes")
+        ws.last_words = packet.Packet(packet.MESSAGE, self.server.words(too_large)).encode()
+        await ws.prepare(self._request)
+        await self._websocket_handler(ws)
+        return ws
+
+    async def _websocket_handler(self, ws: _WebSocket) -> None:
+        if self.connected:
+            self.upgrading = True
+            self.upgraded = await self._probed(ws)
+            self.upgrading = False
+            if not self.upgraded:
+                return
+        else:
+            self.connected = self.upgraded = True
+        writer = asyncio.create_task(self._write(ws))
+        try:
+            await self._read(ws)
+        finally:
+            self.outbox.close()
+            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            if ws.closed or ws.close_code is not None:
+                writer.cancel()
+            await asyncio.wait([writer])
+
+    async def _probed(self, ws: _WebSocket) -> bool:
+        first = await ws.receive()
+        if first.type is not WSMsgType.TEXT or first.data != "2probe":
+            return False
+        await ws.send_str("3probe")
+        self.outbox.put(packet.Packet(packet.NOOP))  # ends the poll that waits
+        second = await ws.receive()
+        return second.type is WSMsgType.TEXT and second.data == "5"
+
+    async def _read(self, ws: _WebSocket) -> None:
+        async for message in ws:
+            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                try:
+                    await self.receive(_decoded(message.data))
+                except (exceptions.UnknownPacketError, ValueError):
+                    await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+            if self.closed:
+                return
+
+    async def close(
+        self, wait: bool = True, abort: bool = False, reason: str | None = None
+    ) -> None:
+        """End the session: tell the application, then, unless ``abort``, the client."""
+        if self.closed or self.closing:
+            return
+        self.closing = True
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        await self.server._trigger_event(
+            "disconnect", self.sid, reason or self.server.reason.SERVER_DISCONNECT, run_async=False
+        )
+        if not abort and not self.outbox.closed:
+            self.outbox.put(packet.Packet(packet.CLOSE))
+        self.outbox.close()
+        self.closed = True
+        if (
+            reason == self.server.reason.PING_TIMEOUT
+            or reason == self.server.reason.TRANSPORT_ERROR
+        ):
+            self._abort_transport()
+
+    def _abort_transport(self) -> None:
+        # A peer that is gone answers no closing handshake, and its reader would wait for ever.
+        if self._request is not None and self._request.transport is not None:
+            self._request.transport.abort()
+
+
+async def _nobody(socket: EngineSocket, message: str | bytes) -> None:
+    """Take messages until a protocol above Engine.IO asks for them."""
+
+
+def _decoded(raw: str | bytes) -> packet.Packet:
+    """Read one packet; what a MESSAGE holds stays as it came. Raises ValueError."""
+    if isinstance(raw, bytes):
+        return packet.Packet(packet.MESSAGE, raw)
+    if raw[:1] == "b":
+        return packet.Packet(packet.MESSAGE, base64.b64decode(raw[1:]))
+    return packet.Packet(int(raw[:1]), raw[1:])
+
+
+class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
+    """The Engine.IO server of a node."""
+
+    def __init__(self, *, config: Config, **options: Any) -> None:
+        super().__init__(**options)
+        self.config = config
+        self.draining = False
+        self.words: Callable[[CollabError], str] = str
+        self.on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]] = _nobody
+
+    def generate_id(self) -> str:
+        """Return a fresh id (of a Socket.IO session; those of Engine.IO come with a key)."""
+        return new_sid()
+
+    async def tell(self, socket: EngineSocket, problem: CollabError) -> None:
+        """Send the contract's ``error``."""
+        await socket.send(packet.Packet(packet.MESSAGE, self.words(problem)))
+
+    async def _handle_connect(
+        self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
+    ) -> Any:
+        problem: CollabError | None = None
+        if self.draining:
+            problem = Draining("this node is shutting down")
+        elif len(self.sockets) >= self.config.max_connections:
+            problem = NodeFull("this node has all the connections it may have")
+        if problem is not None:
+            return self._refuse(problem)
+        if self.start_service_task:
+            self.start_service_task: bool = False
+            self.service_task_handle = self.start_background_task(self._service_task)
+
+        sid = new_sid(environ.get(ROUTE_KEY_HEADER, ""))
+        socket = EngineSocket(self, sid)
+        self.sockets[sid] = socket
+        await socket.send(packet.Packet(packet.OPEN, {
+            "sid": sid,
+            "upgrades": self._upgrades(sid, transport),
+            "pingTimeout": int(self.ping_timeout * 1000),
+            "pingInterval": int(self.ping_interval * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }))  # fmt: skip
+        await self._trigger_event("connect", sid, environ, run_async=False)
+        socket.schedule_ping()
+        if transport == "websocket":
+            try:
+                return await socket.handle_get_request(environ)
+            finally:
+                if socket.closed:
+                    self.sockets.pop(sid, None)
+        socket.connected = True
+        return self._ok(await socket.poll(), jsonp_index=jsonp_index)
+
+    def _refuse(self, problem: CollabError) -> dict[str, Any]:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return {
+            "status": f"{status.value} {status.phrase}",
+            "headers": [("Content-Type", "application/json"), ("Retry-After", "1")],
+            "response": self.json.dumps(problem.payload()).encode(),
+        }

@@ -1,0 +1,93 @@
+"""The client manager: which session is in which room here, and emits between services.
+
+A node listens to the channel of a room only while it has members in it. Other services emit with
+a plain, write-only ``socketio.AsyncRedisManager`` over python-socketio's standard channel, which
+every node hears. All messages are JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import socketio
+
+from collab.sio import json
+from collab.store.keys import room_channel
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+
+STANDARD_CHANNEL = "socketio"
+"""Where a plain AsyncRedisManager publishes."""
+HEARD_LIMIT = 10_000
+"""Messages of other services that may wait here: past it the newest are dropped, and counted."""
+
+
+class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
+    """AsyncRedisManager with a channel per room, over the node's own connections."""
+
+    name = "rooms"
+
+    def __init__(self, url: str, store: Store, subscriber: Subscriber) -> None:
+        super().__init__(url, channel=STANDARD_CHANNEL)
+        self.json = json
+        self._store = store
+        self._subscriber = subscriber
+        self._heard: asyncio.Queue[bytes] = asyncio.Queue(HEARD_LIMIT)
+        self._rooms_of: dict[str, set[str]] = defaultdict(set)
+
+    async def open(self) -> None:
+        """Listen to the standard channel."""
+        await self._subscriber.listen(STANDARD_CHANNEL, self.hear)
+        self.thread = asyncio.create_task(self._thread())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self.thread.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.thread
+
+    def hear(self, message: bytes) -> None:
+        """Take a message of a channel: what is not JSON is for others."""
+        if message.startswith(b"{") and not self._heard.full():
+            self._heard.put_nowait(message)
+
+    async def _listen(self) -> AsyncIterator[bytes]:
+        while True:
+            yield await self._heard.get()
+
+    async def _publish(self, data: dict[str, Any]) -> None:
+        room = data.get("room")
+        to_room = isinstance(room, str) and not self.is_sid_room(data.get("namespace", "/"), room)
+        channel = room_channel(room) if to_room and room else STANDARD_CHANNEL
+        await self._store.publish(channel, self.json.dumps(data))
+
+    # What follows is the base class's, without its walk through all rooms when one client goes.
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
+    ) -> None:
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        if room is not None and namespace == "/":
+            self._rooms_of[sid].add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
+        super().basic_leave_room(sid, namespace, room)
+        if room is not None and namespace == "/" and sid in self._rooms_of:
+            self._rooms_of[sid].discard(room)
+
+    def get_rooms(self, sid: str, namespace: str) -> list[str]:
+        return list(self._rooms_of.get(sid, ()))
+
+    def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> None:
+        for room in (*self._rooms_of.pop(sid, ()), None):
+            super().basic_leave_room(sid, namespace, room)
+        self.callbacks.pop(sid, None)
+        for waiting in (self.pending_connect, self.pending_disconnect):
+            if sid in waiting.get(namespace, ()):
+                waiting[namespace].remove(sid)
+                if not waiting[namespace]:
+                    del waiting[namespace]

@@ -1,0 +1,155 @@
+"""The Socket.IO server: events of one client in order, acknowledgements when they are true.
+
+python-socketio would run each event as a task of its own, and one client's events could overtake
+each other. Here an event is handled where it is read; what a client sends meanwhile waits in its
+socket. A handler that can only promise its answer returns a Future and keeps nobody waiting.
+The methods overridden are private ones of python-socketio 5.18: setup.cfg pins that minor version,
+and tests/unit/test_engine.py fails where they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import socketio
+from socketio import packet
+
+from collab.config import Config
+from collab.errors import BadEvent, CollabError
+from collab.metrics import Metrics
+from collab.sio import json
+from collab.sio.engine import EngineServer, EngineSocket
+
+log = logging.getLogger(__name__)
+
+Reply = dict[str, Any]
+Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
+
+
+class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
+    """A Socket.IO server whose events go to one table of handlers.
+
+    A handler is given the client's sid and the event's first argument. It returns what the client
+    is acknowledged with, or a Future of that; it raises CollabError to answer an ``error``.
+    """
+
+    def __init__(self, *, config: Config, metrics: Metrics, manager: socketio.AsyncManager) -> None:
+        origins = config.cors_origins
+        super().__init__(
+            async_mode="aiohttp",
+            client_manager=manager,
+            logger=logging.getLogger("socketio.server"),
+            engineio_logger=logging.getLogger("engineio.server"),
+            json=json,
+            config=config,
+            cors_allowed_origins=origins if origins == "*" else origins.split(","),
+            cors_credentials=False,
+            max_http_buffer_size=config.max_frame_bytes,
+            ping_interval=config.ping_interval,
+            ping_timeout=config.ping_timeout,
+            http_compression=False,
+        )
+        self.manager_initialized = True  # whoever opens the manager starts it, not the first client
+        self.eio: EngineServer
+        self.eio.words = self._error_words
+        self.eio.on_message = self._take
+        self._metrics = metrics
+        self.events: dict[str, Handler] = {}
+        self._answering: set[asyncio.Future[None]] = set()
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    def socket(self, sid: str) -> EngineSocket:
+        """Return the Engine.IO session that a connected client's ``sid`` belongs to."""
+        socket = self.eio.sockets[self.manager.eio_sid_from_sid(sid, "/")]
+        assert isinstance(socket, EngineSocket)
+        return socket
+
+    async def _take(self, socket: EngineSocket, message: str | bytes) -> None:
+        try:
+            await self._dispatch(socket, self._parse(message))
+        except CollabError as problem:
+            await self.eio.tell(socket, problem)
+        except Exception:  # the edge: a fault of ours is logged here, and told without details
+            log.exception("event failed", extra={"sid": socket.sid})
+            await self.eio.tell(socket, CollabError("the server made a mistake"))
+
+    @staticmethod
+    def _parse(message: str | bytes) -> packet.Packet:
+        if isinstance(message, bytes) or message[:1] in ("5", "6"):
+            raise BadEvent("this service takes no binary events")
+        try:
+            parsed = packet.Packet(encoded_packet=message)
+        except (ValueError, TypeError, RecursionError):
+            raise BadEvent("that is not a Socket.IO packet") from None
+        if not message or parsed.packet_type > packet.CONNECT_ERROR:
+            raise BadEvent("that is not a Socket.IO packet")
+        return parsed
+
+    async def _dispatch(self, socket: EngineSocket, parsed: packet.Packet) -> None:
+        namespace = parsed.namespace or "/"
+        if parsed.packet_type == packet.EVENT:
+            await self._handle_event(socket.sid, namespace, parsed.id, parsed.data)
+        elif parsed.packet_type == packet.CONNECT:
+            await self._handle_connect(socket.sid, namespace, parsed.data)
+        elif parsed.packet_type == packet.DISCONNECT:
+            await self._handle_disconnect(socket.sid, namespace, self.reason.CLIENT_DISCONNECT)
+        elif parsed.packet_type == packet.CONNECT_ERROR:
+            raise BadEvent("a client does not send CONNECT_ERROR")
+        # An ACK answers nothing that this server asks.
+
+    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if not self.manager.is_connected(sid, namespace):
+            return  # nobody is there to be told: the namespace was never entered, or just left
+        try:
+            if not (isinstance(data, list) and data and isinstance(data[0], str)):
+                raise BadEvent("an event is a list that begins with its name")
+            handler = self.events.get(data[0])
+            if handler is None:
+                raise BadEvent("there is no such event; there are " + ", ".join(self.events))
+            reply = await handler(sid, data[1] if len(data) > 1 else None)
+        except CollabError as problem:
+            await self._failed(eio_sid, id, problem)
+            return
+        if isinstance(reply, asyncio.Future):
+            if id is not None:
+                reply.add_done_callback(lambda done: self._answer_later(eio_sid, id, done))
+        elif id is not None:
+            await self._acknowledge(eio_sid, id, reply)
+
+    def _answer_later(self, eio_sid: str, id: int, done: asyncio.Future[Reply]) -> None:
+        if done.cancelled() or eio_sid not in self.eio.sockets:
+            return
+        problem = done.exception()
+        if problem is None:
+            answer = self._acknowledge(eio_sid, id, done.result())
+        else:
+            assert isinstance(problem, CollabError)
+            answer = self._failed(eio_sid, id, problem)
+        answering = asyncio.ensure_future(answer)
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
+    async def _acknowledge(self, eio_sid: str, id: int, reply: Reply) -> None:
+        await self._send_packet(eio_sid, packet.Packet(packet.ACK, data=[reply], id=id))
+
+    async def _failed(self, eio_sid: str, id: int | None, problem: CollabError) -> None:
+        if socket := self.eio.sockets.get(eio_sid):
+            await self.eio.tell(socket, problem)
+        if id is not None:
+            await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
+
+    def _error_words(self, problem: CollabError) -> str:
+        self._metrics.errors.labels(problem.code).inc()
+        return event_words("error", problem.payload())
+
+
+def event_words(event: str, argument: Any) -> str:
+    """Return an event of the default namespace as it stands in an Engine.IO message."""
+    return "2" + orjson.dumps([event, argument]).decode()

@@ -1,0 +1,84 @@
+"""What is leant on in python-engineio and python-socketio beyond their documentation.
+
+Each of these is overridden, called or set by collab.sio. When one changes its form, the code that
+leans on it must be looked at again before setup.cfg may admit that version.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import engineio
+import pytest
+import socketio
+from engineio import payload
+from engineio.async_socket import AsyncSocket
+from socketio.async_manager import AsyncManager
+
+from collab.sio.engine import new_sid
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "parameters"),
+    [
+        (AsyncSocket, "__init__", "server sid"),
+        (AsyncSocket, "send", "pkt"),
+        (AsyncSocket, "poll", ""),
+        (AsyncSocket, "receive", "pkt"),
+        (AsyncSocket, "schedule_ping", ""),
+        (AsyncSocket, "check_ping_timeout", ""),
+        (AsyncSocket, "handle_post_request", "environ"),
+        (AsyncSocket, "handle_get_request", "environ"),
+        (AsyncSocket, "close", "wait abort reason"),
+        (AsyncSocket, "_upgrade_websocket", "environ"),
+        (AsyncSocket, "_websocket_handler", "ws"),
+        (engineio.AsyncServer, "_handle_connect", "environ transport jsonp_index"),
+        (engineio.AsyncServer, "_trigger_event", "event args kwargs"),
+        (engineio.AsyncServer, "_service_task", ""),
+        (engineio.AsyncServer, "_upgrades", "sid transport"),
+        (engineio.AsyncServer, "_ok", "packets headers jsonp_index"),
+        (engineio.AsyncServer, "generate_id", ""),
+        (socketio.AsyncServer, "_engineio_server_class", ""),
+        (socketio.AsyncServer, "_handle_event", "eio_sid namespace id data"),
+        (socketio.AsyncServer, "_handle_connect", "eio_sid namespace data"),
+        (socketio.AsyncServer, "_handle_disconnect", "eio_sid namespace reason"),
+        (socketio.AsyncServer, "_send_packet", "eio_sid pkt"),
+        (socketio.AsyncRedisManager, "_publish", "data"),
+        (socketio.AsyncRedisManager, "_listen", ""),
+        (socketio.AsyncRedisManager, "_thread", ""),
+        (AsyncManager, "basic_enter_room", "sid namespace room eio_sid"),
+        (AsyncManager, "basic_leave_room", "sid namespace room"),
+        (AsyncManager, "basic_disconnect", "sid namespace kwargs"),
+        (AsyncManager, "get_rooms", "sid namespace"),
+    ],
+)
+def test_the_methods_we_override_or_call_have_the_form_we_know(
+    owner: Any, method: str, parameters: str
+) -> None:
+    found = [
+        name for name in inspect.signature(getattr(owner, method)).parameters if name != "self"
+    ]
+    assert " ".join(found) == parameters
+
+
+def test_the_attributes_we_set_are_those_the_library_reads() -> None:
+    socket = AsyncSocket(engineio.AsyncServer(async_mode="aiohttp"), "sid")
+    for name in ("connected", "upgraded", "upgrading", "closing", "closed", "last_ping"):
+        assert hasattr(socket, name)
+    server = socketio.AsyncServer(async_mode="aiohttp")
+    for name in ("manager_initialized", "environ", "reason", "eio"):
+        assert hasattr(server, name)
+    for name in ("sockets", "start_service_task", "service_task_handle", "max_http_buffer_size"):
+        assert hasattr(server.eio, name)
+    assert payload.Payload.max_decode_packets == 16  # why requests are not parsed by it
+
+
+def test_a_usable_route_key_stands_at_the_head_of_the_sid() -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    assert new_sid(key).startswith(key + ".") and new_sid(key) != new_sid(key)
+
+
+@pytest.mark.parametrize("key", ["", "a.b", "a b", "é", "x" * 65, "a\r\nb"])
+def test_an_unusable_route_key_is_passed_over(key: str) -> None:
+    assert "." not in new_sid(key)
