@@ -1,0 +1,60 @@
+"""``/healthz``: the process runs. ``/readyz``: it can serve. ``/metrics``: what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from collab.errors import Draining, StoreUnavailable
+from collab.metrics import Metrics
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health:
+    """Tells load balancers and people how this node is."""
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        subscriber: Subscriber,
+        metrics: Metrics,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._subscriber = subscriber
+        self._metrics = metrics
+        self._draining = draining
+
+    async def answer(self, probe: str) -> web.Response:
+        """Answer one of the three, by its name."""
+        answers = {"healthz": self.healthz, "readyz": self.readyz, "metrics": self.metrics}
+        return await answers[probe]()
+
+    async def healthz(self) -> web.Response:
+        """The event loop turns."""
+        return web.json_response({"ok": True, "node": self._node})
+
+    async def readyz(self) -> web.Response:
+        """Redis answers, this node hears itself through pub/sub, and it is not shutting down."""
+        try:
+            if self._draining():
+                raise Draining("shutting down")
+            await self._store.call("PING")
+            await self._subscriber.probe(
+                lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word))
+            )
+        except (Draining, StoreUnavailable) as problem:
+            body = {"ok": False, "node": self._node, "error": problem.payload()}
+            return web.json_response(body, status=503)
+        return web.json_response({"ok": True, "node": self._node})
+
+    async def metrics(self) -> web.Response:
+        """All counters, in Prometheus' format."""
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": METRICS_TYPE})

@@ -1,0 +1,40 @@
+"""The editor page, from the bundle that is part of the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+DIST = Path(str(files("collab"))) / "page" / "dist"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""Nothing from elsewhere, nothing inline: CodeMirror's styles are adopted style sheets."""
+
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def add_routes(app: web.Application) -> None:
+    """Serve the page at ``/``, and its assets, whose names change with their content."""
+    app.router.add_get("/", _page)
+    app.router.add_get("/assets/{name}", _asset)
+
+
+async def _page(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(DIST / "index.html", headers={**_HEADERS, "Cache-Control": "no-cache"})
+
+
+async def _asset(request: web.Request) -> web.FileResponse:
+    path = DIST / "assets" / Path(request.match_info["name"]).name
+    if not path.is_file():
+        raise web.HTTPNotFound
+    cached = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return web.FileResponse(path, headers={**_HEADERS, **cached})
