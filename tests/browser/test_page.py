@@ -1,0 +1,296 @@
+"""The page as people meet it: in a real browser, on two nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.timeout(60)
+
+Nodes = tuple[str, str]
+Visit = Callable[..., Any]
+
+PHONE = {"width": 360, "height": 740}
+# Roles of what can be operated, as Chromium's accessibility tree calls them.
+CONTROLS = {"button", "textbox", "combobox", "link", "checkbox", "ComboBoxSelect", "PopUpButton"}
+
+
+def test_two_people_on_two_nodes_see_each_other_type(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.types("print(1)")
+    bob.sees("print(1)")
+    bob.code.press("Control+End")
+    bob.types("\nprint(2)")
+    ada.sees("print(1)\nprint(2)")
+    bob.sees("print(1)\nprint(2)")
+
+
+def test_somebody_who_comes_later_sees_the_text(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    visit("Ada").enters(two_nodes[0], room).types("x = 1").has_state("saved")
+    visit("Bob").enters(two_nodes[1], room).sees("x = 1")
+
+
+def test_everyone_sees_who_is_there(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada Lovelace").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    for person, other in ((ada, bob), (bob, ada)):
+        expect(person.people).to_have_count(2)
+        expect(person.people.nth(0)).to_contain_text(f"{person.name}you")
+        expect(person.people.nth(1)).to_contain_text(other.name)
+    bob.page.close()
+    expect(ada.people).to_have_count(1)
+
+
+def test_a_new_name_reaches_the_others(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    bob.page.get_by_role("button", name="Change your name").click()
+    bob.page.get_by_label("Shown to everyone in the room").fill("Grace")
+    bob.page.keyboard.press("Enter")
+    expect(ada.people.nth(1)).to_contain_text("Grace")
+    expect(ada.people).to_have_count(2)
+    bob.types("y = 2")
+    ada.sees("y = 2")
+
+
+def test_the_badge_names_the_node_and_tells_what_is_saved(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room).has_state("connected")
+    bob = visit("Bob").enters(two_nodes[1], room)
+    nodes = [person.badge.get_attribute("data-node") for person in (ada, bob)]
+    assert all(nodes)
+    assert nodes[0] != nodes[1]
+    expect(ada.badge).to_contain_text(f"node {nodes[0]}")
+    ada.types("z").has_state("saved")
+    expect(ada.badge).to_contain_text("All changes saved")
+
+
+def test_nothing_is_requested_from_anywhere_else(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    for language in ("JavaScript", "Java", "C++", "Python"):
+        ada.page.get_by_label("Language").select_option(language)
+    ada.types("x").has_state("saved")
+    ada.page.wait_for_load_state("networkidle")
+    home = urlsplit(two_nodes[0]).netloc
+    assert {urlsplit(url).netloc for url in ada.requests if not url.startswith("data:")} == {home}
+    assert any(url.startswith("ws:") for url in ada.requests)
+
+
+def test_what_is_typed_offline_survives(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    ada.types("before ").has_state("saved")
+    ada.context.set_offline(True)
+    ada.has_state("offline")
+    ada.types("and after")
+    ada.context.set_offline(False)
+    ada.has_state("saved")
+    ada.sees("before and after")
+    visit("Bob").enters(two_nodes[1], room).sees("before and after")
+
+
+def test_what_is_typed_offline_joins_what_others_typed(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.types("one\ntwo\nthree")
+    bob.sees("one\ntwo\nthree")
+    ada.context.set_offline(True)
+    ada.has_state("offline")
+    ada.types(" by Ada")
+    bob.code.press("Control+Home")
+    bob.types("by Bob ").has_state("saved")
+    ada.context.set_offline(False)
+    ada.has_state("saved")
+    for person in (ada, bob):
+        person.sees("by Bob one\ntwo\nthree by Ada")
+
+
+def test_two_who_type_at_once_lose_no_letter(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.types("first: \nsecond: ")
+    bob.sees("first: \nsecond: ")
+    ada.code.press("Control+Home")
+    ada.code.press("End")
+    bob.code.press("Control+End")
+    for one, other in zip("abcdefghijklmnopqrst", "ABCDEFGHIJKLMNOPQRST", strict=True):
+        ada.page.keyboard.press(one)
+        bob.page.keyboard.press(other)
+    for person in (ada, bob):
+        person.has_state("saved")
+        person.sees("first: abcdefghijklmnopqrst\nsecond: ABCDEFGHIJKLMNOPQRST")
+
+
+def test_the_caret_stays_while_others_write_before_it(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.types("alpha\nomega")
+    bob.sees("alpha\nomega")
+    for _ in range(2):
+        ada.code.press("ArrowLeft")
+    bob.code.press("Control+Home")
+    bob.types("zero\n")
+    ada.sees("zero\nalpha\nomega")
+    expect(ada.page.locator("#position")).to_have_text("Ln 3, Col 4")
+    ada.types("X")
+    bob.sees("zero\nalpha\nomeXga")
+
+
+def test_the_view_stays_while_others_write_above_it(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    text = "\n".join(f"line {number}" for number in range(200))
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.code.fill(text)
+    ada.has_state("saved")
+    ada.code.press("Control+End")
+    last = ada.page.get_by_text("line 199", exact=True)
+    expect(last).to_be_in_viewport()
+    before = last.bounding_box()
+    assert before is not None
+    expect(bob.page.get_by_text("line 0", exact=True)).to_be_visible()
+    bob.code.press("Control+Home")
+    bob.types("above\n")
+    expect(ada.page.locator("#position")).to_have_text("Ln 201, Col 9")
+    expect(last).to_be_in_viewport()
+    after = last.bounding_box()
+    assert after is not None
+    assert after["y"] == pytest.approx(before["y"], abs=1)
+
+
+def test_undo_takes_back_ones_own_typing_only(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.types("mine")
+    bob.sees("mine")
+    bob.code.press("Control+End")
+    bob.types(" yours")
+    ada.sees("mine yours")
+    ada.code.press("Control+z")
+    for person in (ada, bob):
+        person.sees(" yours")
+
+
+def test_emoji_and_letters_of_every_script_survive(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob").enters(two_nodes[1], room)
+    ada.code.press_sequentially("s = '👩🏽‍💻 ä 漢'")
+    bob.sees("s = '👩🏽‍💻 ä 漢'")
+    bob.code.press("Control+Home")
+    bob.types("# 🙂\n")
+    ada.sees("# 🙂\ns = '👩🏽‍💻 ä 漢'")
+
+
+def test_an_address_without_a_room_gets_a_fresh_one(visit: Visit, two_nodes: Nodes) -> None:
+    ada = visit("Ada")
+    ada.page.goto(two_nodes[0])
+    ada.has_state("connected")
+    expect(ada.page).to_have_url(re.compile(r"/\?room=[a-z]+-[a-z]+-[a-z0-9]{8}$"))
+    first = ada.page.url
+    ada.page.get_by_role("button", name="New room").click()
+    ada.page.wait_for_url(lambda url: url != first)
+    ada.has_state("connected")
+
+
+def test_an_address_that_is_no_room_is_explained(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada")
+    ada.page.goto(f"{two_nodes[0]}/?room=no%20room")
+    expect(ada.page.get_by_role("dialog")).to_contain_text("1 to 128 letters")
+    ada.page.get_by_label("Open a room").fill(f"{two_nodes[0]}/?room={room}")
+    ada.page.keyboard.press("Enter")
+    expect(ada.page).to_have_url(f"{two_nodes[0]}/?room={room}")
+    ada.has_state("connected")
+
+
+def test_a_refusal_is_a_notice_that_can_be_dismissed(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    ada.code.fill("x" * 300_000)
+    ada.has_state("unsaved")
+    expect(ada.notices).to_have_count(1)
+    ada.page.get_by_role("button", name="Dismiss this notice").click()
+    expect(ada.notices).to_have_count(0)
+    ada.code.press("Control+a")
+    ada.types("small again")
+    ada.has_state("saved")
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
+    for name in ("Maximiliane Featherstonehaugh", "Bob", "Grace Hopper"):
+        visit(name).enters(two_nodes[1], room)
+    ada = visit("Ada", viewport=PHONE, has_touch=True, is_mobile=True).enters(two_nodes[0], room)
+    expect(ada.people).to_have_count(4)
+    ada.types("x = 1")
+    width = ada.page.evaluate("document.scrollingElement.scrollWidth")
+    assert width <= PHONE["width"]
+    for control in ada.page.get_by_role("banner").get_by_role("button").all():
+        expect(control).to_be_in_viewport(ratio=1)
+    ada.page.get_by_role("button", name="Room:").click()
+    assert ada.page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+    dialog = ada.page.get_by_role("dialog")
+    assert dialog.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+def controls(person: Any) -> list[tuple[str, str]]:
+    """Role and accessible name of every control, as assistive software gets them."""
+    session = person.context.new_cdp_session(person.page)
+    tree = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    return [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in tree
+        if not node["ignored"] and node["role"]["value"] in CONTROLS
+    ]
+
+
+def test_every_control_has_an_accessible_name(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    assert [role for role, name in controls(ada) if not name] == []
+    for opener in ("Room:", "Change your name"):
+        ada.page.get_by_role("button", name=opener).click()
+        roles = controls(ada)
+        assert len(roles) >= 2
+        assert [role for role, name in roles if not name] == []
+        ada.page.keyboard.press("Escape")
+
+
+def test_the_page_is_usable_by_keyboard_alone(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    expect(ada.code).to_be_focused()
+    ada.page.keyboard.press("Escape")
+    ada.page.keyboard.press("Tab")
+    expect(ada.page.get_by_label("Language")).to_be_focused()
+    for _ in range(2):
+        ada.page.keyboard.press("Shift+Tab")
+    expect(ada.page.get_by_role("button", name="colours")).to_be_focused()
+
+
+@pytest.mark.parametrize(("system", "other"), [("light", "dark"), ("dark", "light")])
+def test_colours_follow_the_system_until_chosen(
+    visit: Visit, two_nodes: Nodes, room: str, system: str, other: str
+) -> None:
+    ada = visit("Ada", color_scheme=system).enters(two_nodes[0], room)
+    html = ada.page.locator("html")
+    expect(html).to_have_attribute("data-theme", system)
+    ada.page.get_by_role("button", name=f"Use {other} colours").click()
+    expect(html).to_have_attribute("data-theme", other)
+    ada.page.reload()
+    expect(html).to_have_attribute("data-theme", other)

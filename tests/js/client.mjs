@@ -1,0 +1,50 @@
+// The official Socket.IO client, driven by a test: one JSON command a line in, one JSON event a line out.
+//   {"do":"connect","id":1,"url":..., "options":{...}}     {"do":"emit","id":1,"event":...,"data":...,"ack":7}
+//   {"do":"echo","id":1,"room":...}     sends back, from inside its handler, whatever it receives
+//   {"do":"close","id":1}   {"do":"raw","id":1,"packet":...}   {"do":"quit"}
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const sockets = new Map();
+const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+
+function connect({ id, url, options }) {
+  const socket = io(url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+  sockets.set(id, socket);
+  const transport = () => socket.io.engine?.transport?.name;
+  socket.on("connect", () => {
+    say({ id, what: "connect", sid: socket.id, eio: socket.io.engine.id, transport: transport() });
+    socket.io.engine.on("upgrade", () => say({ id, what: "upgrade", transport: transport() }));
+  });
+  socket.on("disconnect", (reason) => say({ id, what: "disconnect", reason }));
+  socket.on("connect_error", (error) => say({ id, what: "connect_error", message: error.message }));
+  socket.onAny((event, data) => say({ id, what: "event", event, data }));
+}
+
+const commands = {
+  connect,
+  emit({ id, event, data, ack }) {
+    const socket = sockets.get(id);
+    if (ack === undefined) socket.emit(event, ...(data === undefined ? [] : [data]));
+    else socket.emit(event, data, (reply) => say({ id, what: "ack", ack, data: reply }));
+  },
+  raw({ id, packet }) {
+    sockets.get(id).io.engine.write(packet);
+  },
+  echo({ id, room }) {
+    const socket = sockets.get(id);
+    socket.on("receive", ({ code }) => socket.emit("change", { room, code }));
+  },
+  close({ id }) {
+    sockets.get(id).close();
+  },
+  quit() {
+    process.exit(0);
+  },
+};
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const command = JSON.parse(line);
+  commands[command.do](command);
+});
+say({ what: "ready" });

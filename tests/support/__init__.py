@@ -1,0 +1,1 @@
+"""What the tests are made with: real Redis servers, real nodes, real clients, a breakable wire."""

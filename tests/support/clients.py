@@ -1,0 +1,145 @@
+"""The official JavaScript client, in one Node process, driven from the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.processes import ROOT, tool
+
+PATIENCE = 10.0
+"""Seconds a test waits for something that should be there at once."""
+
+
+async def eventually(check: Callable[[], Any], what: str = "", within: float = PATIENCE) -> Any:
+    """Return ``check()`` as soon as it is true; fail when it does not become so."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        if result := check():
+            return result
+        assert asyncio.get_running_loop().time() < deadline, what or "it did not happen in time"
+        await asyncio.sleep(0.005)
+
+
+class JsClient:
+    """One socket of the official client."""
+
+    def __init__(self, host: JsHost, id: int) -> None:
+        self._host = host
+        self._id = id
+        self._acks = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self.events: list[tuple[str, Any]] = []
+        self.states: list[dict[str, Any]] = []
+
+    def heard(self, event: dict[str, Any]) -> None:
+        if event["what"] == "event":
+            self.events.append((event["event"], event["data"]))
+        elif event["what"] == "ack":
+            self._waiting.pop(event["ack"]).set_result(event["data"])
+        else:
+            self.states.append(event)
+
+    def of(self, event: str) -> list[Any]:
+        """Return the payloads of all events of that name so far."""
+        return [data for name, data in self.events if name == event]
+
+    @property
+    def codes(self) -> list[str]:
+        """Return all texts received so far."""
+        return [data["code"] for data in self.of("receive")]
+
+    def state(self, what: str) -> dict[str, Any] | None:
+        """Return the latest of the connection's events of that kind."""
+        return next((state for state in reversed(self.states) if state["what"] == what), None)
+
+    async def until(self, what: str) -> dict[str, Any]:
+        """Wait for a connection event: connect, disconnect, upgrade or connect_error."""
+        return await eventually(lambda: self.state(what), f"no {what}: {self.states}")
+
+    def emit(self, event: str, data: Any = None) -> None:
+        """Send an event without asking for an acknowledgement."""
+        self._host.tell({"do": "emit", "id": self._id, "event": event, "data": data})
+
+    async def ask(self, event: str, data: Any = None) -> Any:
+        """Send an event and return its acknowledgement."""
+        ack = next(self._acks)
+        self._waiting[ack] = answer = asyncio.get_running_loop().create_future()
+        self._host.tell({"do": "emit", "id": self._id, "event": event, "data": data, "ack": ack})
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    async def join(self, room: str) -> Any:
+        return await self.ask("join", {"room": room})
+
+    async def change(self, room: str, code: str) -> Any:
+        return await self.ask("change", {"room": room, "code": code})
+
+    def raw(self, packet: str) -> None:
+        """Send an Engine.IO message as it is."""
+        self._host.tell({"do": "raw", "id": self._id, "packet": packet})
+
+    async def shows(self, code: str) -> None:
+        """Wait until the last text received is ``code``."""
+        await eventually(
+            lambda: self.codes[-1:] == [code], f"wanted {code!r:.200}, got {self.codes[-3:]!r:.600}"
+        )
+
+    def close(self) -> None:
+        self._host.tell({"do": "close", "id": self._id})
+
+
+class JsHost:
+    """The Node process that all clients of a test live in."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._clients: dict[int, JsClient] = {}
+        self._ids = itertools.count()
+
+    def tell(self, command: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def connect(self, url: str, *, wait: bool = True, **options: Any) -> JsClient:
+        """Connect a client; the options are socket.io-client's (WebSocket alone by default)."""
+        options.setdefault("transports", ["websocket"])
+        client = JsClient(self, next(self._ids))
+        self._clients[client._id] = client
+        self.tell({"do": "connect", "id": client._id, "url": url, "options": options})
+        if wait:
+            await client.until("connect")
+        return client
+
+    async def listen(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            event = json.loads(line)
+            if "id" in event:
+                self._clients[event["id"]].heard(event)
+
+
+@asynccontextmanager
+async def js_clients() -> AsyncIterator[JsHost]:
+    """Run a Node process with the official client in it."""
+    script = ROOT / "tests" / "js" / "client.mjs"
+    assert (script.parent / "node_modules").exists(), "run `npm ci` in tests/js"
+    process = await asyncio.create_subprocess_exec(
+        tool("node"), str(script), limit=1 << 26,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    await process.stdout.readline()
+    host = JsHost(process)
+    listening = asyncio.create_task(host.listen())
+    try:
+        yield host
+    finally:
+        process.kill()
+        await process.wait()
+        listening.cancel()
+        await asyncio.wait([listening])

@@ -1,0 +1,207 @@
+"""Redis servers and nodes as processes of their own, on loopback ports, ended by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRATCH = Path(tempfile.mkdtemp(prefix="collab-tests-"))
+"""Logs and dumps of this run; gone when it ends."""
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+_numbers = itertools.count()
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 15.0
+
+INSTALL = {
+    "redis-server": "apt-get install redis-server",
+    "nginx": "apt-get install nginx-light",
+    "node": "apt-get install nodejs npm",
+    "chromium": "apt-get install chromium",
+}
+
+
+def tool(name: str) -> str:
+    """Return the path of a program the tests need; its absence is a failure, never a skip."""
+    found = shutil.which(name)
+    assert found, f"{name} is missing: {INSTALL.get(name, 'install it')}"
+    return found
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """A process, what it printed, and its end."""
+
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        self.command = command
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        self.log = SCRATCH / f"{next(_numbers)}.log"
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, env=self.env, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
+                stdout=log, stderr=log,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    async def wait(self) -> int:
+        assert self.process is not None
+        async with asyncio.timeout(STOP_TIMEOUT):
+            return await self.process.wait()
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
+        """End the process and return its exit code."""
+        if self.process is None:
+            return None
+        if self.running:
+            self.process.send_signal(how)
+        try:
+            return await self.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise AssertionError(f"{self.command} did not stop:\n{self.output()}") from None
+
+    async def kill(self) -> None:
+        await self.stop(signal.SIGKILL)
+
+
+class Redis(Process):
+    """A real Redis server that keeps nothing on disk unless it is told to."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.home = SCRATCH / f"redis-{self.port}"
+        self.home.mkdir(exist_ok=True)
+        super().__init__(
+            tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "no", "--dir", str(self.home),
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self) -> None:
+        await super().start()
+        await until_open(self.port, self)
+
+
+class Node(Process):
+    """A node of the service."""
+
+    def __init__(self, redis_url: str, name: str = "node", **env: str) -> None:
+        self.port = free_port()
+        self.name = name
+        super().__init__(
+            sys.executable, "-m", "collab",
+            env={
+                "COLLAB_PORT": str(self.port),
+                "COLLAB_NODE_ID": name,
+                "COLLAB_LOG_FORMAT": "json",
+                "REDIS_URL": redis_url,
+                **env,
+            },
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        await super().start()
+        await until_ready(self.url, self)
+
+
+async def until_open(port: int, process: Process) -> None:
+    """Wait until somebody listens on ``port``."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while True:
+            assert process.running, process.output()
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
+async def until_ready(url: str, process: Process) -> None:
+    """Wait until ``/readyz`` says yes."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(START_TIMEOUT):
+        while True:
+            assert process.running, process.output()
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(url + "/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(*processes: Process) -> AsyncIterator[None]:
+    """Start processes together; end those that still run, in the reverse order."""
+    try:
+        await asyncio.gather(*(process.start() for process in processes))
+        yield
+    finally:
+        for process in reversed(processes):
+            if process.running:
+                await process.stop()
+
+
+@contextmanager
+def in_background() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Run an event loop in a thread, for tests without one; yield what runs a coroutine there."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def get_metrics(url: str) -> dict[str, float]:
+    """Return a node's counters, by name with labels."""
+    async with aiohttp.ClientSession() as session, session.get(url + "/metrics") as answer:
+        text = await answer.text()
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}

@@ -1,0 +1,128 @@
+"""A wire that can be delayed, cut, stalled, and made to lose what the test chooses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+Filter = Callable[[bytes], list[bytes]]
+"""Given a piece of what flows, returns the pieces to pass on: none drops it, two double it."""
+
+PIECE = 1 << 16
+
+
+class Proxy:
+    """Passes TCP connections on to a port of this machine, and breaks them on demand.
+
+    ``delay`` is in seconds, each way. Bytes keep their order.
+    """
+
+    def __init__(self, target: int, delay: float = 0.0) -> None:
+        self.target = target
+        self.delay = delay
+        self.port = 0
+        self.to_client: Filter | None = None
+        self.to_server: Filter | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._accepting = True
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stall(self) -> None:
+        """Let nothing through in either direction; connections stay open."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Let everything through again, what was held back first."""
+        self._open.set()
+
+    def cut(self) -> None:
+        """Break all connections that are open now."""
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    def refuse(self) -> None:
+        """Break all connections, and every one that is tried."""
+        self._accepting = False
+        self.cut()
+
+    def accept(self) -> None:
+        """Let connections be made again."""
+        self._accepting = True
+
+    async def _connected(self, up: asyncio.StreamReader, down: asyncio.StreamWriter) -> None:
+        if not self._accepting:
+            down.transport.abort()
+            return
+        try:
+            back, forth = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            down.transport.abort()
+            return
+        self._writers |= {down, forth}
+        try:
+            await asyncio.gather(
+                self._pump(up, forth, lambda: self.to_server),
+                self._pump(back, down, lambda: self.to_client),
+            )
+        finally:
+            self._writers -= {down, forth}
+
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        chosen: Callable[[], Filter | None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        flowing: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue(256)
+
+        async def deliver() -> None:
+            while (item := await flowing.get()) is not None:
+                due, piece = item
+                if (wait := due - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                await self._open.wait()
+                change = chosen()
+                for part in change(piece) if change else [piece]:
+                    sink.write(part)
+                await sink.drain()
+
+        delivering = asyncio.create_task(deliver())
+        with contextlib.suppress(OSError):
+            while (piece := await source.read(PIECE)) and not delivering.done():
+                await flowing.put((loop.time() + self.delay, piece))
+        if not delivering.done():
+            await flowing.put(None)
+        with contextlib.suppress(OSError):
+            await delivering
+        sink.close()
+
+
+@asynccontextmanager
+async def proxy(target: int, delay: float = 0.0) -> AsyncIterator[Proxy]:
+    """Run a Proxy in front of ``target``; its own port is ``port``."""
+    wire = Proxy(target, delay)
+
+    async def connected(up: asyncio.StreamReader, down: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        wire._tasks.add(task)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await wire._connected(up, down)
+        wire._tasks.discard(task)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        wire.resume()
+        server.close()
+        wire.cut()
+        for task in tuple(wire._tasks):
+            task.cancel()
+        await asyncio.gather(*wire._tasks, return_exceptions=True)

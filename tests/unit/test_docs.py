@@ -1,0 +1,34 @@
+"""The documentation says what is true of the code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from collab import errors
+from collab.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_configuration_page_lists_every_variable_with_its_default_and_no_other() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| `--[\w-]+` \| (.+?) \|", page, re.MULTILINE))
+    assert listed == {
+        setting.metadata["variable"]: str(setting.default) if setting.default != "" else "none"
+        for setting in fields(Config)
+    }
+
+
+def test_the_readme_explains_every_error_code_a_client_can_meet() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for error in errors.CollabError.__subclasses__():
+        if error is not errors.ConfigError:
+            assert f"`{error.code}`" in readme, error.code
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
