@@ -99,7 +99,14 @@ class _Node:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            log.info("ready", extra={"node": config.node_id, "own_redis": not config.redis_url})
+            log.info(
+                "ready",
+                extra={
+                    "node": config.node_id,
+                    "url": f"http://{config.host}:{config.port}",
+                    "redis": "given" if config.redis_url else "private",
+                },
+            )
             yield
             log.info("stopped", extra={"node": config.node_id})
 

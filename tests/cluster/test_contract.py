@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import pytest
 import redis.asyncio
 
@@ -236,6 +237,26 @@ async def test_a_message_over_the_frame_limit_ends_in_a_clear_error(
     client.emit("change", {"room": room, "code": "x" * (3 << 20)})
     error = await eventually(lambda: client.of("error"))
     assert error[0]["code"] == "frame_too_large"
+
+
+async def test_no_connection_is_compressed_unless_configured(nodes: Nodes) -> None:
+    address = f"{nodes[0].url}/socket.io/?EIO=4&transport=websocket"
+    async with aiohttp.ClientSession() as session, session.ws_connect(address, compress=15) as ws:
+        assert ws.compress == 0
+        assert (await ws.receive_str()).startswith("0{")
+
+
+async def test_a_client_of_another_protocol_version_is_told_so(nodes: Nodes) -> None:
+    address = f"{nodes[0].url}/socket.io/?EIO=3&transport=polling"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        assert answer.status == 400 and "unsupported version" in await answer.text()
+
+
+async def test_pages_of_any_origin_may_connect_by_default(nodes: Nodes) -> None:
+    address = f"{nodes[0].url}/socket.io/?EIO=4&transport=polling"
+    headers = {"Origin": "https://peerprep.example"}
+    async with aiohttp.ClientSession() as session, session.get(address, headers=headers) as answer:
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://peerprep.example"
 
 
 async def test_a_closed_connection_frees_everything(nodes: Nodes, js: JsHost, room: str) -> None:

