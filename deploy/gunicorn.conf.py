@@ -1,0 +1,93 @@
+"""gunicorn -c deploy/gunicorn.conf.py: one node under a supervisor that starts it again.
+
+The node reads its settings from the environment, as `python -m collab` does (`--help` lists them).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from aiohttp.worker import GunicornUVLoopWebWorker
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from collab import logs
+from collab.config import Config
+from collab.errors import CollabError, ConfigError
+
+EXIT_USAGE = 2
+SPARE_SECONDS = 10
+"""For what comes before and after the times that the configuration names."""
+
+
+class NodeWorker(GunicornUVLoopWebWorker):  # type: ignore[misc]  # gunicorn has no types
+    """aiohttp's uvloop worker, which ends with one clear line where a node can't start."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except CollabError as problem:
+            self.log.error(str(problem))
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # the arbiter gives up instead of trying for ever
+
+
+class NodeLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Lets gunicorn's own lines look like the node's; the access log is nginx's."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        logs.set_up(settings.log_level, settings.log_format)
+
+
+def refuse(why: object) -> NoReturn:
+    """End with one clear line, before there is a log."""
+    print(f"collab: {why}", file=sys.stderr)  # noqa: T201
+    sys.exit(EXIT_USAGE)
+
+
+try:
+    settings = Config.from_env(os.environ)
+except ConfigError as problem:
+    refuse(problem)
+
+wsgi_app = "collab.app:application"
+worker_class = NodeWorker
+logger_class = NodeLogger
+loglevel = settings.log_level
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+bind = f"{host}:{settings.port}"
+
+# One process is one node. Workers behind one socket take turns at accepting connections, and a
+# long-polling client's next request would reach one that never heard of its session. More nodes are
+# more gunicorns, each on a port of its own, behind nginx.
+workers = 1
+
+# A node moves its clients off over COLLAB_DRAIN_TIME and then commits what waits.
+graceful_timeout = int(settings.drain_time) + SPARE_SECONDS
+# A worker that still waits for Redis can't answer gunicorn's heartbeat, and must not die of it.
+timeout = int(settings.redis_wait) + 2 * SPARE_SECONDS
+# Longer than nginx keeps an idle connection (30 s), so that no request meets a closing one.
+keepalive = 75
+# A control socket (gunicorn 25 and later) would be a file outside of this directory, and its
+# command to add workers is one that a node must refuse.
+control_socket_disable = True
+
+
+def on_starting(server: Arbiter) -> None:
+    """Refuse `--workers 2`, which would otherwise win over this file."""
+    if server.cfg.workers != 1:
+        refuse(
+            f"{server.cfg.workers} workers behind one socket break long-polling; "
+            "start one gunicorn for each node, on a port of its own, behind nginx"
+        )
+
+
+def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> None:
+    """Stay with one worker when a signal (TTIN, TTOU) asks for another number."""
+    if old_value is not None and new_value != 1:
+        server.log.warning("a node is one worker")
+        server.num_workers = 1

@@ -1,0 +1,150 @@
+"""What the files of a deployment promise, as far as it can be seen without Docker."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from collab.config import Config
+from tests.deploy.conftest import Cluster
+from tests.support.processes import ROOT, tool
+
+DEPLOY = ROOT / "deploy"
+REMEMBERS_SESSIONS = (1, 29, 6)
+"""The first nginx that has all that deploy/nginx/compose asks for."""
+BREAKS_SCALING = ("container_name", "version", "links")
+
+
+@pytest.fixture(scope="session")
+def compose() -> dict[str, Any]:
+    """What Compose reads, with merge keys resolved."""
+    text = (ROOT / "docker-compose.scale.yml").read_text()
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def test_the_env_file_makes_plain_compose_use_the_clusters_file() -> None:
+    settings = dict(
+        line.split("=", 1)
+        for line in (ROOT / ".env").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    assert settings == {"COMPOSE_FILE": "docker-compose.scale.yml"}
+
+
+def test_every_service_is_confined(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"redis", "collab", "nginx"}
+    assert "version" not in compose
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == "unless-stopped", name
+        assert not set(service) & set(BREAKS_SCALING), name
+        if "user" in service:
+            assert not service["user"].startswith(("0", "root")), name
+        assert "user" in service or "build" in service, name
+
+
+def test_only_nginx_can_be_reached_from_outside(compose: dict[str, Any]) -> None:
+    published = {n: s["ports"] for n, s in compose["services"].items() if "ports" in s}
+    assert published == {"nginx": ["${COLLAB_PUBLIC_PORT:-8005}:8005"]}
+
+
+def test_services_start_in_order_of_health(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    healthy = {"condition": "service_healthy"}
+    assert services["collab"]["depends_on"] == {"redis": healthy}
+    assert services["nginx"]["depends_on"] == {"collab": healthy}
+    assert "healthcheck" in services["redis"]
+    assert "/readyz" in " ".join(services["nginx"]["healthcheck"]["test"])
+
+
+def test_redis_never_evicts_a_room(compose: dict[str, Any]) -> None:
+    command = compose["services"]["redis"]["command"]
+    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_the_nodes_get_only_settings_that_there_are(compose: dict[str, Any]) -> None:
+    known = {setting.metadata["variable"] for setting in fields(Config)}
+    node = compose["services"]["collab"]
+    assert set(node["environment"]) <= known
+    grace = int(node["stop_grace_period"].removesuffix("s"))
+    assert grace > Config.from_env({}).drain_time
+
+
+def test_the_image_is_no_roots_and_starts_the_node_itself() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    last_stage = dockerfile.rsplit("\nFROM ", 1)[1]
+    user = re.search(r"^USER (\d+):(\d+)$", last_stage, re.MULTILINE)
+    assert user and "0" not in user.groups()
+    assert 'ENTRYPOINT ["python", "-m", "collab"]' in last_stage
+    assert "STOPSIGNAL SIGTERM" in last_stage
+    assert "HEALTHCHECK" in last_stage and "/readyz" in last_stage
+
+
+def test_what_compose_mounts_and_builds_is_there(compose: dict[str, Any]) -> None:
+    nginx = compose["services"]["nginx"]
+    for volume in nginx["volumes"]:
+        source, target, mode = volume.split(":")
+        assert (ROOT / source).exists() and mode == "ro", volume
+        assert target.startswith("/etc/collab/")
+    assert (ROOT / compose["services"]["collab"]["build"]["dockerfile"]).is_file()
+
+
+def nginx_version() -> tuple[int, ...]:
+    said = subprocess.run([tool("nginx"), "-v"], capture_output=True, text=True, check=True)
+    return tuple(map(int, re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr)[0]))
+
+
+def test_nginx_takes_the_rules_in_the_place_that_compose_gives_them(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (tmp_path / "nginx.conf").symlink_to(DEPLOY / "nginx" / "nginx.conf")
+    for file in (DEPLOY / "nginx" / "compose").iterdir():
+        (place / file.name).write_text(file.read_text())
+    if nginx_version() < REMEMBERS_SESSIONS:
+        # Debian's nginx can't read how Compose's finds its nodes; everything else it can.
+        (place / "nodes.conf").write_text("server 127.0.0.1:1 max_fails=0;")
+    tested = subprocess.run(
+        [tool("nginx"), "-t", "-e", "stderr", "-p", f"{tmp_path}/", "-c", "nginx.conf"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stderr
+    assert "[warn]" not in tested.stderr
+
+
+async def test_every_counter_on_the_dashboard_is_one_that_nodes_have(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    dashboard = json.loads((DEPLOY / "dashboards" / "collab.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries += [v["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"]
+    shown = set(re.findall(r"\bcollab_\w+", " ".join(queries)))
+    async with http.get(cluster.nodes["a"].url + "/metrics") as answer:
+        types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", await answer.text(), re.MULTILINE))
+    there = {
+        name + suffix
+        for name, kind in types.items()
+        for suffix in (("_bucket", "_sum", "_count") if kind == "histogram" else ("",))
+    }
+    assert shown and shown <= there, shown - there
+    wanted = {"connections", "rooms", "members", "changes_total", "receives_total", "errors_total"}
+    assert {f"collab_{name}" for name in wanted} <= shown
+
+
+def test_the_prometheus_example_asks_the_ports_that_the_procfile_opens() -> None:
+    example = yaml.safe_load((DEPLOY / "dashboards" / "prometheus.yml").read_text())
+    targets = example["scrape_configs"][1]["static_configs"][0]["targets"]
+    script = (DEPLOY / "cluster.sh").read_text()
+    ports = re.search(r'CLUSTER_NODE_PORTS:-"([\d ]+)"', script)
+    assert ports
+    assert targets == [f"127.0.0.1:{port}" for port in ports[1].split()]

@@ -1,0 +1,69 @@
+"""deploy/gunicorn.conf.py: a node under gunicorn."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import aiohttp
+
+from tests.deploy.polling import PollingClient
+from tests.support.processes import ROOT, Process, Redis, free_port, running, until_ready
+
+BOOT_FAILED = 3
+USAGE = 2
+DRAIN_TIME = 2
+
+
+class Gunicorn(Process):
+    """gunicorn with the repository's configuration."""
+
+    def __init__(self, *options: str, **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(
+            sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py"),
+            *options, env={"COLLAB_PORT": str(self.port), "COLLAB_NODE_ID": "green", **env},
+        )  # fmt: skip
+
+
+async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
+    redis_server: Redis, http: aiohttp.ClientSession
+) -> None:
+    env = {"REDIS_URL": redis_server.url, "COLLAB_DRAIN_TIME": str(DRAIN_TIME)}
+    gunicorn = Gunicorn(**env, COLLAB_LOG_FORMAT="json")
+    async with running(gunicorn):
+        await until_ready(gunicorn.url, gunicorn)
+        clients = [await PollingClient(http, gunicorn.url).connect() for _ in range(4)]
+        for client in clients:
+            assert await client.join("under-gunicorn") == "green"
+        await clients[0].upgrade()
+        began = time.monotonic()
+        assert await gunicorn.stop() == 0
+        assert time.monotonic() - began < DRAIN_TIME + 2
+        await clients[0].close()
+    lines = gunicorn.output().splitlines()
+    assert all(line.startswith('{"time":') for line in lines), gunicorn.output()
+    assert any('"event":"stopped"' in line for line in lines)
+
+
+async def test_more_than_one_worker_is_refused() -> None:
+    gunicorn = Gunicorn("--workers", "2")
+    await gunicorn.start()
+    assert await gunicorn.wait() == USAGE
+    assert "collab: 2 workers behind one socket break long-polling" in gunicorn.output()
+
+
+async def test_a_redis_that_cannot_be_reached_is_one_clear_line() -> None:
+    gunicorn = Gunicorn(REDIS_URL=f"redis://127.0.0.1:{free_port()}", COLLAB_REDIS_WAIT="0.2")
+    await gunicorn.start()
+    assert await gunicorn.wait() == BOOT_FAILED
+    assert gunicorn.output().count("Redis can't be reached") == 1
+    assert "Traceback" not in gunicorn.output()
+
+
+async def test_a_bad_variable_is_one_clear_line() -> None:
+    gunicorn = Gunicorn(COLLAB_DRAIN_TIME="soon")
+    await gunicorn.start()
+    assert await gunicorn.wait() == USAGE
+    assert gunicorn.output() == "collab: COLLAB_DRAIN_TIME: 'soon' is not a number of seconds\n"

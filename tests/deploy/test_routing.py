@@ -1,0 +1,193 @@
+"""nginx leads every request of a session to its node, by nothing but what clients send anyway."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests.deploy.conftest import Cluster
+from tests.deploy.polling import PATIENCE, PollingClient, SessionLost
+from tests.support.clients import eventually
+from tests.support.processes import Redis, running
+
+FORTY = 40
+REQUESTS = 50
+FAIR_SHARE = 0.6
+"""The most of forty clients that one of four nodes may get; chance alone is far below."""
+
+
+async def served_by(
+    cluster: Cluster, http: aiohttp.ClientSession, path: str, query: str = ""
+) -> str:
+    """Ask for a path nobody else asks for; return the node that got the request, by nginx's log."""
+    async with http.get(URL(f"{cluster.url}{path}{query}", encoded=True)):
+        pass
+    line = await eventually(
+        lambda: next((line for line in cluster.nginx.requests() if line["path"] == path), None),
+        f"nginx logged no request for {path}",
+    )
+    port = int(line["upstream"].rsplit(":", 1)[1])
+    return next(name for name, node in cluster.nodes.items() if node.port == port)
+
+
+async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stays_on_its_own(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    async def arrive(number: int) -> PollingClient:
+        client = await PollingClient(http, cluster.url).connect()
+        await client.join(f"forty-{number}")
+        return client
+
+    async def stay(number: int, client: PollingClient) -> None:
+        home = client.node
+        while client.requests < REQUESTS:
+            assert await client.join(f"forty-{number}") == home
+        await client.upgrade()
+        assert await client.join(f"forty-{number}") == home
+        await client.close()
+
+    clients = await asyncio.gather(*map(arrive, range(FORTY)))
+    share = Counter(client.node for client in clients)
+    assert set(share) == set(cluster.nodes), share
+    assert max(share.values()) <= FAIR_SHARE * FORTY, share
+    await asyncio.gather(*(stay(number, client) for number, client in enumerate(clients)))
+    keys = {client.sid.split(".")[0] for client in clients}
+    assert len(keys) == FORTY, "every session has a key of its own"
+
+
+async def test_a_client_cannot_choose_its_key(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    """A known key would let somebody fill one node with all the connections it may have."""
+    http.headers["X-Route-Key"] = "mine"
+    clients = [await PollingClient(http, cluster.url).connect() for _ in range(3)]
+    assert not any(client.sid.startswith("mine") for client in clients)
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket", "upgrade"])
+async def test_those_who_name_a_room_in_the_query_meet_on_one_node(
+    cluster: Cluster, http: aiohttp.ClientSession, transport: str
+) -> None:
+    room = f"interview:{secrets.token_hex(4)}"
+
+    async def arrive() -> str:
+        client = PollingClient(http, cluster.url, room=room)
+        await client.connect(transport="websocket" if transport == "websocket" else "polling")
+        if transport == "upgrade":
+            await client.upgrade()
+        node = await client.join(room)
+        assert await client.join(room) == node
+        await client.close()
+        return node
+
+    assert len(set(await asyncio.gather(*(arrive() for _ in range(16))))) == 1
+
+
+async def test_rooms_named_in_the_query_spread_over_the_nodes(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    rooms = [secrets.token_hex(4) for _ in range(FORTY)]
+    nodes = [await served_by(cluster, http, f"/assets/{room}", f"?room={room}") for room in rooms]
+    assert set(nodes) == set(cluster.nodes)
+
+
+@pytest.mark.parametrize("form", ["{}", "q:{}", "q:2:{}", "q:2:a:{}"])
+async def test_a_room_named_in_the_path_has_the_node_of_the_same_room_in_the_query(
+    cluster: Cluster, http: aiohttp.ClientSession, form: str
+) -> None:
+    """Both doors of a room are on one node, whether a client encodes the colons in it or not."""
+    for _ in range(4):
+        room = form.format(secrets.token_hex(4))
+        encoded = room.replace(":", "%3A")
+        homes = {
+            await served_by(cluster, http, f"/yjs/{room}"),
+            await served_by(cluster, http, f"/assets/a{room}", f"?room={room}"),
+            await served_by(cluster, http, f"/assets/b{room}", f"?x=1&room={encoded}"),
+        }
+        assert len(homes) == 1, room
+
+
+async def test_an_empty_room_in_the_query_is_no_room(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    clients = [await PollingClient(http, cluster.url, room="").connect() for _ in range(16)]
+    nodes = [await client.join(f"empty-{n}") for n, client in enumerate(clients)]
+    assert len(set(nodes)) > 1
+
+
+async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_else_moves(
+    redis_server: Redis, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    two = Cluster(tmp_path, redis_server, "lost", "left")
+
+    async def come_back(client: PollingClient, number: int, **query: str) -> PollingClient:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    await client.join(f"killed-{number}")
+                    return client
+                except (SessionLost, aiohttp.ClientError):
+                    await client.close()
+                    client = PollingClient(http, two.url, **query)
+                    await client.connect()
+
+    async with running(*two.nodes.values(), two.nginx):
+        polling = [await PollingClient(http, two.url).connect() for _ in range(16)]
+        upgraded = [await PollingClient(http, two.url).connect() for _ in range(16)]
+        for client in upgraded:
+            await client.upgrade()
+        clients = polling + upgraded
+        for number, client in enumerate(clients):
+            await client.join(f"killed-{number}")
+        assert {client.node for client in clients} == {"lost", "left"}
+        author = next(n for n, client in enumerate(clients) if client.node == "lost")
+        change = {"room": f"killed-{author}", "code": "kept"}
+        assert (await clients[author].ask("change", change))["ok"]
+
+        await two.nodes["lost"].stop(signal.SIGKILL)
+        after = await asyncio.gather(*(come_back(client, n) for n, client in enumerate(clients)))
+        assert {client.node for client in after} == {"left"}
+        assert (await after[author].heard("receive"))["code"] == "kept"
+        for before, now in zip(clients, after, strict=True):
+            assert (before is now) == (before.node == "left")
+        for client in after:
+            assert await client.join("a-room-more") == "left"
+        by_room = [PollingClient(http, two.url, room=f"room-{n}") for n in range(8)]
+        for client in by_room:
+            assert await (await client.connect()).join("named") == "left"
+        await asyncio.gather(*(client.close() for client in after))
+        assert "sid=" not in two.nginx.output(), "an unreachable node must not leak query strings"
+
+
+async def test_the_balancer_is_ready_with_its_nodes_and_keeps_their_counters_to_itself(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(cluster.url + "/readyz") as ready:
+        assert ready.status == 200
+    async with http.get(cluster.url + "/metrics") as metrics:
+        assert metrics.status == 404
+
+
+async def test_the_access_log_has_no_query_strings(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    """They carry tokens."""
+    path = f"/assets/{secrets.token_hex(4)}"
+    await served_by(cluster, http, path, "?token=do-not-log-me")
+    assert "do-not-log-me" not in str(cluster.nginx.requests()) + cluster.nginx.output()
+
+
+async def test_a_message_over_the_frame_limit_is_refused_by_the_node_in_the_contracts_words(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    """nginx's own limit is above the node's, or clients would get its HTML page instead."""
+    client = await PollingClient(http, cluster.url).connect()
+    await client.tell("change", {"room": "large", "code": "x" * (3 << 20)})
+    assert (await client.heard("error"))["code"] == "frame_too_large"

@@ -1,0 +1,72 @@
+"""Small parts at the edges: JSON, logs, announcements."""
+
+from __future__ import annotations
+
+import json as stdlib
+import logging
+import sys
+
+import pytest
+
+from collab.errors import CollabError, ConfigError, StoreUnavailable
+from collab.logs import JsonFormatter, TextFormatter
+from collab.sio import json
+from collab.store.announcement import Announcement
+
+
+def test_json_is_compact_and_keeps_characters() -> None:
+    assert json.dumps(["é", {"a": 1}], separators=(",", ":")) == '["é",{"a":1}]'
+
+
+def test_json_that_only_the_standard_library_takes_is_taken_to_be_looked_at() -> None:
+    assert json.loads('"\\ud800"') == "\ud800"
+    assert json.loads("NaN") != json.loads("NaN")
+
+
+@pytest.mark.parametrize("text", ["", "[", "{'a'}", "nothing"])
+def test_what_is_no_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        json.loads(text)
+
+
+def record(problem: bool = False) -> logging.LogRecord:
+    info = None
+    if problem:
+        try:
+            raise StoreUnavailable("gone")
+        except StoreUnavailable:
+            info = sys.exc_info()
+    made = logging.LogRecord("collab.x", logging.INFO, __file__, 1, "joined", None, info)
+    made.room = "a"
+    return made
+
+
+def test_a_log_line_is_json_with_its_fields() -> None:
+    line = stdlib.loads(JsonFormatter().format(record()))
+    assert line["event"] == "joined" and line["room"] == "a" and line["level"] == "info"
+    assert "StoreUnavailable" in stdlib.loads(JsonFormatter().format(record(True)))["traceback"]
+
+
+def test_a_log_line_is_text_with_its_fields() -> None:
+    assert "INFO" in TextFormatter().format(record()) and "room=a" in TextFormatter().format(
+        record()
+    )
+    assert "StoreUnavailable: gone" in TextFormatter().format(record(True))
+
+
+def test_an_announcement_says_what_was_committed_behind_what() -> None:
+    heard = Announcement.parse(b"J e1 node-a 5-0 6-1 1500\nup\ndate")
+    assert heard == Announcement("e1", "node-a", (5, 0), (6, 1), 1.5, b"up\ndate")
+
+
+@pytest.mark.parametrize("message", [b"J ", b"J a b c", b"J e n x-1 2-0 5\n", b"J e n 1-0 2-0\n"])
+def test_what_is_no_announcement_is_refused(message: bytes) -> None:
+    with pytest.raises(ValueError):
+        Announcement.parse(message)
+
+
+def test_every_error_has_a_word_of_its_own() -> None:
+    words = [error.code for error in CollabError.__subclasses__()]
+    assert len(set(words)) == len(words) and ConfigError.code in words
+    assert StoreUnavailable("x").payload() == {"message": "x", "code": "store_unavailable"}
+    assert StoreUnavailable.retryable and not CollabError.retryable
