@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SOURCES := collab deploy loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help run dev cluster load check format test page clean
@@ -27,15 +28,15 @@ load: $(VENV)/.load ## let fifty pairs type through `make cluster` for a minute
 	  --html loadtest/results/report.html --csv loadtest/results/run
 
 check: $(VENV)/.test ## format, lint, types, import rules, unit tests: in seconds
-	ruff format --check collab tests loadtest
-	ruff check collab tests loadtest
+	ruff format --check $(SOURCES)
+	ruff check $(SOURCES)
 	mypy
 	lint-imports
 	pytest -q tests/unit
 
 format: $(VENV)/.test ## write the code as ruff would
-	ruff format collab tests loadtest
-	ruff check --fix collab tests loadtest
+	ruff format $(SOURCES)
+	ruff check --fix $(SOURCES)
 
 test: $(VENV)/.test tests/js/node_modules ## install what the tests need, and run them all
 	$(MAKE) check

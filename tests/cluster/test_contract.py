@@ -230,13 +230,22 @@ async def test_malformed_packets_get_an_error_and_the_connection_goes_on(
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids="+".join)
-async def test_a_message_over_the_frame_limit_ends_in_a_clear_error(
+async def test_a_message_over_the_frame_limit_gets_an_error_and_the_connection_goes_on(
     nodes: Nodes, js: JsHost, room: str, transports: list[str]
 ) -> None:
     client = await js.connect(nodes[0].url, transports=transports)
     client.emit("change", {"room": room, "code": "x" * (3 << 20)})
     error = await eventually(lambda: client.of("error"))
     assert error[0]["code"] == "frame_too_large"
+    assert (await client.join(room))["ok"] and client.state("disconnect") is None
+
+
+async def test_a_message_eight_times_over_the_frame_limit_ends_the_connection(
+    nodes: Nodes, js: JsHost, room: str
+) -> None:
+    client = await js.connect(nodes[0].url)
+    client.emit("change", {"room": room, "code": "x" * (17 << 20)})
+    await client.until("disconnect")
 
 
 async def test_no_connection_is_compressed_unless_configured(nodes: Nodes) -> None:
