@@ -120,6 +120,9 @@ class _Node:
         random.shuffle(sockets)
         log.info("draining", extra={"clients": len(sockets)})
         pause = self.config.drain_time / 2 / max(1, len(sockets))
-        for socket in sockets:
-            await socket.close(wait=False)
-            await asyncio.sleep(pause)
+        for number, socket in enumerate(sockets):
+            if number:
+                await asyncio.sleep(pause)
+            # Without a word of ours: to many clients an Engine.IO CLOSE is the end, and only a
+            # transport that ends is a reason to connect again.
+            await socket.close(wait=False, abort=True)

@@ -121,6 +121,21 @@ class Views:
             self._doubted = View(self._doubted.text, compose(self._doubted.way, delta))
         self._trail.advance(delta)
 
+    def began_with(self, screen: View) -> None:
+        """Correct what the member showed before anything was written to it."""
+        assert not self._confirmed, "the member shows a receive by now"
+        self._screen = screen
+
+    @property
+    def confirmed(self) -> int:
+        """How many receives the member has surely got."""
+        return self._confirmed
+
+    @property
+    def underway(self) -> int:
+        """How many receives the member may not have got yet."""
+        return len(self._trail)
+
     @property
     def may_receive(self) -> bool:
         """Whether a receive may be written, or must wait until `pong` or `change` frees a view."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pycrdt import Doc
 
 from collab.merge.delta import Delta, compose
 from collab.merge.diff import diff
 from collab.merge.errors import MergeError
 from collab.merge.replica import Replica
+from collab.merge.survey import read_state_vector
 from collab.merge.trail import View
 from collab.rooms.pending import merged
 from collab.store.records import Entry, EntryId, Reading
@@ -18,6 +23,8 @@ log = logging.getLogger(__name__)
 
 RECENT, MOST_RECENT = 120, 256
 """Seconds of history, and entries of it, among which a client that comes back is placed."""
+_PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+"""A character that is two UTF-16 units, as an update holds it, or bytes that look like one."""
 
 
 def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
@@ -26,19 +33,56 @@ def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
     What can't be applied is passed over, by every node alike. Nobody who keeps to the scripts can
     have put it there, and a room that can't be opened any more would be the greater loss.
     """
-    updates = [base, *(entry.update for entry in entries)]
-    replica = Replica()
+    updates = [update for update in (base, *(entry.update for entry in entries)) if update]
     try:
-        if whole := merged(updates):
-            replica.apply_update(whole)
-    except (MergeError, ValueError):
-        replica = Replica()
-        for update in filter(None, updates):
-            try:
-                replica.apply_update(update)
-            except MergeError as problem:
-                log.error("bad journal entry", extra={"room": room, "reason": problem.code})
+        return _apply_at_once(updates)
+    except (MergeError, ValueError, RuntimeError, ExceptionGroup):
+        return _apply_each(room, updates)
+
+
+def _apply_at_once(updates: list[bytes]) -> Replica:
+    replica = Replica()
+    if any(map(_PAIR.search, updates)):
+        replica.apply_update(merged(updates))
+    elif updates:
+        # A replica looks into what it applies, for it could cut a surrogate pair: there is none
+        # here, so it need look at the result alone, a fraction of a long history.
+        doc: Doc[Any] = Doc()
+        with doc.transaction():
+            for update in updates:
+                doc.apply_update(update)
+        replica.apply_update(doc.get_update())
     return replica
+
+
+def _apply_each(room: str, updates: list[bytes]) -> Replica:
+    replica = Replica()
+    for update in updates:
+        try:
+            replica.apply_update(update)
+        except MergeError as problem:
+            log.error("bad journal entry", extra={"room": room, "reason": problem.code})
+    return replica
+
+
+def same(one: Replica, other: Replica) -> bool:
+    """Whether two documents are equal, if one holds all that the other does."""
+    return one.text == other.text and _clocks(one) == _clocks(other)
+
+
+def akin(one: Replica, other: Replica) -> bool:
+    """Whether two documents have anybody's work in common: neither was begun apart."""
+    return not _clocks(one).keys().isdisjoint(_clocks(other))
+
+
+def _clocks(replica: Replica) -> dict[int, int]:
+    return read_state_vector(replica.state_vector())  # its bytes come in any order
+
+
+def insertions_alone(edit: Delta, size: int) -> Delta:
+    """Return what leaves, of a text of ``size`` that ``edit`` led to, only what it inserted."""
+    ops = [len(op) if isinstance(op, str) else -max(0, op) for op in edit.ops]
+    return Delta.of(*ops, sum(map(abs, ops)) - size)
 
 
 def recent_views(room: str, reading: Reading, now: str) -> list[View]:

@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import random
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from pycrdt import merge_updates
-
-from collab.errors import StoreUnavailable
-from collab.merge.delta import Delta, compose, transform
+from collab.merge.delta import Delta, transform
 from collab.merge.diff import diff
 from collab.merge.errors import MergeError
 from collab.merge.replica import Replica
 from collab.merge.trail import View
 from collab.metrics import Metrics
+from collab.rooms.history import add_up, akin, fold, insertions_alone, recent_views, same
+from collab.rooms.pending import SEVERAL, Pending
+from collab.rooms.worker import Worker
 from collab.store.announcement import Announcement
-from collab.store.store import (
+from collab.store.records import (
+    ROOM,
+    STARTER,
     ZERO,
     Commit,
     Committed,
@@ -33,40 +33,19 @@ from collab.store.store import (
     EntryId,
     Reading,
     Refused,
-    Store,
     Update,
 )
+from collab.store.store import Store
 
 log = logging.getLogger(__name__)
 
 REFUSALS_BEFORE_APPEND = 3
 """Refusals in a row after which a node appends without setting the snapshot (a saturated room)."""
-MOST_PENDING = 64
-"""Updates kept apart, for their authors' sake, while Redis is away; then they become one."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds before the first and between later attempts while Redis does not serve."""
-RECENT, MOST_RECENT = 120, 256
-"""Seconds of history, and entries of it, among which a client that comes back is placed."""
 EXPIRY_DOUBT = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
-SEVERAL = ""
-"""The author of an entry that more than one member wrote."""
 
 Changed = Callable[[Delta], None]
 """Told of each edit of the replica that does not come from a member here."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What waits for the next commit: updates, who waits for them, and how long they shall live."""
-
-    updates: list[Update] = field(default_factory=list)
-    done: list[asyncio.Future[None]] = field(default_factory=list)
-    since: float = 0.0
-    ttl: float = 0.0
-
-    def __bool__(self) -> bool:
-        return bool(self.updates or self.done)
 
 
 class Journal:
@@ -79,7 +58,6 @@ class Journal:
     def __init__(
         self,
         room: str,
-        node: str,
         store: Store,
         metrics: Metrics,
         changed: Changed,
@@ -92,7 +70,6 @@ class Journal:
         self.replica = Replica()
         self.epoch: str | None = None
         self.last: EntryId = ZERO
-        self._node = node
         self._store = store
         self._metrics = metrics
         self._changed = changed
@@ -102,12 +79,14 @@ class Journal:
         self._clock = asyncio.get_running_loop().time
         self._deadline = 0.0
         self._snapshot = ""
-        self._waiting = _Waiting()
-        self._flying = _Waiting()
-        self._behind = self._check_due = self._owes_snapshot = self._fold_due = False
+        self._waiting = Pending()
+        self._flying = Pending()
+        self._behind = self._astray = False
+        self._check_due = self._owes_snapshot = self._fold_due = False
         self._expired = False
-        self._loaded = False
-        self._worker: asyncio.Task[None] | None = None
+        self._refusals = 0
+        self._loaded = self._closed = False
+        self._worker = Worker(room, self._next, self._stumbled)
 
     # What the room calls
 
@@ -126,42 +105,35 @@ class Journal:
     @property
     def settled(self) -> bool:
         """Whether nothing waits to be written to Redis."""
-        return self._worker is None and not self._waiting
+        return not self._worker.busy and not self._waiting
 
     def append(self, update: bytes, author: str) -> asyncio.Future[None]:
         """Commit an update that is in the replica already; the Future is done when Redis has it.
 
         It does not fail while Redis is away: it waits.
         """
-        updates = self._waiting.updates
-        if updates and updates[-1].author == author:
-            updates[-1] = Update(author, merge_updates(updates[-1].update, update))
-        else:
-            updates.append(Update(author, update))
-        if len(updates) > MOST_PENDING:
-            updates[:] = [Update(SEVERAL, merge_updates(*(each.update for each in updates)))]
+        self._waiting.add(author, update)
         return self.touch()
 
     def touch(self) -> asyncio.Future[None]:
         """Refresh the room's expiry with the next commit; the Future is done when Redis has it."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.done.append(done)
-        self._waiting.ttl = self._ttl
-        self._waiting.since = self._waiting.since or self._clock()
+        done = self._waiting.wait(self._clock(), self._ttl)
         self._kick()
+        if self._closed:
+            self._waiting.fail("the room was closed")
         return done
 
     def heard(self, announcement: Announcement) -> None:
         """Take in an announcement: apply it if it is the next entry, else read the journal."""
-        ours = announcement.node == self._node
-        if announcement.epoch == self.epoch and announcement.previous == self.last:
-            if announcement.update and not ours:
-                self._apply(announcement.update)
+        ours = announcement.writer == self._store.writer
+        same = announcement.epoch == self.epoch
+        if same and announcement.previous == self.last:
+            if announcement.update and not ours and not self._apply(announcement.update):
+                self._read_anew()
+                return
             self._reached(announcement.id)
-            self._set_deadline(self._ttl)
-        elif announcement.epoch == self.epoch and announcement.id <= self.last:
-            return
-        elif not ours:
+            self._set_deadline(self._clock() + announcement.ttl)
+        elif not ours and not (same and announcement.id <= self.last):
             self._behind = True
             self._kick()
 
@@ -172,90 +144,51 @@ class Journal:
 
     async def flush(self) -> None:
         """Wait until nothing waits for Redis."""
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
+        await self._worker.flush()
 
     async def close(self) -> None:
         """Stop. What still waits is given up: see ``flush``."""
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.wait([self._worker])
-        for done in (*self._flying.done, *self._waiting.done):
-            if not done.done():
-                done.set_exception(StoreUnavailable("the node stopped before Redis was back"))
-                done.exception()  # nobody may be waiting
+        self._closed = True
+        await self._worker.close()
+        self._waiting.fail("the node stopped before Redis was back")
 
     async def recent_views(self) -> list[View]:
         """Return the texts that somebody may have been looking at lately, newest first.
 
-        They come from the journal, whose ids are times, so that a node that has just loaded the
-        room knows them as well as one that was there. Raises StoreUnavailable.
+        Raises StoreUnavailable.
         """
         reading = await self._store.read(self.room, None, ZERO)
-        entries = reading.entries
-        since = reading.tail[0] - RECENT * 1000
-        first = max(0, len(entries) - MOST_RECENT)
-        while first < len(entries) and entries[first].id[0] < since:
-            first += 1
-        past = Replica()
-        steps: list[tuple[str, Delta]] = []
-        try:
-            if older := _merged([reading.base, *(entry.update for entry in entries[:first])]):
-                past.apply_update(older)
-            for entry in entries[first:]:
-                before = past.text
-                delta = past.apply_update(entry.update)
-                if not delta.is_identity:
-                    steps.append((before, delta))
-        except MergeError as problem:
-            log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
-        way = Delta.from_splices(diff(past.text, self.replica.text))
-        views = [View(past.text, way)]
-        for before, delta in reversed(steps):
-            way = compose(delta, way)
-            views.append(View(before, way))
-        return views
+        return recent_views(self.room, reading, self.replica.text)
 
     # One thing at a time
 
-    def _kick(self) -> None:
-        if self._worker is None and self._loaded:
-            self._worker = asyncio.create_task(self._work())
+    def _stumbled(self) -> None:
+        """Begin again from what the journal and the replica hold, whatever went wrong."""
+        self._put_back()
+        if self._waiting:
+            self._give_back(self._ttl)
+        self._read_anew()
 
-    async def _work(self) -> None:
-        pause = FIRST_PAUSE
-        try:
-            while True:
-                try:
-                    if not await self._next():
-                        return
-                    pause = FIRST_PAUSE
-                except StoreUnavailable as problem:
-                    if pause == FIRST_PAUSE:
-                        log.warning(
-                            "waiting for Redis", extra={"room": self.room, "reason": str(problem)}
-                        )
-                    # Spread out: many rooms wait for the same Redis to come back.
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                    pause = min(2 * pause, LONGEST_PAUSE)
-        finally:
-            self._worker = None
+    def _kick(self) -> None:
+        if self._loaded:  # what comes earlier is part of the loading
+            self._worker.kick()
 
     async def _next(self) -> bool:
         """Do what is most urgent; return False if there is nothing to do.
 
-        What fails with StoreUnavailable is still due.
+        What fails with StoreUnavailable is still due. Folding comes before committing: else a room
+        that never rests would grow without bound.
         """
         if self._behind:
             await self._catch_up()
+        elif self._fold_due:
+            await self._fold()
         elif self._waiting:
             await self._commit()
         elif self._check_due:
             await self._check()
         elif self._owes_snapshot:
             await self._settle()
-        elif self._fold_due:
-            await self._fold()
         else:
             return False
         return True
@@ -263,132 +196,147 @@ class Journal:
     # Committing
 
     async def _commit(self) -> None:
-        """Commit what waits. When this returns it is in Redis, or the journal is to be read."""
-        refusals = 0
-        while self._waiting:
-            if self.epoch is None or self._expired:
-                self._behind = True  # reading says whether the journal is to be begun here
-                return
-            text = self.replica.text
-            commit = self._take(text)
-            try:
-                answer = await self._store.commit(
-                    self.room, self.epoch, self.last, commit,
-                    exact=refusals < REFUSALS_BEFORE_APPEND,
-                )  # fmt: skip
-            except BaseException:
-                self._put_back()
-                raise
-            if isinstance(answer, Committed):
-                self._apply_all(answer.missed)
-                self._owes_snapshot = bool(answer.missed)
-                self._confirm(answer, text)
-                return
+        """Commit what waits. Where it still waits afterwards, others were first."""
+        if self.epoch is None or self._expired:
+            self._behind = True  # reading says whether the journal is to be begun here
+            return
+        text = self.replica.text
+        commit = self._take(text)
+        exact = self._refusals < REFUSALS_BEFORE_APPEND
+        try:
+            answer = await self._store.commit(self.room, self.epoch, self.last, commit, exact=exact)
+        except BaseException:
             self._put_back()
-            if answer.reason != "behind":
-                self._behind = True
-                return
-            refusals += 1
+            raise
+        if isinstance(answer, Committed):
             self._apply_all(answer.missed)
+            self._owes_snapshot = bool(answer.missed)
+            self._confirm(answer, text)
+            return
+        self._put_back()
+        if answer.reason == "behind":
+            self._refusals += 1
+            self._apply_all(answer.missed)
+        else:
+            self._behind = True
 
     def _take(self, text: str) -> Commit:
         """Let what waits fly; ``text`` is what it leads to."""
         assert not self._flying, "one commit of a room is in flight at a time"
-        self._flying, self._waiting = self._waiting, _Waiting()
-        updates = self._flying.updates
-        return Commit(updates, _merged(each.update for each in updates), text, self._flying.ttl)
+        self._flying, self._waiting = self._waiting, Pending()
+        return self._flying.commit(text)
 
     def _put_back(self) -> None:
         """Let what flew wait again, before what came meanwhile."""
-        flown, since = self._flying, self._waiting
-        self._flying = _Waiting()
-        self._waiting = _Waiting(
-            flown.updates + since.updates,
-            flown.done + since.done,
-            flown.since or since.since,
-            max(flown.ttl, since.ttl),
-        )
+        self._waiting = self._flying.followed_by(self._waiting)
+        self._flying = Pending()
 
     def _confirm(self, answer: Committed, text: str) -> None:
         """Redis has what flew: tell whoever waits for it."""
-        flown, self._flying = self._flying, _Waiting()
-        self._snapshot = text
+        flown, self._flying = self._flying, Pending()
+        self._refusals = 0
+        self._snapshot = text if self._waiting else self.replica.text
         self._reached(answer.id)
-        self._set_deadline(flown.ttl)
+        self._set_deadline(answer.deadline)
         if flown.since:
             self._metrics.commit_seconds.observe(self._clock() - flown.since)
-        for done in flown.done:
-            if not done.done():
-                done.set_result(None)
+        flown.succeed()
         self._fold_due = answer.length > self._max_entries or answer.bytes > self._max_bytes
 
     def _reached(self, last: EntryId) -> None:
         self.last = max(self.last, last)
         self._expired = False
 
-    def _set_deadline(self, ttl: float | None) -> None:
-        self._deadline = self._clock() + (self._ttl if ttl is None else ttl)
+    def _set_deadline(self, deadline: float | None) -> None:
+        self._deadline = self._clock() + self._ttl if deadline is None else deadline
 
     # Following what others did
 
-    def _apply(self, update: bytes) -> None:
+    def _apply(self, update: bytes) -> bool:
+        """Apply what others did; return False if the replica is not ready for it."""
         try:
             delta = self.replica.apply_update(update)
         except MergeError as problem:
-            # Nobody who keeps to the scripts can have put it there, and waiting would not mend it.
             log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
-            return
+            return False
         if not (self._waiting or self._flying):
             self._snapshot = self.replica.text
         if not delta.is_identity:
             self._changed(delta)
+        return True
 
     def _apply_all(self, entries: list[Entry]) -> None:
         for entry in entries:
             if entry.id > self.last:
-                self._apply(entry.update)
+                if not self._apply(entry.update):
+                    self._read_anew()
+                    return
                 self._reached(entry.id)
 
+    def _read_anew(self) -> None:
+        """Trust nothing that was read before: read the whole journal, and mend what differs."""
+        self._behind = self._astray = True
+        self._kick()
+
     async def _catch_up(self) -> None:
-        reading = await self._store.read(self.room, self.epoch, self.last)
+        # What is announced from here on may be later than what the script sees.
         self._behind = False
-        if reading.epoch is None:
-            await self._begin(reading)
-            return
+        try:
+            known = None if self._astray else self.epoch
+            reading = await self._store.read(self.room, known, self.last)
+            if reading.epoch is None:
+                await self._begin(reading)
+                return
+        except BaseException:
+            self._behind = True
+            raise
         if reading.complete:
-            self._adopt(reading)
+            self._adopt(reading.epoch, reading)
         else:
             self._apply_all(reading.entries)
-            self._reached(reading.tail)
-        self._set_deadline(reading.ttl)
+            if not self._astray:
+                self._reached(reading.tail)
+        self._set_deadline(reading.deadline)
 
-    def _adopt(self, reading: Reading) -> None:
-        """Follow a journal that this node did not know, or that has lost entries that it knew."""
-        held, known = self.epoch is not None, reading.epoch == self.epoch
-        left = self._deadline - self._clock()
-        journal = _merged([reading.base, *(entry.update for entry in reading.entries)])
-        self._apply(journal)
-        self.epoch, self.last = reading.epoch, reading.tail
-        self._expired = False
-        if not held:
-            return
-        log.warning(
-            "the journal is another", extra={"room": self.room, "began_with": reading.origin}
-        )
-        sum_ = Replica()
-        sum_.apply_update(journal)
-        if not known and reading.origin == "starter":
-            # Somebody put a new text where the room was: what was held of the old one is over.
-            delta = Delta.from_splices(diff(self.replica.text, sum_.text))
-            self._give_back(self.replica.edit(delta), left)
-            self._changed(delta)
-        elif (sum_.state_vector(), sum_.text) != (self.replica.state_vector(), self.replica.text):
-            self._give_back(self.replica.state(), left)
+    def _adopt(self, epoch: str, reading: Reading) -> None:
+        """Follow a journal of which this node did not know all, or that has lost entries."""
+        held, left = self.epoch is not None, self._deadline - self._clock()
+        journal = add_up(self.room, reading.base, reading.entries)
+        if held and reading.origin == STARTER and not akin(journal, self.replica):
+            self._drop_old_text()
+        if self._loaded:
+            self._apply(journal.state())
+        else:
+            self.replica = journal
+            self._snapshot = journal.text
+        self.epoch, self.last = epoch, reading.tail
+        self._expired = self._astray = False
+        if same(journal, self.replica):
+            self._waiting.updates.clear()
+        elif held:
+            log.warning("the journal lacks what is here", extra={"room": self.room})
+            self._give_back(left)
 
-    def _give_back(self, update: bytes, ttl: float) -> None:
-        """Let ``update``, which holds all that waits, be committed in its place."""
-        self._waiting.updates[:] = [Update(SEVERAL, update)]
-        self._waiting.ttl = max(self._waiting.ttl, ttl, EXPIRY_DOUBT)
+    def _drop_old_text(self) -> None:
+        """Somebody put a new text where the room was: all but what waits is over.
+
+        To the last character: of what the texts happen to have in common each node would keep
+        another copy, and in the end there would be none.
+        """
+        over = insertions_alone(self._mine(), len(self.replica.text))
+        self.replica.edit(over)
+        self._changed(over)
+
+    def _mine(self) -> Delta:
+        """Return what members here did since the last snapshot."""
+        return Delta.from_splices(diff(self._snapshot, self.replica.text))
+
+    def _give_back(self, ttl: float) -> None:
+        """Let the whole document be committed, in place of all that waits, which is in it.
+
+        Nothing less will do: an edit alone may build on what the journal does not have.
+        """
+        self._waiting.replace(self.replica.state(), max(ttl, EXPIRY_DOUBT))
 
     # Beginning a journal
 
@@ -401,13 +349,13 @@ class Journal:
                 await self._begin_with_starter(code)
             elif self._waiting:
                 if not self._waiting.updates:  # '' is a text
-                    self._give_back(self.replica.state(), self._ttl)
+                    self._give_back(self._ttl)
                 await self._start(None)
         elif code is not None and code != self._snapshot.encode():
             await self._begin_with_foreign(code)
         elif self._waiting or left > EXPIRY_DOUBT:
             # Lost before its time, or over but wanted again: all of it goes back, at once.
-            self._give_back(self.replica.state(), left)
+            self._give_back(left)
             await self._start(code)
         elif code is None:
             self._expired = True
@@ -417,17 +365,16 @@ class Journal:
         text = code.decode("utf-8", errors="replace")
         first = Replica()
         update = first.edit(Delta.of(text)) if text else first.state()
-        await self._begin_with_others(code, "starter", text, update, update)
+        await self._begin_with_others(code, STARTER, text, update, update)
 
     async def _begin_with_foreign(self, code: bytes) -> None:
         """Take a text that was put where the journal was for an edit of the last snapshot."""
-        mine = Delta.from_splices(diff(self._snapshot, self.replica.text))
         theirs = Delta.from_splices(diff(self._snapshot, code.decode("utf-8", errors="replace")))
-        _, edit = transform(mine, theirs)
+        _, edit = transform(self._mine(), theirs)
         edited = Replica()
         edited.apply_update(self.replica.state())
         update = edited.edit(edit)
-        await self._begin_with_others(code, "room", edited.text, edited.state(), update)
+        await self._begin_with_others(code, ROOM, edited.text, edited.state(), update)
 
     async def _begin_with_others(
         self, code: bytes, origin: str, text: str, first: bytes, edit: bytes
@@ -445,7 +392,7 @@ class Journal:
             return
         self.epoch, self.last, self._expired = epoch, answer.id, False
         self._apply(edit)
-        self._set_deadline(self._ttl)
+        self._set_deadline(answer.deadline)
 
     async def _start(self, expected: bytes | None) -> None:
         """Begin the journal with all that waits; ``expected`` is the code that is there."""
@@ -453,7 +400,7 @@ class Journal:
         epoch = secrets.token_hex(8)
         commit = self._take(text)
         try:
-            answer = await self._store.start(self.room, epoch, expected, "room", commit)
+            answer = await self._store.start(self.room, epoch, expected, ROOM, commit)
         except BaseException:
             self._put_back()
             raise
@@ -467,55 +414,41 @@ class Journal:
     # Mending
 
     async def _check(self) -> None:
-        standing = await self._store.check(self.room)
         self._check_due = False
+        try:
+            standing = await self._store.check(self.room)
+        except BaseException:
+            self._check_due = True
+            raise
         if standing.epoch != (self.epoch or "") or standing.tail != self.last:
             gone = not standing.epoch and not standing.digest
             self._behind = self._behind or not (gone and self._expired)
         elif self.epoch is None:
             self._behind = bool(standing.digest)
         else:
-            self._set_deadline(standing.ttl)
+            self._set_deadline(standing.deadline)
             if not self._waiting and standing.digest != _digest(self.replica.text):
                 self._owes_snapshot = True
+                if standing.snapshot_at == standing.tail:
+                    # Not merely owed: somebody wrote over it, or the replica is another.
+                    self._read_anew()
 
     async def _settle(self) -> None:
         """Write the snapshot that a commit behind others' entries could not write."""
-        if self.epoch is not None and not self._waiting:
+        if self.epoch is not None:
             await self._store.settle(self.room, self.epoch, self.last, self.replica.text)
         self._owes_snapshot = False  # where it was refused, whoever went on owes the next
 
     async def _fold(self) -> None:
         """Make the older half of the history one update."""
+        self._fold_due = False  # if this fails, the next commit says so again
         reading = await self._store.read(self.room, None, ZERO)
-        self._fold_due = False
-        entries = reading.entries
-        size = sum(len(entry.update) for entry in entries)
-        count = folded = 0
-        while count < len(entries) and (
-            len(entries) - count > self._max_entries // 2 or size - folded > self._max_bytes // 2
-        ):
-            folded += len(entries[count].update)
-            count += 1
-        if not count or reading.epoch != self.epoch or self.epoch is None:
-            return
-        older = Replica()
-        try:
-            older.apply_update(
-                _merged([reading.base, *(entry.update for entry in entries[:count])])
-            )
-        except MergeError as problem:
-            log.error("history can't be folded", extra={"room": self.room, "reason": problem.code})
-            return
-        await self._store.fold(
-            self.room, self.epoch, reading.base_id, entries[count - 1].id, older.state(), folded
-        )
-
-
-def _merged(updates: Iterable[bytes]) -> bytes:
-    """Return one update for several; b'' for none."""
-    parts = [update for update in updates if update]
-    return parts[0] if len(parts) == 1 else merge_updates(*parts) if parts else b""
+        if reading.epoch is not None and reading.epoch == self.epoch:
+            folded = fold(self.room, reading, self._max_entries, self._max_bytes)
+            if folded is not None:
+                await self._store.fold(
+                    self.room, reading.epoch, reading.base_id, folded.last, folded.base, folded.size
+                )
 
 
 def _digest(text: str) -> str:

@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN = 1.0
 """Seconds until a room that nobody is in, but that waits for Redis, is looked at again."""
 
+PORTIONS = 20
+"""Parts in which all rooms are looked at: one by one each would cost a round trip of its own (340
+µs instead of 30), all at once the node would stand still for them."""
+
 
 class Rooms:
     """All rooms that this node holds now."""
@@ -32,11 +36,13 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
         self._visitors: dict[str, int] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._upkeep: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Begin to look after the rooms."""
-        self._subscriber.on_return.append(self._check_all)
+        self._subscriber.on_return.append(self._returned)
         self._upkeep = [
             asyncio.create_task(self._every(self._config.check_interval, Room.check)),
             asyncio.create_task(self._every(self._config.presence_interval, Room.report)),
@@ -44,17 +50,20 @@ class Rooms:
 
     async def close(self) -> None:
         """Let all rooms go. What waits for Redis has the drain time to get there."""
-        for task in self._upkeep:
+        tasks = [*self._upkeep, *self._loading.values()]
+        for task in tasks:
             task.cancel()
+        for timer in self._leaving.values():
+            timer.cancel()
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
         rooms = list(self._rooms.values())
         try:
-            async with asyncio.timeout(self._config.drain_time):
+            async with asyncio.timeout(self._config.drain_time / 2):
                 await asyncio.gather(*(room.flush() for room in rooms))
         except TimeoutError:
             lost = sum(not room.idle for room in rooms)
             log.error("Redis did not take everything in time", extra={"rooms": lost})
-        for room in rooms:
-            await room.close()
+        await asyncio.gather(*(room.close() for room in rooms))
 
     async def hold(self, name: str) -> Room:
         """Return a room, loaded, and keep it until `release` is called once for each `hold`.
@@ -62,6 +71,8 @@ class Rooms:
         Raises StoreUnavailable if it can't be loaded.
         """
         self._visitors[name] = self._visitors.get(name, 0) + 1
+        if leaving := self._leaving.pop(name, None):
+            leaving.cancel()
         room = self._rooms.get(name)
         if room is not None:
             return room
@@ -80,8 +91,7 @@ class Rooms:
         if not self._visitors[name]:
             del self._visitors[name]
             if room := self._rooms.get(name):
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._config.room_grace, self._let_go, room)
+                self._let_go_in(self._config.room_grace, room)
 
     async def _load(self, name: str) -> Room:
         try:
@@ -92,37 +102,44 @@ class Rooms:
             self._rooms[name] = room
             self._metrics.rooms.inc()
             if name not in self._visitors:  # everybody went while it was being loaded
-                self._let_go(room)
+                self._let_go_in(self._config.room_grace, room)
             return room
         finally:
             del self._loading[name]
 
+    def _let_go_in(self, seconds: float, room: Room) -> None:
+        loop = asyncio.get_running_loop()
+        self._leaving[room.name] = loop.call_later(seconds, self._let_go, room)
+
     def _let_go(self, room: Room) -> None:
-        if room.name in self._visitors or self._rooms.get(room.name) is not room:
-            return
+        del self._leaving[room.name]
         if not room.idle:
-            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._let_go, room)
+            self._let_go_in(LOOK_AGAIN, room)
             return
         del self._rooms[room.name]
         self._metrics.rooms.dec()
         closing = asyncio.create_task(room.close())
-        self._upkeep.append(closing)
-        closing.add_done_callback(self._upkeep.remove)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _every(self, interval: float, look: Callable[[Room], None]) -> None:
-        """Look at each room once an interval, spread over it."""
+        """Look at each room once an interval, a few at a time."""
         while True:
             rooms = list(self._rooms.values())
-            pause = interval / max(1, len(rooms))
-            for room in rooms:
-                look(room)
-                await asyncio.sleep(pause)
-            if not rooms:
-                await asyncio.sleep(interval)
+            portions = [rooms[i::PORTIONS] for i in range(min(PORTIONS, len(rooms)))] or [[]]
+            for portion in portions:
+                for room in portion:
+                    try:
+                        look(room)
+                    except Exception:  # one room's mistake must not end the care for all others
+                        log.exception("a room was not looked after", extra={"room": room.name})
+                await asyncio.sleep(interval / len(portions))
 
-    def _check_all(self) -> None:
+    def _returned(self) -> None:
+        """Pub/sub was away: commits were missed here, and elsewhere who is here."""
         for room in self._rooms.values():
             room.check()
+            room.report()
 
 
 def _ignore(message: bytes) -> None:

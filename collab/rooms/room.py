@@ -13,7 +13,7 @@ from collab.config import Config
 from collab.errors import RoomFull, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.trail import View, comeback
-from collab.merge.views import Parked, Views
+from collab.merge.views import Views
 from collab.metrics import Metrics
 from collab.rooms import presence
 from collab.rooms.journal import Journal
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PARKING_TIME = 120.0
 """Seconds for which the views of a member that went away wait for its return."""
+NO_ECHO = 2
+"""Receives that a member must have taken without sending one back, to be sent more at a time."""
 MOST_PARKED = 64
 """Members' views that wait in one room; the oldest give way."""
 
@@ -55,8 +57,10 @@ class TextMember:
     room: Room
     views: Views
     line: Line
+    recognised: bool = False
     owed: bool = False
     _held: bool = field(default=False, init=False)
+    _unechoed: int = field(default=0, init=False)
 
     def receive(self) -> tuple[str, bool] | None:
         """Return the text to write now, and whether between two marks; None if there is none.
@@ -66,11 +70,17 @@ class TextMember:
         text = self.room.text
         if text == self.views.final_text and not self.owed:
             return None
-        if not self.views.may_receive:
+        # A client that takes several messages from one packet (Node's) answers all their marks
+        # first, and its echo of the first would look like somebody's undoing of the others.
+        if not self.views.may_receive or (self._unechoed < NO_ECHO and self.views.underway):
             self._held = True
             return None
         self.owed = False
         return text, self.views.written(text, self.room.clock())
+
+    def echoed(self) -> None:
+        """The client has sent what it was showing, as some do with whatever they receive."""
+        self._unechoed = 0
 
     def marked(self) -> None:
         """A mark that was due is being written."""
@@ -78,18 +88,22 @@ class TextMember:
 
     def pong(self) -> None:
         """The client has answered a mark."""
+        confirmed = self.views.confirmed
         if self.views.pong():
             self.line.mark_due()
-        if self._held and self.views.may_receive:
+        if self.views.confirmed > confirmed:
+            self._unechoed += 1
+        if self._held:
             self._held = False
             self.line.receive_due()
 
 
 @dataclass(slots=True)
 class _Parked:
-    subject: str
+    """A member that went away; its views are followed in case that it returns."""
+
+    member: TextMember
     until: float
-    views: Parked
 
 
 class Room:
@@ -118,9 +132,10 @@ class Room:
         self._channel = room_channel(name)
         self._roster = Roster(config.node_id, config.presence_interval)
         self._parked: list[_Parked] = []
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._to_tell = self._to_ask = False
         self._journal = Journal(
-            name, config.node_id, store, metrics, self._changed_elsewhere,
+            name, store, metrics, self._changed_elsewhere,
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
@@ -138,6 +153,8 @@ class Room:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
         await self._subscriber.forget(self._channel, self._hear)
         await self._journal.close()
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
 
     async def flush(self) -> None:
         """Wait until all of the room is in Redis."""
@@ -161,8 +178,19 @@ class Room:
     # Members
 
     def join(self, id: str, name: str, subject: str, line: Line) -> TextMember:
-        """Take in a member that shows nothing yet; it is owed the text. Raises RoomFull."""
-        member = self._enter(id, name, subject, line, View("", Delta.of(self.text)))
+        """Take in a member that shows nothing yet; it is owed the text. Raises RoomFull.
+
+        One that has left, and may have receives on their way still, is the member that it was.
+        """
+        parked = next((parked for parked in self._parked if parked.member.id == id), None)
+        if parked is None:
+            member = TextMember(id, name, subject, self, Views(_nothing(self.text)), line)
+        else:
+            member = parked.member
+            member.line = line
+        self._enter(member)
+        if parked is not None:
+            self._parked.remove(parked)
         self.greet(member)
         return member
 
@@ -180,41 +208,64 @@ class Room:
         It is taken to have edited, of all texts it may have been looking at, the one that makes
         the smallest edit. Raises RoomFull.
         """
-        try:
-            recent = await self._journal.recent_views() if self.exists else []
-        except StoreUnavailable:
-            recent = []
-        left = [view for parked in self._parked_by(subject) for view in parked.views.views()]
-        view = comeback(code, [View(self.text, Delta()), *left, *recent])
+        recent = await self._recent_views()
+        view = comeback(code, [View(self.text, Delta()), *self._shown_to(subject), *recent])
         assert view is not None
-        return self._enter(id, name, subject, line, view)
+        member = TextMember(id, name, subject, self, Views(view), line, recognised=True)
+        self._enter(member)
+        return member
 
-    def _enter(self, id: str, name: str, subject: str, line: Line, view: View) -> TextMember:
+    async def recognise(self, member: TextMember, code: str) -> None:
+        """Find out what a member that has joined was showing, before its first ``code`` is merged.
+
+        Many pages join again after a new connection, and show their text until they get the
+        room's. What is typed meanwhile is no edit of nothing: that would put all of it there twice.
+        """
+        if not member.views.confirmed:
+            recent = await self._recent_views()
+            nothing, now = _nothing(self.text), View(self.text, Delta())
+            view = comeback(code, [nothing, now, *self._shown_to(member.subject), *recent])
+            assert view is not None
+            member.views.began_with(view)
+        member.recognised = True
+
+    async def _recent_views(self) -> list[View]:
+        try:
+            return await self._journal.recent_views() if self.exists else []
+        except StoreUnavailable:
+            return []
+
+    def _shown_to(self, subject: str) -> list[View]:
+        """Return what members of ``subject`` show, or showed when they left.
+
+        Those that are here count: a connection that broke can seem open for a minute.
+        """
+        here = [member for member in self.members.values() if member.subject == subject]
+        left = [parked.member for parked in self._parked if parked.member.subject == subject]
+        return [view for member in (*left, *here) for view in member.views.park().views()]
+
+    def _enter(self, member: TextMember) -> None:
         if len(self.members) >= self._config.max_members_per_room:
             raise RoomFull("the room has as many members as it may have")
-        member = TextMember(id, name, subject, self, Views(view), line)
         first = not self.members
-        self.members[id] = member
+        self.members[member.id] = member
         self._metrics.members.inc()
-        self._roster.enter(id, name)
+        self._roster.enter(member.id, member.name)
         self._presence_changed(ask=first)
-        return member
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a member go; what it may be showing is kept if it ``may_return``."""
         del self.members[member.id]
         self._metrics.members.dec()
         if may_return:
-            until = self.clock() + PARKING_TIME
-            self._parked.append(_Parked(member.subject, until, member.views.park()))
+            self._parked.append(_Parked(member, self.clock() + PARKING_TIME))
             del self._parked[:-MOST_PARKED]
         self._roster.leave(member.id)
         self._presence_changed(ask=False)
 
-    def _parked_by(self, subject: str) -> list[_Parked]:
+    def _forget_parked(self) -> None:
         now = self.clock()
         self._parked = [parked for parked in self._parked if parked.until > now]
-        return [parked for parked in self._parked if parked.subject == subject]
 
     # Edits
 
@@ -222,6 +273,8 @@ class Room:
         """Merge a member's text; the Future is done when Redis has it."""
         views = member.views
         outcome = views.change(views.stamp(), code, self.clock())
+        if outcome.echo:
+            member.echoed()
         if outcome.needs_receive:
             member.line.receive_due()
         if outcome.delta.is_identity:
@@ -239,7 +292,7 @@ class Room:
                 member.views.advance(delta)
                 member.line.receive_due()
         for parked in self._parked:
-            parked.views.advance(delta)
+            parked.member.views.advance(delta)
 
     # What other nodes say
 
@@ -277,18 +330,24 @@ class Room:
             member.line.presence_due()
 
     def _tell_nodes(self, *, ask: bool) -> None:
-        telling = asyncio.create_task(self._publish(self._roster.report(ask=ask)))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        self._to_tell, self._to_ask = True, self._to_ask or ask
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell())
 
-    async def _publish(self, report: bytes) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next report says it again
-            await self._store.publish(self._channel, report)
+    async def _tell(self) -> None:
+        # One report at a time: of two under way the older could arrive last, and be believed.
+        try:
+            while self._to_tell:
+                ask, self._to_tell, self._to_ask = self._to_ask, False, False
+                with contextlib.suppress(StoreUnavailable):  # the next report says it again
+                    await self._store.publish(self._channel, self._roster.report(ask=ask))
+        finally:
+            self._telling = None
 
     def check(self) -> None:
         """Compare with Redis and mend what differs; forget who waited too long."""
         self._journal.check()
-        self._parked_by("")
+        self._forget_parked()
 
     def report(self) -> None:
         """Tell the other nodes who is here, and forget those that are silent."""
@@ -296,3 +355,8 @@ class Room:
             self._tell_nodes(ask=False)
         if self._roster.expire(self.clock()):
             self._tell_members()
+
+
+def _nothing(text: str) -> View:
+    """Return the view of a screen that is empty, in a room with ``text``."""
+    return View("", Delta.of(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collab.store.store import EntryId, entry_id
+from collab.store.records import EntryId, entry_id
 
 MARK = b"J "
 """How an announcement begins; presence and other services' emits begin otherwise."""
@@ -14,19 +14,24 @@ MARK = b"J "
 class Announcement:
     """A commit, as the script that made it published it.
 
-    ``previous`` is the entry behind which it was appended, ``id`` its last entry; ``update`` is
-    all its updates merged, b'' if it only refreshed the expiry.
+    ``previous`` is the entry behind which it was appended, ``id`` its last entry; ``ttl`` is how
+    many seconds the room lives from then on; ``update`` is all its updates merged, b'' if it only
+    refreshed the expiry. ``writer`` is the `Store.writer` that it came through.
     """
 
     epoch: str
-    node: str
+    writer: str
     previous: EntryId
     id: EntryId
+    ttl: float
     update: bytes
 
     @classmethod
     def parse(cls, message: bytes) -> Announcement:
-        """Read ``J epoch node previous id\\n`` and the update. Raises ValueError."""
+        """Read ``J epoch writer previous id ttl\\n`` and the update. Raises ValueError."""
         header, _, update = message.partition(b"\n")
-        _, epoch, node, previous, last = header.split(b" ")
-        return cls(epoch.decode(), node.decode(), entry_id(previous), entry_id(last), update)
+        _, epoch, writer, previous, last, ttl = header.split(b" ")
+        return cls(
+            epoch.decode(), writer.decode(), entry_id(previous), entry_id(last),
+            int(ttl) / 1000, update,
+        )  # fmt: skip

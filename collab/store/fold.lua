@@ -8,9 +8,11 @@
 --       5 base         the new base: what all entries up to `to` add up to
 --       6 bytes        how many bytes of updates those entries held
 --
--- Returns 1 if it was folded, 0 if somebody else was first or the journal is another.
+-- Returns 1 if it was folded, 0 if somebody else was first, the journal is another, or it went
+-- back in time and does not hold `to` any more.
 local head = redis.call('HMGET', KEYS[3], 'epoch', 'base_id')
-if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] then
+if head[1] ~= ARGV[1] or head[2] ~= ARGV[2]
+  or #redis.call('XRANGE', KEYS[2], ARGV[3], ARGV[3]) == 0 then
   return 0
 end
 redis.call('HSET', KEYS[3], 'base', ARGV[5], 'base_id', ARGV[3])

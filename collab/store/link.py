@@ -10,14 +10,16 @@ from typing import Any
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 
 Command = tuple[str | bytes | int, ...]
-BATCH = 256
-"""Commands in one round trip at the most: enough for a burst, and no answer waits for thousands."""
+Asked = tuple[Command, asyncio.Future[Any]]
+BATCH, BATCH_SIZE = 256, 1 << 20
+"""Commands, and characters of them, in one round trip: enough for a burst, and no answer waits for
+thousands of others, or for megabytes to be sent before it."""
 
 
 def connection_pool(url: str, timeout: float) -> ConnectionPool:
@@ -43,16 +45,18 @@ class Link:
     """One connection that sends whatever waits as one pipeline, and then the next.
 
     While a round trip is under way commands gather, so that an idle node pays one round trip for
-    one command and a loaded one pays a fraction of it.
+    one command and a loaded one pays a fraction of it. ``timeout`` is how many seconds Redis has
+    for each answer, and for taking what is sent.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
         self._pool = pool
         self._timeout = timeout
         self._metrics = metrics
-        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
+        self._closed = False
 
     @property
     def load(self) -> int:
@@ -65,6 +69,8 @@ class Link:
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
         """
+        if self._closed:
+            raise StoreUnavailable("the connection to Redis was closed")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         if self._task is None:
@@ -73,52 +79,79 @@ class Link:
 
     async def close(self) -> None:
         """Close the connection; what still waits fails."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._disconnect()
+        self._fail_all(self._waiting)
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
 
     async def _drain(self) -> None:
-        batch: list[tuple[Command, asyncio.Future[Any]]] = []
+        batch: list[Asked] = []
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                batch = self._next_batch()
                 await self._round_trip(batch)
         finally:
             self._task = None
-            for _, answer in (*batch, *self._waiting):  # not empty only if this task was ended
-                if not answer.done():
-                    answer.set_exception(StoreUnavailable("the connection to Redis was closed"))
+            self._fail_all([*batch, *self._waiting])  # none are left unless this task was ended
+            self._waiting.clear()
 
-    async def _round_trip(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+    @staticmethod
+    def _fail_all(left: deque[Asked] | list[Asked]) -> None:
+        for _, answer in left:
+            if not answer.done():
+                answer.set_exception(StoreUnavailable("the connection to Redis was closed"))
+
+    def _next_batch(self) -> list[Asked]:
+        batch = [self._waiting.popleft()]
+        size = _size(batch[0][0])
+        while self._waiting and len(batch) < BATCH:
+            size += _size(self._waiting[0][0])
+            if size > BATCH_SIZE:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _round_trip(self, batch: list[Asked]) -> None:
         self._metrics.redis_round_trips.inc()
         self._metrics.redis_commands.inc(len(batch))
+        # Kept only once all answers are read: what is left of one must never be taken for the
+        # answer to another command.
+        connection, self._connection = self._connection or new_connection(self._pool), None
+        clock = asyncio.get_running_loop().time
         try:
-            async with asyncio.timeout(self._timeout):
-                if self._connection is None:
-                    self._connection = new_connection(self._pool)
-                connection = self._connection
+            async with asyncio.timeout(self._timeout) as limit:
+                if _is_stale(connection):
+                    await connection.disconnect(nowait=True)
                 if not connection.is_connected:
                     await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_packed_command(
                     connection.pack_commands(command for command, _ in batch), check_health=False
                 )
                 for _, answer in batch:
+                    limit.reschedule(clock() + self._timeout)
                     await self._read(connection, answer)
+            self._connection = connection
         except (RedisError, OSError, TimeoutError) as problem:
             self._metrics.redis_failures.inc()
-            await self._disconnect()
             for _, answer in batch:
                 if not answer.done():
                     failure = StoreUnavailable("Redis does not answer")
                     failure.__cause__ = problem
                     answer.set_exception(failure)
+        finally:
+            if self._connection is not connection:
+                await connection.disconnect(nowait=True)
 
     @staticmethod
     async def _read(connection: Connection, answer: asyncio.Future[Any]) -> None:
         try:
             response = await connection.read_response(timeout=float("inf"))
+        except ReadOnlyError:
+            raise  # this server is a replica now: connecting again may find the new master
         except ResponseError as problem:
             if not answer.done():
                 answer.set_exception(problem)
@@ -126,7 +159,15 @@ class Link:
             if not answer.done():
                 answer.set_result(response)
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+
+def _size(command: Command) -> int:
+    return sum(len(word) for word in command if not isinstance(word, int))
+
+
+def _is_stale(connection: Connection) -> bool:
+    """Whether the other side closed a connection while nothing was asked.
+
+    To find that out by asking would fail a command for which Redis is there.
+    """
+    reader = connection._reader
+    return reader is not None and (reader.at_eof() or reader.exception() is not None)

@@ -12,7 +12,7 @@
 --       7 channel  8 header  9 update  10... author, update   as in commit.lua
 --
 -- Returns  {'epoch'} or {'other'}   another journal, or another text, is there: read it
---          {'ok', id, length, bytes}
+--          {'ok', id, ttl, length, bytes}   ttl is the room's
 if redis.call('HEXISTS', KEYS[3], 'epoch') == 1 and redis.call('EXISTS', KEYS[2]) == 1 then
   return {'epoch'}
 end
@@ -29,14 +29,14 @@ for i = 10, #ARGV, 2 do
 end
 redis.call('HSET', KEYS[3], 'epoch', ARGV[3], 'tail', id, 'snap', id, 'base', '', 'base_id', '0-0',
   'origin', ARGV[5], 'bytes', bytes)
-local ttl = ARGV[4]
+local ttl = tonumber(ARGV[4])
 if ARGV[5] == 'starter' then
   local left = redis.call('PTTL', KEYS[1])
-  if left > 0 then ttl = left end
+  if left > 0 then ttl = left else redis.call('PEXPIRE', KEYS[1], ttl) end
 else
   redis.call('SET', KEYS[1], ARGV[6], 'PX', ttl)
 end
 redis.call('PEXPIRE', KEYS[2], ttl)
 redis.call('PEXPIRE', KEYS[3], ttl)
-redis.call('PUBLISH', ARGV[7], ARGV[8] .. ' 0-0 ' .. id .. '\n' .. ARGV[9])
-return {'ok', id, redis.call('XLEN', KEYS[2]), bytes}
+redis.call('PUBLISH', ARGV[7], ARGV[8] .. ' 0-0 ' .. id .. ' ' .. ttl .. '\n' .. ARGV[9])
+return {'ok', id, ttl, redis.call('XLEN', KEYS[2]), bytes}

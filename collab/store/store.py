@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+import secrets
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,18 @@ from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store.keys import room_channel, room_keys
 from collab.store.link import Link, connection_pool
+from collab.store.records import (
+    ZERO,
+    Commit,
+    Committed,
+    Entry,
+    EntryId,
+    Reading,
+    Refused,
+    Standing,
+    entry_id,
+    entry_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,113 +35,17 @@ LINKS = 2
 RETRY_PAUSE = 0.25
 """Seconds between two attempts to reach a Redis that is not up yet."""
 
-EntryId = tuple[int, int]
-"""A journal entry's id: milliseconds, and a sequence number within them."""
-ZERO: EntryId = (0, 0)
-
-
-def entry_id(raw: bytes) -> EntryId:
-    """Parse ``b"1700000000000-0"``."""
-    milliseconds, _, sequence = raw.partition(b"-")
-    return int(milliseconds), int(sequence)
-
-
-def entry_text(identifier: EntryId) -> str:
-    """Write an id as Redis does."""
-    return f"{identifier[0]}-{identifier[1]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a journal."""
-
-    id: EntryId
-    author: str
-    update: bytes
-
-    @classmethod
-    def parse(cls, raw: Any) -> Entry:
-        """Read what XRANGE returns for one entry."""
-        named = dict(zip(raw[1][::2], raw[1][1::2], strict=True))
-        return cls(entry_id(raw[0]), named[b"a"].decode(), named[b"u"])
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What one author did, before it is an entry."""
-
-    author: str
-    update: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Updates on their way into a room's journal, merged too, and the text that they lead to.
-
-    ``ttl`` is how many seconds the room lives from then on.
-    """
-
-    updates: list[Update]
-    merged: bytes
-    text: str
-    ttl: float
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """A commit's success: the journal's last entry and size now, and what was missed before it."""
-
-    id: EntryId
-    length: int
-    bytes: int
-    missed: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A commit's refusal: ``reason`` is the script's word; ``missed`` is what others did first."""
-
-    reason: str
-    missed: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a journal holds behind the entry the node asked from.
-
-    ``complete`` says that it holds everything, and ``base`` what was folded. ``epoch`` is None
-    where there is no journal; ``code`` is then the foreign text, if there is one. ``ttl`` is in
-    seconds, None if there is none.
-    """
-
-    epoch: str | None
-    tail: EntryId
-    entries: list[Entry]
-    ttl: float | None
-    complete: bool = False
-    origin: str = ""
-    base: bytes = b""
-    base_id: EntryId = ZERO
-    code: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a room stands in Redis; ``digest`` is the SHA-1 of ``code_{room}`` ('' if none)."""
-
-    epoch: str
-    tail: EntryId
-    snapshot_at: EntryId
-    digest: str
-    ttl: float | None
-
 
 class Store:
-    """The service's Redis. All methods raise StoreUnavailable if it can't serve."""
+    """The service's Redis. All methods raise StoreUnavailable if it can't serve.
+
+    ``writer`` marks this node's announcements. It is the node's name and a random word: a node
+    that was started again, or two that were given one name, must not take the other's for theirs.
+    """
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
         self.pool = connection_pool(url, timeout)
-        self._node = node
+        self.writer = f"{node}~{secrets.token_hex(4)}"
         self._metrics = metrics
         self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
         self._scripts = {
@@ -198,69 +114,71 @@ class Store:
         except RedisError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
 
-    def _announcing(self, room: str, epoch: str, commit: Commit) -> list[str | bytes | int]:
-        words: list[str | bytes | int] = [
-            commit.text,
-            room_channel(room),
-            f"J {epoch} {self._node}",
-            commit.merged,
-        ]
-        for update in commit.updates:
-            words += (update.author, update.update)
-        return words
-
     async def commit(
         self, room: str, epoch: str, last: EntryId, commit: Commit, *, exact: bool
     ) -> Committed | Refused:
         """Append to the journal ``epoch`` behind ``last`` (see commit.lua)."""
+        asked = _now()
         answer = await self._script(
             "commit", room, epoch, entry_text(last), _milliseconds(commit.ttl),
             "exact" if exact else "append", *self._announcing(room, epoch, commit),
+            secrets.randbits(48), *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels(word).inc()
         if word == "ok":
-            missed = [Entry.parse(raw) for raw in answer[4]]
-            return Committed(entry_id(answer[1]), answer[2], answer[3], missed)
-        return Refused(word, [Entry.parse(raw) for raw in answer[1]] if len(answer) > 1 else [])
+            _, id, ttl, length, size, missed = answer
+            return Committed(
+                entry_id(id), _deadline(asked, ttl), length, size, _parse_entries(missed)
+            )
+        return Refused(word, _parse_entries(answer[1]) if len(answer) > 1 else [])
 
     async def start(
         self, room: str, epoch: str, expected: bytes | None, origin: str, commit: Commit
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
+        asked = _now()
         answer = await self._script(
             "start", room, int(expected is not None), expected or b"", epoch,
             _milliseconds(commit.ttl), origin, *self._announcing(room, epoch, commit),
+            *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels("start_" + word).inc()
         if word == "ok":
-            return Committed(entry_id(answer[1]), answer[2], answer[3], [])
+            _, id, ttl, length, size = answer
+            return Committed(entry_id(id), _deadline(asked, ttl), length, size, [])
         return Refused(word, [])
+
+    def _announcing(self, room: str, epoch: str, commit: Commit) -> tuple[str | bytes, ...]:
+        return commit.text, room_channel(room), f"J {epoch} {self.writer}", commit.merged
 
     async def read(self, room: str, epoch: str | None, last: EntryId) -> Reading:
         """Read the journal from behind ``last``, or all of it (see read.lua)."""
+        asked = _now()
         answer = await self._script("read", room, epoch or "", entry_text(last))
         if answer[0] == b"none":
-            return Reading(None, ZERO, [], _seconds(answer[2]), complete=True, code=answer[1])
-        tail, ttl = entry_id(answer[1]), _seconds(answer[2])
-        entries = [Entry.parse(raw) for raw in answer[3]]
+            _, code, ttl = answer
+            return Reading(None, ZERO, [], _deadline(asked, ttl), complete=True, code=code)
+        tail, deadline = entry_id(answer[1]), _deadline(asked, answer[2])
+        entries = _parse_entries(answer[3])
         if answer[0] == b"since":
-            return Reading(epoch, tail, entries, ttl)
+            return Reading(epoch, tail, entries, deadline)
         return Reading(
-            answer[4].decode(), tail, entries, ttl, complete=True,
+            answer[4].decode(), tail, entries, deadline, complete=True,
             origin=answer[5].decode(), base=answer[6], base_id=entry_id(answer[7]),
         )  # fmt: skip
 
     async def check(self, room: str) -> Standing:
         """Tell where a room's journal and snapshot stand (see check.lua)."""
+        asked = _now()
         epoch, tail, snapshot_at, digest, ttl = await self._script("check", room)
         return Standing(
             epoch.decode(),
             entry_id(tail) if tail else ZERO,
             entry_id(snapshot_at) if snapshot_at else ZERO,
             digest.decode(),
-            _seconds(ttl),
+            _deadline(asked, ttl),
         )
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
@@ -283,9 +201,21 @@ class Store:
         return int(await self.call("PUBLISH", channel, message))
 
 
+def _entries(commit: Commit) -> list[str | bytes]:
+    return [word for update in commit.updates for word in (update.author, update.update)]
+
+
+def _parse_entries(raw: list[Any]) -> list[Entry]:
+    return [Entry.parse(each) for each in raw]
+
+
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _seconds(pttl: int) -> float | None:
-    return pttl / 1000 if pttl > 0 else None
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _deadline(asked: float, pttl: int) -> float | None:
+    return asked + pttl / 1000 if pttl > 0 else None

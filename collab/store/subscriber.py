@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import secrets
+from collections import Counter
 from collections.abc import Callable
 
 from redis.asyncio import Connection, ConnectionPool
@@ -26,7 +28,8 @@ class Subscriber:
     """Hears what is published on the channels that somebody here listens to.
 
     Handlers are called in the order of the messages, and must not block. After a connection was
-    lost and is back, ``on_return`` functions are called: whatever was said meanwhile was missed.
+    lost, ``on_return`` functions are called once all channels are heard again: whatever was said
+    meanwhile was missed.
     """
 
     def __init__(self, pool: ConnectionPool, node: str, timeout: float) -> None:
@@ -34,6 +37,7 @@ class Subscriber:
         self._timeout = timeout
         self._handlers: dict[str, list[Handler]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
+        self._asked: Counter[str] = Counter()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._probe_channel = PROBE_CHANNEL + node
@@ -58,8 +62,7 @@ class Subscriber:
         Returns when Redis has confirmed it. Raises StoreUnavailable if it doesn't in time; the
         handler is then not kept.
         """
-        handlers = self._handlers.setdefault(channel, [])
-        handlers.append(handler)
+        self._handlers.setdefault(channel, []).append(handler)
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = asyncio.get_running_loop().create_future()
@@ -67,9 +70,11 @@ class Subscriber:
         try:
             async with asyncio.timeout(self._timeout):
                 await asyncio.shield(confirmed)
-        except TimeoutError:
+        except BaseException as problem:
             await self.forget(channel, handler)
-            raise StoreUnavailable("Redis does not confirm a subscription") from None
+            if isinstance(problem, TimeoutError):
+                raise StoreUnavailable("Redis does not confirm a subscription") from None
+            raise
 
     async def forget(self, channel: str, handler: Handler) -> None:
         """Stop calling ``handler``; the last one to go ends the subscription."""
@@ -101,12 +106,16 @@ class Subscriber:
         if (heard := self._probes.get(word)) and not heard.done():
             heard.set_result(None)
 
-    async def _send(self, *command: str) -> None:
-        # A connection that fails here fails in the reading task too, which subscribes anew.
+    async def _send(self, command: str, *channels: str) -> None:
+        # A connection that fails here fails in the reading task too, which subscribes anew. One
+        # that is down must not be sent to: redis-py would connect it again, without channels.
         connection = self._connection
-        if connection is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await connection.send_command(*command, check_health=False)
+        if connection is None or not connection.is_connected:
+            return
+        if command == "SUBSCRIBE":
+            self._asked.update(channels)
+        with contextlib.suppress(RedisError, OSError):
+            await connection.send_command(command, *channels, check_health=False)
 
     async def _run(self) -> None:
         pause, first = FIRST_PAUSE, True
@@ -116,46 +125,64 @@ class Subscriber:
                 async with asyncio.timeout(self._timeout):
                     await connection.connect()  # type: ignore[no-untyped-call]
                 self._connection = connection
-                if channels := list(self._handlers):
-                    await connection.send_command("SUBSCRIBE", *channels, check_health=False)
+                await self._send("SUBSCRIBE", *self._handlers)
+                await self._read_until_confirmed(connection)
                 if not first:
-                    log.info("pub/sub is back", extra={"channels": len(channels)})
+                    log.info("pub/sub is back", extra={"channels": len(self._handlers)})
                     for returned in self.on_return:
                         returned()
                 pause, first = FIRST_PAUSE, False
-                await self._read(connection)
+                await self._read_on(connection)
             except (RedisError, OSError, TimeoutError) as problem:
                 log.warning("pub/sub is gone", extra={"reason": str(problem)})
             finally:
                 self._connection = None
+                self._asked.clear()
                 for channel, confirmed in self._confirmed.items():
                     if confirmed.done():
                         self._confirmed[channel] = confirmed.get_loop().create_future()
                 await connection.disconnect(nowait=True)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read_until_confirmed(self, connection: Connection) -> None:
+        async with asyncio.timeout(self._timeout):
+            while self._asked:
+                await self._read(connection)
+
+    async def _read_on(self, connection: Connection) -> None:
         asked = False
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
-                    message = await connection.read_response(
-                        timeout=float("inf"), disconnect_on_error=False
-                    )
+                    await self._read(connection)
+                asked = False
             except TimeoutError:
                 # Silence is usual, but a dead link is silent too: ask once, then give up.
-                if asked:
+                if asked or self._asked:
                     raise
                 asked = True
                 await connection.send_command("PING", check_health=False)
-                continue
-            asked = False
-            kind = message[0]
-            if kind == b"message":
-                for handler in tuple(self._handlers.get(message[1].decode(), ())):
-                    handler(message[2])
-            elif kind == b"subscribe":
-                confirmed = self._confirmed.get(message[1].decode())
+
+    async def _read(self, connection: Connection) -> None:
+        message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
+        kind = message[0]
+        if kind == b"message":
+            self._tell(message[1].decode(), message[2])
+        elif kind == b"subscribe":
+            # Who stopped listening and began again is confirmed by the last answer, not by the
+            # one to the subscription that was ended in between.
+            channel = message[1].decode()
+            self._asked[channel] -= 1
+            if self._asked[channel] <= 0:
+                del self._asked[channel]
+                confirmed = self._confirmed.get(channel)
                 if confirmed is not None and not confirmed.done():
                     confirmed.set_result(None)
+
+    def _tell(self, channel: str, message: bytes) -> None:
+        for handler in tuple(self._handlers.get(channel, ())):
+            try:
+                handler(message)
+            except Exception:  # one room's mistake must not make the node deaf for all others
+                log.exception("a message could not be taken in", extra={"channel": channel})

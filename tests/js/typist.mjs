@@ -52,11 +52,9 @@ class Typist {
     this.waiting = 0;
     this.heard = Date.now();
     this.report = { inserted: "", deleted: "", changes: 0, receives: 0, refused: [], disconnects: [], upgraded: 0 };
-    const upgrades = transports.length > 1;
-    this.socket = io(url, {
-      forceNew: true,
-      transports: upgrades ? [NodeXHR, late(upgradeAfter)] : transports,
-    });
+    const socket = upgradeAfter ? late(upgradeAfter) : NodeWebSocket;
+    const ways = { polling: NodeXHR, websocket: socket };
+    this.socket = io(url, { forceNew: true, transports: transports.map((name) => ways[name]) });
     this.socket.on("receive", ({ code }) => {
       this.text = code;
       this.report.receives += 1;

@@ -92,14 +92,17 @@ class Proxy:
                 await sink.drain()
 
         delivering = asyncio.create_task(deliver())
-        with contextlib.suppress(OSError):
-            while (piece := await source.read(PIECE)) and not delivering.done():
-                await flowing.put((loop.time() + self.delay, piece))
-        if not delivering.done():
-            await flowing.put(None)
-        with contextlib.suppress(OSError):
-            await delivering
-        sink.close()
+        try:
+            with contextlib.suppress(OSError):
+                while (piece := await source.read(PIECE)) and not delivering.done():
+                    await flowing.put((loop.time() + self.delay, piece))
+            if not delivering.done():
+                await flowing.put(None)
+            await asyncio.wait([delivering])
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+            sink.close()
 
 
 @asynccontextmanager

@@ -47,6 +47,15 @@ def test_a_slot_may_turn_out_to_have_nothing_and_may_be_dropped() -> None:
     assert written(outbox) == []
 
 
+def test_a_slot_that_was_dropped_and_is_put_again_waits_behind_all_others() -> None:
+    outbox = Outbox(10)
+    outbox.put_slot("receive", lambda: [message("old")])
+    outbox.put(message("between"))
+    outbox.drop_slot("receive")
+    outbox.put_slot("receive", lambda: [message("new")])
+    assert written(outbox) == ["between", "new"]
+
+
 def test_a_slot_can_be_put_while_it_is_being_made() -> None:
     outbox = Outbox(10)
 

@@ -1,0 +1,227 @@
+"""Nodes as far as a journal is concerned: each with its own connections, all in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from random import Random
+
+import redis.asyncio
+
+from collab.merge.delta import Delta
+from collab.merge.replica import Replica
+from collab.merge.splice import Splice
+from collab.merge.survey import read_state_vector
+from collab.metrics import Metrics
+from collab.rooms.journal import Journal
+from collab.store.announcement import MARK, Announcement
+from collab.store.keys import room_channel, room_keys
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+from tests.support.clients import PATIENCE
+
+FILLER = "~"
+"""What may be deleted; everything else is tokens, which stay whole."""
+
+
+class Peer:
+    """A node that holds one room. What it hears can be dropped, doubled and put out of order."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        room: str,
+        *,
+        ttl: float = 1800.0,
+        max_entries: int = 2000,
+        max_bytes: int = 1 << 21,
+        timeout: float = 2.0,
+    ) -> None:
+        self.name = name
+        self.metrics = Metrics()
+        self.store = Store(url, name, timeout, self.metrics)
+        self.subscriber = Subscriber(self.store.pool, name, timeout)
+        self.journal = Journal(
+            room, self.store, self.metrics, self._changed,
+            ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,
+        )  # fmt: skip
+        self.unruly: Random | None = None
+        self.deaf = False
+        self.shown = ""
+        self._showing = False
+        self.sent: dict[str, asyncio.Future[None]] = {}
+        self._channel = room_channel(room)
+        self._numbers = itertools.count()
+        self._late: list[bytes] = []
+
+    async def open(self) -> None:
+        await self.store.open(5)
+        await self.subscriber.open()
+        await self.subscriber.listen(self._channel, self._hear)
+        await self.journal.open()
+        self.shown, self._showing = self.text, True
+        self.subscriber.on_return.append(self.journal.check)
+
+    async def close(self) -> None:
+        """End it at once: what waits is given up, as if the node were killed."""
+        await self.subscriber.close()
+        await self.journal.close()
+        await self.store.close()
+
+    @property
+    def text(self) -> str:
+        return self.journal.replica.text
+
+    def _changed(self, delta: Delta) -> None:
+        if self._showing:  # nobody is in a room that is being loaded
+            self.shown = delta.apply(self.shown)
+
+    def _hear(self, message: bytes) -> None:
+        for said in self._meddle(message) if self.unruly else [message]:
+            if said.startswith(MARK) and not self.deaf:
+                self.journal.heard(Announcement.parse(said))
+
+    def _meddle(self, message: bytes) -> Iterable[bytes]:
+        assert self.unruly
+        chance = self.unruly.random()
+        if chance < 0.15:
+            return ()
+        if chance < 0.3:
+            self._late.append(message)
+            return ()
+        late, self._late = self._late, []
+        return (message, message, *late) if chance < 0.5 else (message, *late)
+
+    def put(self, text: str, at: int = -1, author: str = "") -> asyncio.Future[None]:
+        """Insert ``text`` as a member here."""
+        at = len(self.text) if at < 0 else at
+        return self._edit([Splice(at, at, text)], author)
+
+    def cut(self, start: int, end: int) -> asyncio.Future[None]:
+        """Delete ``text[start:end]`` as a member here."""
+        return self._edit([Splice(start, end, "")], "")
+
+    def _edit(self, splices: list[Splice], author: str) -> asyncio.Future[None]:
+        delta = Delta.from_splices(splices)
+        update = self.journal.replica.edit(delta)
+        self._changed(delta)
+        return self.journal.append(update, author or self.name)
+
+    def type(self, random: Random) -> None:
+        """Make a random edit: a token of its own and some filler in, or a run of filler out."""
+        text = self.text
+        runs = [i for i, c in enumerate(text) if c == FILLER]
+        if runs and random.random() < 0.3:
+            start = random.choice(runs)
+            end = start + 1
+            while end < len(text) and text[end] == FILLER:
+                end += 1
+            self._edit([Splice(start, end, "")], "")
+            return
+        token = f"[{self.name}{next(self._numbers)}é🐍]"
+        gaps = [0, *(i + 1 for i, c in enumerate(text) if c in f"]{FILLER}")]
+        author = f"{self.name}-{random.randrange(3)}"
+        self.sent[token] = self.put(
+            token + FILLER * random.randrange(3), random.choice(gaps), author
+        )
+
+    @property
+    def acknowledged(self) -> list[str]:
+        """The tokens that Redis was said to have."""
+        return [
+            token for token, done in self.sent.items()
+            if done.done() and not done.cancelled() and not done.exception()
+        ]  # fmt: skip
+
+
+class Cluster:
+    """The peers of a test; all are closed at its end."""
+
+    def __init__(self, url: str, room: str, **options: float) -> None:
+        self._url = url
+        self._room = room
+        self._options = options
+        self.alive: list[Peer] = []
+        self.dead: list[Peer] = []
+
+    async def add(self, name: str, *, url: str = "", **options: float) -> Peer:
+        """Start a node that loads the room."""
+        peer = Peer(url or self._url, name, self._room, **{**self._options, **options})  # type: ignore[arg-type]
+        self.alive.append(peer)
+        await peer.open()
+        return peer
+
+    async def kill(self, peer: Peer) -> None:
+        """End a node without letting it finish anything."""
+        self.alive.remove(peer)
+        self.dead.append(peer)
+        await peer.close()
+
+
+@asynccontextmanager
+async def cluster(url: str, room: str, *names: str, **options: float) -> AsyncIterator[Cluster]:
+    """Open some nodes on one room; close those that are left."""
+    nodes = Cluster(url, room, **options)
+    try:
+        for name in names:
+            await nodes.add(name)
+        yield nodes
+    finally:
+        for peer in list(nodes.alive):
+            await nodes.kill(peer)
+
+
+@asynccontextmanager
+async def peers(url: str, room: str, *names: str, **options: float) -> AsyncIterator[list[Peer]]:
+    """Open some nodes on one room that stay."""
+    async with cluster(url, room, *names, **options) as nodes:
+        yield nodes.alive
+
+
+async def rest(*nodes: Peer) -> None:
+    """Let what is said be heard, and check until nobody has anything to do and all are equal."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for node in nodes:
+                node.unruly = None
+                node.journal.check()
+            for node in nodes:
+                await node.journal.flush()
+            stand = {(node.journal.epoch, node.journal.last, node.text) for node in nodes}
+            if len(stand) == 1 and all(node.journal.settled for node in nodes):
+                return
+            await asyncio.sleep(0.01)
+
+
+async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
+    """Return what the journal in Redis adds up to, read by other means than the service's."""
+    _, stream, head = room_keys(room)
+    total = Replica()
+    if base := await client.hget(head, "base"):
+        total.apply_update(base)
+    for _, fields in await client.xrange(stream):
+        total.apply_update(fields[b"u"])
+    return total
+
+
+def clocks(replica: Replica) -> dict[int, int]:
+    """Return how much of whose work a replica has."""
+    return read_state_vector(replica.state_vector())
+
+
+async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer) -> str:
+    """Assert that snapshot, journal and replicas are equal; return the text."""
+    snapshot = await client.get(f"code_{room}")
+    assert snapshot is not None
+    text = snapshot.decode()
+    total = await journal_sum(client, room)
+    assert total.text == text
+    for node in nodes:
+        assert node.text == text, node.name
+        assert node.shown == text, f"{node.name}'s members were not told everything"
+        assert clocks(node.journal.replica) == clocks(total)
+        node.journal.replica.check()
+    return text

@@ -1,0 +1,167 @@
+"""Which rooms a node holds: loaded once, kept for a grace time, let go when nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis.asyncio
+
+from collab.config import Config
+from collab.errors import StoreUnavailable
+from collab.metrics import Metrics
+from collab.rooms.registry import Rooms
+from collab.rooms.room import Room
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+from tests.support.clients import eventually
+from tests.support.processes import Redis
+from tests.support.proxy import proxy
+
+
+class Silent:
+    """The way to a screen that nobody looks at."""
+
+    def receive_due(self) -> None:
+        pass
+
+    def mark_due(self) -> None:
+        pass
+
+    def presence_due(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def rooms(
+    port: int, grace: float = 0.1, node: str = "n", **settings: float
+) -> AsyncIterator[Rooms]:
+    url = f"redis://127.0.0.1:{port}/0"
+    config = Config(redis_url=url, node_id=node, room_grace=grace, **settings)  # type: ignore[arg-type]
+    metrics = Metrics()
+    store = Store(url, node, 0.3, metrics)
+    subscriber = Subscriber(store.pool, node, 0.3)
+    held = Rooms(config, store, subscriber, metrics)
+    await subscriber.open()
+    held.open()
+    try:
+        yield held
+    finally:
+        await held.close()
+        await subscriber.close()
+        await store.close()
+
+
+async def test_a_room_is_kept_for_the_whole_grace_time_after_the_last_visitor(
+    redis_server: Redis, room: str
+) -> None:
+    """The time of an earlier visit that ended must not cut this one short."""
+    loop = asyncio.get_running_loop()
+    async with rooms(redis_server.port, grace=0.25) as held:
+        first = await held.hold(room)
+        held.release(room)
+        await asyncio.sleep(0.15)
+        assert await held.hold(room) is first
+        held.release(room)
+        left = loop.time()
+        await eventually(lambda: room not in held._rooms)
+        assert loop.time() - left > 0.2
+        assert await held.hold(room) is not first
+        held.release(room)
+
+
+async def test_visitors_that_come_together_get_one_room(redis_server: Redis, room: str) -> None:
+    async with rooms(redis_server.port) as held:
+        found = await asyncio.gather(*(held.hold(room) for _ in range(10)))
+        assert len(set(map(id, found))) == 1
+        for _ in range(10):
+            held.release(room)
+        await eventually(lambda: not held._rooms)
+        assert not held._visitors and not held._leaving
+
+
+async def test_a_room_that_cannot_be_loaded_leaves_nothing_behind_and_can_be_later(
+    redis_server: Redis, room: str
+) -> None:
+    async with proxy(redis_server.port) as wire, rooms(wire.port) as held:
+        wire.refuse()
+        found = await asyncio.gather(*(held.hold(room) for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(each, StoreUnavailable) for each in found)
+        assert not held._rooms and not held._loading and not held._visitors
+        wire.accept()
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await held.hold(room)
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+        held.release(room)
+
+
+async def test_a_room_is_not_let_go_while_something_waits_for_redis(
+    redis_server: Redis, store: redis.asyncio.Redis, room: str
+) -> None:
+    async with proxy(redis_server.port) as wire, rooms(wire.port, grace=0.05) as held:
+        there = await held.hold(room)
+        member = there.join("m", "m", "", Silent())
+        await there.change(member, "one")
+        wire.refuse()
+        done = there.change(member, "one two")
+        there.leave(member, may_return=False)
+        held.release(room)
+        await asyncio.sleep(0.3)
+        assert held._rooms == {room: there}
+        wire.accept()
+        await done
+        assert await store.get(f"code_{room}") == b"one two"
+        await eventually(lambda: not held._rooms)
+
+
+async def test_closing_takes_to_redis_what_waits(
+    redis_server: Redis, store: redis.asyncio.Redis, room: str
+) -> None:
+    async with rooms(redis_server.port) as held:
+        there = await held.hold(room)
+        there.change(there.join("m", "m", "", Silent()), "typed at the last moment")
+    assert await store.get(f"code_{room}") == b"typed at the last moment"
+
+
+async def test_a_room_whose_upkeep_fails_does_not_end_the_others(
+    redis_server: Redis, room: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    checked: list[str] = []
+
+    def check(self: Room) -> None:
+        checked.append(self.name)
+        if self.name.endswith("bad"):
+            raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Room, "check", check)
+    async with rooms(redis_server.port, check_interval=0.1) as held:
+        for name in (f"{room}-bad", f"{room}-good"):
+            await held.hold(name)
+        await eventually(lambda: checked.count(f"{room}-good") > 3)
+        assert "a mistake" in caplog.text
+        for name in (f"{room}-bad", f"{room}-good"):
+            held.release(name)
+
+
+async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
+    redis_server: Redis, room: str
+) -> None:
+    """Two connections carry commands: of two reports under way the older could arrive last."""
+    async with rooms(redis_server.port) as here, rooms(redis_server.port, node="o") as there:
+        mine, theirs = await here.hold(room), await there.hold(room)
+        for number in range(30):
+            member = mine.join(f"m{number}", "m", "", Silent())
+            await asyncio.sleep(0)
+            if number % 3:
+                mine.leave(member, may_return=False)
+        assert len(mine.people()) == 10
+        await eventually(lambda: theirs.people() == mine.people())
+        for held in (here, there):
+            held.release(room)

@@ -1,0 +1,119 @@
+"""Three nodes on one Redis, one of them by a wire that breaks, and people who type."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from tests.faults.typists import Typists, typists
+from tests.support.clients import JsHost, js_clients
+from tests.support.processes import Node, Redis, running, until_ready
+from tests.support.proxy import Proxy, proxy
+
+TIMEOUT = 1.0
+"""Seconds that the nodes give Redis to answer."""
+PRESENCE = 0.5
+"""Seconds between two reports of a node's members."""
+SETTINGS = {"COLLAB_REDIS_TIMEOUT": str(TIMEOUT), "COLLAB_PRESENCE_INTERVAL": str(PRESENCE)}
+
+
+class DumpingRedis(Redis):
+    """A Redis that starts with what ``SAVE`` left, and can be started again."""
+
+    @property
+    def dump(self) -> Path:
+        return self.home / "dump.rdb"
+
+    async def restart(self, *, empty: bool) -> None:
+        """End it as a power cut does; it comes back with its last dump, or with nothing."""
+        await self.kill()
+        if empty:
+            self.dump.unlink(missing_ok=True)
+        await self.start()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Nodes ``a`` and ``c`` reach Redis straight, ``b`` through ``wire``."""
+
+    redis: DumpingRedis
+    wire: Proxy
+    a: Node
+    b: Node
+    c: Node
+
+    async def ready(self) -> None:
+        """Wait until all is as at the start."""
+        self.wire.to_client = self.wire.to_server = None
+        self.wire.resume()
+        self.wire.accept()
+        for process in (self.redis, self.a, self.b, self.c):
+            if not process.running:
+                await process.start()
+        for node in (self.a, self.b, self.c):
+            await until_ready(node.url, node)
+
+
+@pytest.fixture(scope="session")
+async def shared() -> AsyncIterator[Cluster]:
+    server = DumpingRedis()
+    async with running(server), proxy(server.port) as wire:
+        nodes = (
+            Node(server.url, "a", **SETTINGS),
+            Node(f"redis://127.0.0.1:{wire.port}/0", "b", **SETTINGS),
+            Node(server.url, "c", **SETTINGS),
+        )
+        async with running(*nodes):
+            yield Cluster(server, wire, *nodes)
+        for node in nodes:
+            assert "Traceback" not in node.output(), node.output()
+
+
+@pytest.fixture
+async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
+    await shared.ready()
+    yield shared
+    await shared.ready()
+
+
+@pytest.fixture
+async def store(shared: Cluster) -> AsyncIterator[redis.asyncio.Redis]:
+    client = redis.asyncio.Redis.from_url(shared.redis.url, retry=Retry(ConstantBackoff(0.05), 100))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def js() -> AsyncIterator[JsHost]:
+    async with js_clients() as host:
+        yield host
+
+
+@pytest.fixture
+async def people() -> AsyncIterator[Typists]:
+    async with typists() as everybody:
+        yield everybody
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """A room of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:100]
+
+
+async def status(node: Node, wanted: int, within: float = 10.0) -> None:
+    """Wait until ``/readyz`` answers ``wanted``."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(within):
+        while True:
+            async with session.get(node.url + "/readyz") as answer:
+                if answer.status == wanted:
+                    return
+            await asyncio.sleep(0.02)

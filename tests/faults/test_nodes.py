@@ -1,0 +1,139 @@
+"""Nodes die, load cold, and begin rooms at the same moment; other services use the same Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import redis.asyncio
+
+from tests.faults.conftest import PRESENCE, Cluster
+from tests.faults.typists import Typists
+from tests.support.clients import JsHost, eventually
+from tests.support.processes import Node, Process, get_metrics
+
+
+async def test_everything_that_a_killed_node_acknowledged_is_there(
+    cluster: Cluster, people: Typists, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    people.join(room, cluster.a, cluster.b, cluster.b)
+    await people.typed(60)
+    await cluster.b.kill()
+    promised = [word for person in await people.tell() for word in person.acked]
+    await cluster.b.start()
+    await people.typed(40)
+    people.stop()
+    cold = await js.connect(cluster.c.url)
+    await cold.join(room)
+    words = {word for person in await people.tell() for word in person.acked} | set(promised)
+
+    def everything() -> bool:
+        return bool(cold.codes) and all(cold.codes[-1].count(word) == 1 for word in words)
+
+    await eventually(everything, "something that was acknowledged is missing, or there twice")
+    await eventually_stored(store, room, cold.codes[-1])
+
+
+async def eventually_stored(store: redis.asyncio.Redis, room: str, text: str) -> None:
+    """Wait until the snapshot is ``text``."""
+    async with asyncio.timeout(5):
+        while await store.get(f"code_{room}") != text.encode():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_killed_nodes_members_leave_presence(
+    cluster: Cluster, js: JsHost, room: str
+) -> None:
+    stays = await js.connect(cluster.a.url, auth={"name": "Ada"})
+    goes = await js.connect(cluster.b.url, auth={"name": "Bob"}, reconnection=False)
+    await stays.join(room)
+    await goes.join(room)
+
+    def names() -> list[str]:
+        return [member["name"] for member in stays.of("presence")[-1]["members"]]
+
+    await eventually(lambda: stays.of("presence") and names() == ["Ada", "Bob"])
+    await cluster.b.kill()
+    began = time.monotonic()
+    await eventually(lambda: names() == ["Ada"])
+    assert time.monotonic() - began < 5 * PRESENCE
+
+
+async def test_a_node_that_loads_cold_builds_the_same_document(
+    cluster: Cluster, people: Typists, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    people.join(room, cluster.a, cluster.b)
+    await people.typed(60)
+    people.join(room, cluster.c)  # in the middle of it
+    await people.typed(60)
+    await people.rest(store, room)
+
+
+async def test_two_nodes_that_begin_a_room_from_one_text_at_once_build_one_copy(
+    cluster: Cluster, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    here, there = await js.connect(cluster.a.url), await js.connect(cluster.b.url)
+    for number in range(15):  # a connection may be in sixteen rooms
+        name = f"{room}-{number}"
+        await store.set(f"code_{name}", "starter 🐍\n", ex=60)
+        await asyncio.gather(here.join(name), there.join(name))
+        assert await store.get(f"code_{name}") == "starter 🐍\n".encode()
+        assert await here.change(name, "# a\nstarter 🐍\n") == {"ok": True}
+        await there.shows("# a\nstarter 🐍\n")
+        assert await there.change(name, "# a\nstarter 🐍\n# b\n") == {"ok": True}
+        await here.shows("# a\nstarter 🐍\n# b\n")
+        for client in (here, there):
+            await client.ask("leave", {"room": name})
+
+
+async def test_a_text_set_over_a_live_room_by_other_hands_is_mended(
+    cluster: Cluster, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    client = await js.connect(cluster.a.url)
+    await client.join(room)
+    await client.change(room, "what they typed")
+    await store.set(f"code_{room}", "not what they typed")
+    await eventually_stored(store, room, "what they typed")
+    assert await store.ttl(f"code_{room}") > 1700
+    assert client.codes == []
+
+
+EMITTER = """
+import asyncio, sys, socketio
+async def main(url, room):
+    manager = socketio.AsyncRedisManager(url, write_only=True)
+    await manager.emit("announcement", {"minutes": 5}, room=room)
+    await manager.redis.aclose()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_another_service_emits_to_a_rooms_members_on_all_nodes(
+    cluster: Cluster, js: JsHost, room: str
+) -> None:
+    here, there = await js.connect(cluster.a.url), await js.connect(cluster.b.url)
+    elsewhere = await js.connect(cluster.b.url)
+    await here.join(room)
+    await there.join(room)
+    await elsewhere.join(room + "-other")
+    emitter = Process(sys.executable, "-c", EMITTER, cluster.redis.url, room)
+    await emitter.start()
+    assert await emitter.wait() == 0, emitter.output()
+    for client in (here, there):
+        await eventually(lambda client=client: client.of("announcement") == [{"minutes": 5}])
+    assert elsewhere.of("announcement") == []
+
+
+async def test_an_edit_costs_nothing_on_a_node_that_does_not_hold_the_room(
+    cluster: Cluster, people: Typists, store: redis.asyncio.Redis, room: str
+) -> None:
+    async def heard(node: Node) -> float:
+        return (await get_metrics(node.url))["collab_announcements_total"]
+
+    away, here = await heard(cluster.c), await heard(cluster.b)
+    people.join(room, cluster.a, cluster.b)
+    await people.typed(40)
+    await people.rest(store, room)
+    assert await heard(cluster.c) == away
+    assert await heard(cluster.b) - here >= 10

@@ -1,0 +1,138 @@
+"""What a journal adds up to, and what waits for it, without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.errors import StoreUnavailable
+from collab.merge.delta import Delta
+from collab.merge.diff import diff
+from collab.merge.replica import Replica
+from collab.rooms.history import add_up, akin, fold, insertions_alone, recent_views, same
+from collab.rooms.pending import MOST_PENDING, Pending
+from collab.store.records import Entry, Reading
+
+TEXT = st.text("ab \n", max_size=12)
+
+
+def written(*texts: str) -> tuple[Replica, list[Entry]]:
+    """Return a replica that went through the texts, and the entries that tell how."""
+    replica = Replica()
+    entries = []
+    for number, text in enumerate(texts):
+        update = replica.edit(Delta.from_splices(diff(replica.text, text)))
+        entries.append(Entry((1000 * number, 0), "m", update))
+    return replica, entries
+
+
+def reading(entries: list[Entry], base: bytes = b"") -> Reading:
+    return Reading("e", entries[-1].id, entries, None, complete=True, base=base)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "漢", "🐍"])
+def test_the_sum_is_the_document_whatever_its_characters(letter: str) -> None:
+    """Documents with and without surrogate pairs are summed in different ways."""
+    replica, entries = written(*(letter * (number % 9) for number in range(40)))
+    total = add_up("r", b"", entries)
+    total.check()
+    assert same(total, replica)
+    assert akin(total, replica) and not akin(total, written("other")[0])
+
+
+def test_documents_of_many_authors_are_the_same_in_whatever_order_they_are_told_of() -> None:
+    """Their state vectors are equal, but the bytes of these come in any order."""
+    authors = [written(str(number))[0] for number in range(8)]
+    for _ in range(5):
+        one, other = Replica(), Replica()
+        for author in authors:
+            one.apply_update(author.state())
+        for author in reversed(authors):
+            other.apply_update(author.state())
+        assert same(one, other)
+
+
+def test_what_is_no_update_is_passed_over_and_the_rest_stays() -> None:
+    replica, entries = written("a", "ab", "abc")
+    entries.insert(1, Entry((1, 1), "", b"\xff\xff nonsense"))
+    total = add_up("r", b"", entries)
+    total.check()
+    assert same(total, replica)
+
+
+def test_what_builds_on_something_missing_is_left_out_by_the_sum_and_by_the_fold() -> None:
+    """A document with pieces put aside must never be written back, nor become a base."""
+    _, entries = written("a", "ab", "abc")
+    del entries[1]
+    total = add_up("r", b"", entries)
+    total.check()
+    assert total.text == "a"
+
+
+@pytest.mark.parametrize("most_entries, most_bytes", [(10, 1 << 20), (10_000, 600)])
+def test_a_fold_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
+    most_entries: int, most_bytes: int
+) -> None:
+    replica, entries = written(*("x" * number for number in range(1, 60)))
+    folded = fold("r", reading(entries), most_entries, most_bytes)
+    assert folded is not None
+    left = [entry for entry in entries if entry.id > folded.last]
+    gone = entries[: len(entries) - len(left)]
+    assert folded.size == sum(len(entry.update) for entry in gone)
+    assert len(left) <= most_entries // 2 and left
+    assert sum(len(entry.update) for entry in left) <= most_bytes // 2
+    assert same(add_up("r", folded.base, left), replica)
+    assert fold("r", reading(left, folded.base), most_entries, most_bytes) is None
+
+
+def test_recent_views_lead_to_the_text_as_it_is_now() -> None:
+    replica, entries = written("a", "ab", "abc", "bc")
+    views = recent_views("r", reading(entries), replica.text + "!")
+    assert [view.text for view in views] == ["bc", "abc", "ab", "a", ""]
+    assert all(view.way.apply(view.text) == "bc!" for view in views)
+
+
+@given(TEXT, TEXT)
+def test_insertions_alone_leave_only_what_an_edit_inserted(before: str, after: str) -> None:
+    edit = Delta.from_splices(diff(before, after))
+    inserted = "".join(op for op in edit.ops if isinstance(op, str))
+    assert insertions_alone(edit, len(after)).apply(after) == inserted
+
+
+def test_updates_stay_their_authors_until_there_are_too_many() -> None:
+    replica = Replica()
+    pending = Pending()
+    for number in range(MOST_PENDING):
+        pending.add(str(number // 2), replica.edit(Delta.of("x")))
+    assert [update.author for update in pending.updates] == [str(n) for n in range(32)]
+    for number in range(100, 100 + MOST_PENDING):
+        pending.add(str(number), replica.edit(Delta.of("y")))
+    assert len(pending.updates) <= MOST_PENDING
+    copy = Replica()
+    copy.apply_update(pending.commit(replica.text).merged)
+    assert same(copy, replica)
+
+
+async def test_what_flew_waits_again_before_what_came_meanwhile_and_for_the_longer_time() -> None:
+    flown, later = Pending(), Pending()
+    first, second = flown.wait(5.0, 30.0), later.wait(9.0, 1800.0)
+    flown.add("a", b"1")
+    later.add("b", b"2")
+    both = flown.followed_by(later)
+    assert [update.update for update in both.updates] == [b"1", b"2"]
+    assert (both.since, both.ttl) == (5.0, 1800.0)
+    first.cancel()  # whoever asked has gone away
+    both.succeed()
+    await second
+
+
+async def test_what_is_given_up_fails_without_a_warning_that_nobody_looked() -> None:
+    pending = Pending()
+    done = pending.wait(0.0, 1.0)
+    pending.fail("closed")
+    with pytest.raises(StoreUnavailable):
+        await done
+    assert isinstance(done, asyncio.Future)
