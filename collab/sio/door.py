@@ -164,6 +164,8 @@ class TextDoor:
         member = client.members.get(name)
         if member is None:
             member = await self._enter(client, name, code)
+        elif not member.recognised:
+            await member.room.recognise(member, code)
         self._metrics.changes.inc()
         return _reply_when(member.room.change(member, code))
 
@@ -172,7 +174,7 @@ class TextDoor:
         name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
         if name not in client.members:
             raise NotJoined("the client is not in that room")
-        self._part(client, name, may_return=False)
+        self._part(client, name, may_return=True)
         log.info("left", extra={"sid": sid, "room": name})
         return {"ok": True, "room": name}
 

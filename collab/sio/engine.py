@@ -35,9 +35,13 @@ ROUTE_KEY_HEADER = "HTTP_X_ROUTE_KEY"
 ROUTE_KEY_LENGTH = 64
 """Characters of that key at the most: nginx's $request_id has 32."""
 MOST_READ_PAST = 8
-"""How many times the frame limit of a polling request is read and thrown away, to answer it."""
+"""How many times the frame limit is read, and thrown away, to say that it was too much.
+
+A client whose message is cut off in the middle seldom hears why. Past this the connection ends."""
 POLL_BATCH_BYTES = 1 << 20
 """A polling answer is closed when it holds as much: the next poll brings the rest."""
+UPGRADE_TIME = 10.0
+"""Seconds that an upgrade may take: a poll is answered at once then, and asked again at once."""
 
 SEPARATOR = "\x1e"
 """Stands between the packets of a polling payload."""
@@ -80,6 +84,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._request: web.Request | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._posting = asyncio.Lock()
+        self._probing = False
 
     # What the doors use
 
@@ -104,20 +109,23 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def poll(self) -> list[packet.Packet]:
         """Return what waits, for a polling answer; wait for something as long as it takes."""
+        if self._probing and not self.outbox:
+            return _noop()
         patience = self.server.ping_interval + self.server.ping_timeout
         packets: list[packet.Packet] = []
         try:
             async with asyncio.timeout(patience):
                 while not packets:
                     if not await self.outbox.wait():
-                        return packets
+                        raise exceptions.SocketIsClosedError()
                     packets = self.outbox.take()
         except TimeoutError:
             raise exceptions.QueueEmpty() from None
-        size = 0
+        size = _size(packets)
         while self.outbox and size < POLL_BATCH_BYTES:
-            size += sum(len(pkt.data or "") for pkt in packets[-3:])
-            packets += self.outbox.take()
+            more = self.outbox.take()
+            size += _size(more)
+            packets += more
         return packets
 
     async def _write(self, ws: _WebSocket) -> None:
@@ -183,8 +191,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """Handle what a polling client sends, in its order."""
         body = await self._body(environ["wsgi.input"])
         if body is None:
-            most = self.server.max_http_buffer_size
-            await self.server.tell(self, FrameTooLarge(f"a request is over {most} bytes"))
+            await self.server.tell(self, self._too_large("request"))
             return
         try:
             packets = [_decoded(part) for part in body.decode("utf-8").split(SEPARATOR)]
@@ -200,6 +207,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                     await self.receive(pkt)
                 except exceptions.UnknownPacketError:
                     await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+
+    def _too_large(self, what: str) -> FrameTooLarge:
+        return FrameTooLarge(f"a {what} is over {self.server.max_http_buffer_size} bytes")
 
     async def _body(self, stream: StreamReader) -> bytes | None:
         """Read a request; return None if it is over the limit, having read past it.
@@ -221,21 +231,21 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise OSError("the session has its WebSocket already")
         self._request = environ["aiohttp.request"]
         ws = _WebSocket(
-            max_msg_size=self.server.max_http_buffer_size,
+            max_msg_size=MOST_READ_PAST * self.server.max_http_buffer_size,
             compress=self.server.config.deflate,
             autoclose=True,
         )
-        too_large = FrameTooLarge(f"a message is over {self.server.max_http_buffer_size} bytes")
-        ws.last_words = packet.Packet(packet.MESSAGE, self.server.words(too_large)).encode()
+        ws.last_words = packet.Packet(
+            packet.MESSAGE, self.server.words(self._too_large("message"))
+        ).encode()
         await ws.prepare(self._request)
         await self._websocket_handler(ws)
         return ws
 
     async def _websocket_handler(self, ws: _WebSocket) -> None:
         if self.connected:
-            self.upgrading = True
             self.upgraded = await self._probed(ws)
-            self.upgrading = False
+            self._probing = False
             if not self.upgraded:
                 return
         else:
@@ -251,17 +261,27 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             await asyncio.wait([writer])
 
     async def _probed(self, ws: _WebSocket) -> bool:
-        first = await ws.receive()
-        if first.type is not WSMsgType.TEXT or first.data != "2probe":
+        try:
+            async with asyncio.timeout(UPGRADE_TIME):
+                first = await ws.receive()
+                if first.type is not WSMsgType.TEXT or first.data != "2probe":
+                    return False
+                # The client pauses when it has the answer and no poll is out: from now on none
+                # waits. Until then polls go on, lest a WebSocket that hangs stops the session.
+                self._probing = True
+                await ws.send_str("3probe")
+                self.outbox.put_slot("noop", _noop)
+                second = await ws.receive()
+        except (TimeoutError, OSError):
             return False
-        await ws.send_str("3probe")
-        self.outbox.put(packet.Packet(packet.NOOP))  # ends the poll that waits
-        second = await ws.receive()
         return second.type is WSMsgType.TEXT and second.data == "5"
 
     async def _read(self, ws: _WebSocket) -> None:
         async for message in ws:
             if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                if _is_over(message.data, self.server.max_http_buffer_size):
+                    await self.server.tell(self, self._too_large("message"))
+                    continue
                 try:
                     await self.receive(_decoded(message.data))
                 except (exceptions.UnknownPacketError, ValueError):
@@ -297,8 +317,24 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self._request.transport.abort()
 
 
+def _noop() -> list[packet.Packet]:
+    return [packet.Packet(packet.NOOP)]
+
+
 async def _nobody(socket: EngineSocket, message: str | bytes) -> None:
     """Take messages until a protocol above Engine.IO asks for them."""
+
+
+def _is_over(message: str | bytes, most: int) -> bool:
+    """Whether a message has more than ``most`` bytes, which it can't if it is short enough."""
+    if len(message) * 4 <= most or isinstance(message, bytes):
+        return len(message) > most
+    return len(message.encode()) > most
+
+
+def _size(packets: list[packet.Packet]) -> int:
+    """Return the characters that packets hold (fewer than bytes, but the limit is a rough one)."""
+    return sum(len(pkt.data) for pkt in packets if isinstance(pkt.data, str))
 
 
 def _decoded(raw: str | bytes) -> packet.Packet:

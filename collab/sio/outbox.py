@@ -56,9 +56,9 @@ class Outbox:
         self._wake()
 
     def drop_slot(self, name: str) -> None:
-        """Forget a slot; its turn then makes nothing."""
-        if name in self._slots:
-            self._slots[name] = list
+        """Forget a slot; put again it waits behind all others."""
+        if self._slots.pop(name, None) is not None:
+            self._waiting.remove(name)
 
     def take(self) -> list[Packet]:
         """Return the next packets to write: none if nothing waits, or if a slot had nothing."""

@@ -75,9 +75,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self._dispatch(socket, self._parse(message))
         except CollabError as problem:
             await self.eio.tell(socket, problem)
-        except Exception:  # the edge: a fault of ours is logged here, and told without details
-            log.exception("event failed", extra={"sid": socket.sid})
-            await self.eio.tell(socket, CollabError("the server made a mistake"))
+        except Exception as fault:
+            await self.eio.tell(socket, _own_fault(fault, socket.sid))
 
     @staticmethod
     def _parse(message: str | bytes) -> packet.Packet:
@@ -117,6 +116,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         except CollabError as problem:
             await self._failed(eio_sid, id, problem)
             return
+        except Exception as fault:
+            await self._failed(eio_sid, id, _own_fault(fault, eio_sid))
+            return
         if isinstance(reply, asyncio.Future):
             if id is not None:
                 reply.add_done_callback(lambda done: self._answer_later(eio_sid, id, done))
@@ -130,7 +132,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         if problem is None:
             answer = self._acknowledge(eio_sid, id, done.result())
         else:
-            assert isinstance(problem, CollabError)
+            if not isinstance(problem, CollabError):
+                problem = _own_fault(problem, eio_sid)
             answer = self._failed(eio_sid, id, problem)
         answering = asyncio.ensure_future(answer)
         self._answering.add(answering)
@@ -148,6 +151,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     def _error_words(self, problem: CollabError) -> str:
         self._metrics.errors.labels(problem.code).inc()
         return event_words("error", problem.payload())
+
+
+def _own_fault(fault: BaseException, sid: str) -> CollabError:
+    """Log a fault of ours, at the edge; return what a client is told, which has no details."""
+    log.error("event failed", exc_info=fault, extra={"sid": sid})
+    return CollabError("the server made a mistake")
 
 
 def event_words(event: str, argument: Any) -> str:

@@ -1,0 +1,1 @@
+"""The obvious server of the same contract, for comparison."""
