@@ -54,22 +54,13 @@ clean: ## remove what can be made again
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-define install
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(1)
-@touch $@
-endef
+$(VENV)/.dev: EXTRAS := [dev,gunicorn]
+$(VENV)/.load: EXTRAS := [dev,gunicorn,load]
+$(VENV)/.test: EXTRAS := [dev,gunicorn,load,test]
 
-$(VENV)/.run: setup.cfg | $(BIN)/python
-	$(call install,.)
-
-$(VENV)/.dev: setup.cfg | $(BIN)/python
-	$(call install,'.[dev,gunicorn]')
-
-$(VENV)/.load: setup.cfg | $(BIN)/python
-	$(call install,'.[dev,gunicorn,load]')
-
-$(VENV)/.test: setup.cfg | $(BIN)/python
-	$(call install,'.[dev,gunicorn,load,test]')
+$(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test: setup.cfg | $(BIN)/python
+	python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
+	@touch $@
 
 tests/js/node_modules: tests/js/package-lock.json | .tools
 	cd tests/js && npm ci --no-audit --no-fund
