@@ -154,6 +154,7 @@ async def test_told_to_stop_it_commits_moves_its_clients_and_exits_with_0(
         for client in clients:
             await client.join("drain")
         clients[0].emit("change", {"room": "drain", "code": "the last word"})
+        await clients[1].shows("the last word")
         began = time.monotonic()
         code = await leaving.stop(signal.SIGTERM)
         assert code == 0 and time.monotonic() - began < 10, leaving.output()
