@@ -16,6 +16,11 @@ class Metrics:
         self.rooms = Gauge("collab_rooms", "Rooms this node holds now", registry=registry)
         self.members = Gauge("collab_members", "Members of rooms here now", registry=registry)
         self.changes = Counter("collab_changes", "Changes taken from clients", registry=registry)
+        self.guesses = Counter(
+            "collab_guesses",
+            "Changes that could be an edit of more than one view: the smallest edit decided",
+            registry=registry,
+        )
         self.receives = Counter("collab_receives", "Receives written", registry=registry)
         self.errors = Counter("collab_errors", "Errors told", ["code"], registry=registry)
         self.announcements = Counter(

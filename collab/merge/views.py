@@ -24,8 +24,8 @@ MAX_UNCONFIRMED_VIEWS: Final = 32
 at 20 receives a second, 32 cover a round trip of a second and a half."""
 
 TYPING_WINDOW: Final = 30.0
-"""Seconds after its last change for which a member counts as typing, and is marked closely. Longer
-than a pause for thought, so that few edits are placed by their size alone."""
+"""Seconds after its last change for which a member counts as typing: longer than a pause for
+thought. It may have many receives on their way then; a member that only reads has one at a time."""
 
 
 class Stamp(NamedTuple):
@@ -136,10 +136,15 @@ class Views:
         """How many receives the member may not have got yet."""
         return len(self._trail)
 
-    @property
-    def may_receive(self) -> bool:
-        """Whether a receive may be written, or must wait until `pong` or `change` frees a view."""
-        return len(self._trail) < MAX_UNCONFIRMED_VIEWS
+    def may_receive(self, now: float) -> bool:
+        """Whether a receive may be written, or must wait until `pong` or `change` frees a view.
+
+        A member that has not typed lately has one on its way at a time. Its first change could
+        else be an edit of any of several, and most of what was lost in simulations was lost there.
+        ``now`` is monotonic, in seconds.
+        """
+        typing = self._typed is not None and now - self._typed < TYPING_WINDOW
+        return len(self._trail) < (MAX_UNCONFIRMED_VIEWS if typing else 1)
 
     @property
     def final_text(self) -> str | None:
@@ -152,43 +157,28 @@ class Views:
             return self._screen.text
         return last
 
-    def written(self, text: str, now: float) -> bool:
+    def written(self, text: str) -> None:
         """Enter a receive of ``text``, the replica's present text, as it goes to the transport.
 
-        Returns whether to mark it, by a PING before and a PING behind: if the member has typed
-        lately, so that its next change is placed exactly, or if no PING is on its way. The PINGs
-        are entered too: write PING, receive, PING in this order, with nothing in between. ``now``
-        is monotonic, in seconds.
+        It goes between two marks: write PING, receive, PING, with nothing in between. The PINGs
+        are entered too.
         """
-        assert self.may_receive, "too many receives are on their way"
-        typing = self._typed is not None and now - self._typed < TYPING_WINDOW
-        # A PING behind alone would leave whoever begins to type during the round trip of a first
-        # receive to a guess: most of what was lost in simulations was lost there.
-        marked = typing or not self._ledger
-        if marked:
-            self.ping()
+        self.ping()
         self._written += 1
         self._trail.append(self._written, text)
-        if marked:
-            self.ping()
-        return marked
+        self.ping()
 
     def ping(self) -> None:
-        """Enter a PING as it goes to the transport: a heartbeat, or a mark that was due."""
+        """Enter another PING as it goes to the transport: any PONG tells how far a member is."""
         self._ledger.append(self._written)
 
-    def pong(self) -> bool:
-        """Take in a PONG; return whether a mark is due now, to be written and entered by `ping`.
-
-        A mark is due if no PING is on its way and a receive is unconfirmed. A PONG to no PING of
-        the ledger means nothing.
-        """
+    def pong(self) -> None:
+        """Take in a PONG. One to no PING of the ledger means nothing."""
         if not self._ledger:
-            return False
+            return
         self._confirmed = self._ledger.popleft()
         if not self._arrived:
             self._settle(self._confirmed)
-        return not self._ledger and self._confirmed < self._written
 
     def stamp(self) -> Stamp:
         """Say what the member may have been looking at; to be called as a change *arrives*.

@@ -40,9 +40,6 @@ class Line(Protocol):
     def receive_due(self) -> None:
         """A ``receive`` is to be written when the client can take it: ask `TextMember.receive`."""
 
-    def mark_due(self) -> None:
-        """A PING is to be written as a mark: tell `TextMember.marked` when it is."""
-
     def presence_due(self) -> None:
         """A ``presence`` is to be written: ask `Room.people`."""
 
@@ -62,35 +59,32 @@ class TextMember:
     _held: bool = field(default=False, init=False)
     _unechoed: int = field(default=0, init=False)
 
-    def receive(self) -> tuple[str, bool] | None:
-        """Return the text to write now, and whether between two marks; None if there is none.
+    def receive(self) -> str | None:
+        """Return the text to write now, between two marks; None if there is none.
 
         It counts as written: it must be, with its marks, before anything else is.
         """
-        text = self.room.text
+        text, now = self.room.text, self.room.clock()
         if text == self.views.final_text and not self.owed:
             return None
         # A client that takes several messages from one packet (Node's) answers all their marks
         # first, and its echo of the first would look like somebody's undoing of the others.
-        if not self.views.may_receive or (self._unechoed < NO_ECHO and self.views.underway):
+        echoes = self._unechoed < NO_ECHO and self.views.underway > 0
+        if echoes or not self.views.may_receive(now):
             self._held = True
             return None
         self.owed = False
-        return text, self.views.written(text, self.room.clock())
+        self.views.written(text)
+        return text
 
     def echoed(self) -> None:
         """The client has sent what it was showing, as some do with whatever they receive."""
         self._unechoed = 0
 
-    def marked(self) -> None:
-        """A mark that was due is being written."""
-        self.views.ping()
-
     def pong(self) -> None:
         """The client has answered a mark."""
         confirmed = self.views.confirmed
-        if self.views.pong():
-            self.line.mark_due()
+        self.views.pong()
         if self.views.confirmed > confirmed:
             self._unechoed += 1
         if self._held:
@@ -275,6 +269,8 @@ class Room:
         outcome = views.change(views.stamp(), code, self.clock())
         if outcome.echo:
             member.echoed()
+        if outcome.guessed:
+            self._metrics.guesses.inc()
         if outcome.needs_receive:
             member.line.receive_due()
         if outcome.delta.is_identity:

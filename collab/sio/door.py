@@ -38,7 +38,6 @@ class _Line:
 
     __slots__ = (
         "_gone",
-        "_mark",
         "_metrics",
         "_presence",
         "_receive",
@@ -56,13 +55,9 @@ class _Line:
         self._metrics = metrics
         self._receive = f"receive {room.name}"
         self._presence = f"presence {room.name}"
-        self._mark = f"mark {room.name}"
 
     def receive_due(self) -> None:
         self._due(self._receive, self._render_receive)
-
-    def mark_due(self) -> None:
-        self._due(self._mark, self._render_mark)
 
     def presence_due(self) -> None:
         self._due(self._presence, self._render_presence)
@@ -74,24 +69,16 @@ class _Line:
     def close(self) -> None:
         """Let nothing more be written for a member that has left."""
         self._gone = True
-        for slot in (self._receive, self._presence, self._mark):
+        for slot in (self._receive, self._presence):
             self._socket.outbox.drop_slot(slot)
 
     def _render_receive(self) -> list[eio.Packet]:
-        receive = self.member.receive()
-        if receive is None:
+        text = self.member.receive()
+        if text is None:
             return []
-        text, marked = receive
         self._metrics.receives.inc()
-        packets = [eio.Packet(eio.MESSAGE, _receive_words(text))]
-        if marked:
-            pong = self.member.pong
-            packets = [self._socket.ping_packet(pong), *packets, self._socket.ping_packet(pong)]
-        return packets
-
-    def _render_mark(self) -> list[eio.Packet]:
-        self.member.marked()
-        return [self._socket.ping_packet(self.member.pong)]
+        mark, pong = self._socket.ping_packet, self.member.pong
+        return [mark(pong), eio.Packet(eio.MESSAGE, _receive_words(text)), mark(pong)]
 
     def _render_presence(self) -> list[eio.Packet]:
         people = [person.payload() for person in self._room.people()]

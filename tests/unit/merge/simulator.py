@@ -40,7 +40,6 @@ class Setting:
     heartbeat: float = 1.0
     resets: bool = False
     torn: float = 0.02
-    warm: bool = False
 
 
 class Link:
@@ -81,9 +80,6 @@ class Client:
     def edit(self) -> None:
         self.enter(self.world.person(self))
 
-    def type_one(self) -> None:
-        self.enter(self.text + self.world.letter())
-
     def enter(self, text: str) -> None:
         if text == self.text:
             return
@@ -109,9 +105,7 @@ class Session:
 
     def deliver(self, kind: str, text: str) -> None:
         if kind == PONG:
-            if self.views.pong():
-                self.views.ping()
-                self.down.send(PING)
+            self.views.pong()
             self.write_soon()
         else:
             self.waiting.append((self.views.stamp(), text))
@@ -145,14 +139,12 @@ class Session:
     def write(self) -> None:
         self.flushing = False
         text = self.node.replica.text
-        if self.views.final_text == text or not self.views.may_receive:
+        if self.views.final_text == text or not self.views.may_receive(self.node.world.now):
             return
-        marked = self.views.written(text, self.node.world.now)
-        if marked:
-            self.down.send(PING)
+        self.views.written(text)
+        self.down.send(PING)
         self.down.send(RECEIVE, text)
-        if marked:
-            self.down.send(PING)
+        self.down.send(PING)
         self.node.check()
 
 
@@ -227,11 +219,6 @@ class World:
         session.write_soon()
         typists = setting.clients if setting.typists is None else setting.typists
         time = 0.0 if setting.typists is None else setting.delay * 8
-        if setting.warm:
-            # Everyone has typed once, by turns, before anybody races.
-            turn = setting.delay * 8
-            self.at(turn * len(self.clients), client.type_one)
-            time = turn * (setting.clients + 1)
         for _ in range(setting.edits if len(self.clients) <= typists else 0):
             # Mostly fast typing, now and then a long look.
             time += random.random() * setting.pause * (30 if random.random() < 0.05 else 1)

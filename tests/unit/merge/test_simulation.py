@@ -7,7 +7,7 @@ import pytest
 from .conftest import EFFORT
 from .simulator import Setting, World
 
-RACE = Setting(nodes=1, clients=3, edits=40, delay=0.1, pause=0.1, torn=0.0, warm=True)
+RACE = Setting(nodes=1, clients=3, edits=40, delay=0.1, pause=0.1, torn=0.0)
 FREE = Setting(clients=4, edits=40, delay=0.3, pause=0.1, unique=False, resets=True)
 
 
@@ -31,19 +31,20 @@ def _seeds(count: int) -> range:
 def test_every_character_is_there_exactly_once_unless_somebody_deleted_it(
     setting: Setting,
 ) -> None:
-    """Among members that are typing, with marks next to their receives on the wire."""
+    """From the first letter on, with marks next to their receives on the wire."""
     typed = 0
     for seed in _seeds(6):
         world = World(seed, setting)
         world.run()
         assert (world.lost(), world.risen()) == (set(), set()), f"seed {seed}"
+        assert setting.echoes or not world.guesses, f"seed {seed}"
         typed += len(world.typed)
     assert typed > 500
 
 
 @pytest.mark.timeout(60 * EFFORT)
 def test_where_no_view_was_guessed_nothing_is_lost() -> None:
-    """Cold starts and torn writes: only the smallest edit can be wrong."""
+    """Where a mark and its receive arrive apart, the smallest edit decides, and can be wrong."""
     typed = harmed = 0
     for seed in _seeds(15):
         setting = Setting(nodes=1 + seed % 3, clients=2 + seed % 3, edits=25, torn=0.1)
@@ -53,7 +54,7 @@ def test_where_no_view_was_guessed_nothing_is_lost() -> None:
         assert not harm or world.guesses
         typed += len(world.typed)
         harmed += harm
-    assert harmed <= typed * 0.02
+    assert harmed <= typed * 0.002
 
 
 @pytest.mark.timeout(60 * EFFORT)

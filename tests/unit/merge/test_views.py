@@ -4,7 +4,7 @@ import pytest
 
 from collab.merge.delta import IDENTITY, Delta
 from collab.merge.diff import diff
-from collab.merge.splice import Splice, edit_size
+from collab.merge.splice import Splice
 from collab.merge.trail import Recents, View, comeback
 from collab.merge.views import MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW, Views
 
@@ -23,13 +23,17 @@ class Desk:
         self.text = text
         self.views.check(text)
 
-    def write(self) -> bool:
-        return self.views.written(self.text, self.now)
+    def write(self) -> None:
+        self.views.written(self.text)
 
-    def pong(self, times: int = 1) -> bool:
-        due = [self.views.pong() for _ in range(times)]
+    @property
+    def may_write(self) -> bool:
+        return self.views.may_receive(self.now)
+
+    def pong(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.views.pong()
         self.views.check(self.text)
-        return due[-1]
 
     def arrives(self, text: str):  # type: ignore[no-untyped-def]
         """A change arrives; call the result to have it handled."""
@@ -71,34 +75,39 @@ def test_an_edit_of_an_old_view_is_merged_and_the_member_needs_the_merged_text()
     assert desk.views.final_text == "xab"
 
 
-def test_every_receive_to_a_typing_member_is_marked() -> None:
-    desk = _typing("ab")
-    desk.others("abZ")
-    assert desk.write()
-    desk.others("abZZ")
-    assert desk.write()
-
-
-def test_a_member_that_has_not_typed_lately_has_one_marked_receive_in_flight() -> None:
+def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None:
     desk = Desk("a")
-    marks = []
-    for text in ("ab", "abc", "abcd"):
-        desk.others(text)
-        marks.append(desk.write())
-    assert marks == [True, False, False]
-    assert not desk.pong()
-    assert desk.pong(), "the next mark goes out when those PONGs are back"
-    desk.views.ping()
-    assert not desk.pong()
-    assert desk.change("abcd!").guessed is False
+    assert desk.may_write
+    desk.others("ab")
+    desk.write()
+    desk.others("abc")
+    assert not desk.may_write
+    desk.pong()
+    assert not desk.may_write, "the mark behind it is still out"
+    desk.pong()
+    assert desk.may_write
+
+
+def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> None:
+    """Though the other view would make the smaller edit."""
+    for pongs, typed, delta in ((0, "abcx", Delta.of(3, "x")), (2, "abcdefx", Delta.of(6, "x"))):
+        desk = Desk("abcdef" if not pongs else "abc")
+        desk.others("abc" if not pongs else "abcdef")
+        desk.write()
+        desk.pong(pongs)
+        outcome = desk.change(typed)
+        assert (outcome.delta.to_splices()[0].insert, outcome.guessed) == ("x", False), pongs
+        assert outcome.delta == delta
 
 
 def test_typing_wears_off() -> None:
     desk = _typing("ab")
+    for text in ("abc", "abcd"):
+        desk.others(text)
+        assert desk.may_write
+        desk.write()
     desk.now += TYPING_WINDOW
-    desk.views.ping()
-    desk.others("abc")
-    assert not desk.write()
+    assert not desk.may_write
 
 
 def test_a_change_before_the_mark_is_of_the_view_before_the_receive() -> None:
@@ -192,7 +201,7 @@ def test_heartbeats_are_marks_too() -> None:
 
 def test_a_pong_to_no_ping_is_ignored() -> None:
     desk = _typing("ab")
-    assert not desk.pong(3)
+    desk.pong(3)
     desk.others("abZ")
     desk.write()
     desk.pong(2)
@@ -242,28 +251,15 @@ def test_foreign_text_inside_a_deletion_survives_it() -> None:
     assert desk.text.replace("NEW", "") == "one three"
 
 
-def test_a_first_edit_is_placed_among_the_few_views_since() -> None:
-    desk = Desk("a")
-    for text in ("a\nfirst", "a\nfirst second", "a\nfirst second third"):
-        desk.others(text)
-        desk.write()
-    assert desk.pong(2), "of the first; nothing is known of the other two"
-    outcome = desk.change("a\nfirst second!")
-    assert outcome.guessed
-    assert outcome.needs_receive
-    assert edit_size(outcome.delta.to_splices()) == 1
-    assert desk.text.replace("!", "") == "a\nfirst second third"
-
-
 def test_unconfirmed_views_are_bounded_and_a_pong_frees_them() -> None:
-    desk = Desk("")
+    desk = _typing("x")
     for count in range(MAX_UNCONFIRMED_VIEWS):
-        assert desk.views.may_receive
-        desk.others("x" * (count + 1))
+        assert desk.may_write
+        desk.others("x" * (count + 2))
         desk.write()
-    assert not desk.views.may_receive
+    assert not desk.may_write
     desk.pong(2)
-    assert desk.views.may_receive
+    assert desk.may_write
 
 
 def test_two_cursors_that_meet_two_cursors_double_nothing() -> None:
