@@ -51,4 +51,4 @@ def clean_name(name: Any, fallback: str) -> str:
     if not isinstance(name, str):
         return fallback
     shown = "".join(c for c in name if unicodedata.category(c)[0] not in "CZ" or c == " ")
-    return " ".join(shown.split())[:MAX_NAME] or fallback
+    return " ".join(shown.split())[:MAX_NAME].strip() or fallback
