@@ -54,6 +54,12 @@ class FrameTooLarge(CollabError):
     code = "frame_too_large"
 
 
+class BadRequest(CollabError):
+    """An HTTP request whose body or parameters are not of the API's form."""
+
+    code = "bad_request"
+
+
 class NotAllowed(CollabError):
     """The caller may not do this."""
 
@@ -70,6 +76,32 @@ class RoomFull(CollabError):
     """The room has as many members as it may have."""
 
     code = "room_full"
+
+
+class NoSuchRoom(CollabError):
+    """The room has no text, and nobody is in it."""
+
+    code = "no_such_room"
+
+
+class RoomExists(CollabError):
+    """The room was to be created, and has a text already."""
+
+    code = "room_exists"
+
+
+class RoomClosed(CollabError):
+    """The room was ended: whoever was in it is out, and what was not committed is gone."""
+
+    code = "room_closed"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"the room {room} was ended")
+        self.room = room
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client is told; it may be in other rooms too, so the room is named."""
+        return {**super().payload(), "room": self.room}
 
 
 class TooManyRooms(CollabError):

@@ -31,18 +31,23 @@ def check_room(room: Any, longest: int) -> str:
     return room
 
 
-def check_code(code: Any, most_bytes: int) -> str:
-    """Return ``code`` if it is a text that a room can hold. Raises BadCode or CodeTooLarge."""
+def check_code(code: Any, most_bytes: int, field: str = "code") -> str:
+    """Return ``code`` if it is a text that a room can hold. Raises BadCode or CodeTooLarge.
+
+    ``field`` is what the caller calls it.
+    """
     if not isinstance(code, str):
-        raise BadCode("code must be a text")
+        raise BadCode(f"{field} must be a text")
     size = len(code)
     if not code.isascii():
         try:
             size = len(code.encode())
         except UnicodeEncodeError:
-            raise BadCode("code holds half of a surrogate pair, which is no character") from None
+            raise BadCode(
+                f"{field} holds half of a surrogate pair, which is no character"
+            ) from None
     if size > most_bytes:
-        raise CodeTooLarge(f"code has {size} bytes; {most_bytes} are the most")
+        raise CodeTooLarge(f"{field} has {size} bytes; {most_bytes} are the most")
     return code
 
 

@@ -1,4 +1,4 @@
-"""Code points here, UTF-8 bytes in pycrdt: the one place where positions are converted.
+"""Code points here, UTF-8 bytes in pycrdt, UTF-16 units in JavaScript: where all is converted.
 
 pycrdt's ``Text`` counts UTF-8 bytes, in what it is told and in the events it gives, and moves an
 index inside a character without a word. An embed counts one and is not in ``str()``.
@@ -69,3 +69,17 @@ def delta_from_event(text: str, event: Sequence[dict[str, Any]]) -> Delta | None
         position += size
         ops.append(count if retain else -count)
     return Delta.of(*ops)
+
+
+def utf16_ops(text: str, delta: Delta) -> Iterator[Op]:
+    """Yield the ops of ``delta``, an edit of ``text``, with counts in UTF-16 units."""
+    ascii_only = text.isascii()
+    position = 0
+    for op in delta.ops:
+        if isinstance(op, str):
+            yield op
+            continue
+        end = position + abs(op)
+        size = abs(op) if ascii_only else len(text[position:end].encode("utf-16-le")) // 2
+        yield size if op > 0 else -size
+        position = end

@@ -8,6 +8,8 @@ from collab.store.records import EntryId, entry_id
 
 MARK = b"J "
 """How an announcement begins; presence and other services' emits begin otherwise."""
+END_MARK = b"E"
+"""How a room's end is announced; the list of its ends says whether it was one's own."""
 
 
 @dataclass(frozen=True, slots=True)

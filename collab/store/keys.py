@@ -4,11 +4,18 @@ from __future__ import annotations
 
 PROBE_CHANNEL = "collab:probe:"
 """A node's own channel, on which it listens for itself."""
+ANSWERS_CHANNEL = "collab:answers:"
+"""A node's own channel, on which it hears what it has asked the others."""
 
 
 def room_keys(room: str) -> tuple[str, str, str]:
     """Return the keys of a room: the snapshot, the journal, the journal's head."""
     return f"code_{room}", f"journal:{{code_{room}}}", f"journal-head:{{code_{room}}}"
+
+
+def ends_key(room: str) -> str:
+    """Return the key of the list of a room's ends, by random names, newest first."""
+    return f"journal-ended:{{code_{room}}}"
 
 
 def room_channel(room: str) -> str:
