@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.delta import Delta, transform
 from collab.merge.diff import diff
 from collab.merge.errors import MergeError
@@ -51,8 +52,9 @@ Changed = Callable[[Delta], None]
 class Journal:
     """Follows and extends the journal of one room.
 
-    ``changed`` is called with each edit of the replica that no member here made. ``ttl`` is in
-    seconds; ``max_entries`` and ``max_bytes`` bound the history.
+    ``changed`` is called with each edit of the replica that no member here made, ``on_end`` when
+    somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
+    history.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class Journal:
         self.replica = Replica()
         self.epoch: str | None = None
         self.last: EntryId = ZERO
+        self.ended = False
+        self.on_end: Callable[[], None] = _ignore
         self._store = store
         self._metrics = metrics
         self._changed = changed
@@ -85,6 +89,8 @@ class Journal:
         self._check_due = self._owes_snapshot = self._fold_due = False
         self._expired = False
         self._refusals = 0
+        self._ends: frozenset[str] | None = None
+        self._last_end = ""
         self._loaded = self._closed = False
         self._worker = Worker(room, self._next, self._stumbled)
 
@@ -120,7 +126,7 @@ class Journal:
         done = self._waiting.wait(self._clock(), self._ttl)
         self._kick()
         if self._closed:
-            self._waiting.fail("the room was closed")
+            self._give_up("the room was closed")
         return done
 
     def heard(self, announcement: Announcement) -> None:
@@ -137,6 +143,11 @@ class Journal:
             self._behind = True
             self._kick()
 
+    def heard_end(self) -> None:
+        """Somebody has ended the room, or one of its name before it: read which."""
+        self._behind = True
+        self._kick()
+
     def check(self) -> None:
         """Compare with Redis, soon, and mend what differs."""
         self._check_due = True
@@ -150,7 +161,11 @@ class Journal:
         """Stop. What still waits is given up: see ``flush``."""
         self._closed = True
         await self._worker.close()
-        self._waiting.fail("the node stopped before Redis was back")
+        self._give_up("the node stopped before Redis was back")
+
+    def _give_up(self, reason: str) -> None:
+        self._waiting.fail(RoomClosed(self.room) if self.ended else StoreUnavailable(reason))
+        self._waiting = Pending()
 
     async def recent_views(self) -> list[View]:
         """Return the texts that somebody may have been looking at lately, newest first.
@@ -179,6 +194,9 @@ class Journal:
         What fails with StoreUnavailable is still due. Folding comes before committing: else a room
         that never rests would grow without bound.
         """
+        if self.ended:
+            self._give_up("the room was ended")
+            return False
         if self._behind:
             await self._catch_up()
         elif self._fold_due:
@@ -284,6 +302,8 @@ class Journal:
         try:
             known = None if self._astray else self.epoch
             reading = await self._store.read(self.room, known, self.last)
+            if self._is_end(reading):
+                return
             if reading.epoch is None:
                 await self._begin(reading)
                 return
@@ -297,6 +317,19 @@ class Journal:
             if not self._astray:
                 self._reached(reading.tail)
         self._set_deadline(reading.deadline)
+
+    def _is_end(self, reading: Reading) -> bool:
+        """Whether the room was ended since it was loaded here: nothing more is written then.
+
+        Whatever is in Redis now is another room of its name.
+        """
+        if self._ends is None:
+            self._ends = frozenset(reading.ends)
+        self._last_end = reading.ends[0] if reading.ends else ""
+        if not self._ends.issuperset(reading.ends):
+            self.ended = True
+            self.on_end()
+        return self.ended
 
     def _adopt(self, epoch: str, reading: Reading) -> None:
         """Follow a journal of which this node did not know all, or that has lost entries."""
@@ -386,7 +419,9 @@ class Journal:
         """
         commit = Commit([Update(SEVERAL, first)], first, text, self._ttl)
         epoch = secrets.token_hex(8)
-        answer = await self._store.start(self.room, epoch, code, origin, commit)
+        answer = await self._store.start(
+            self.room, epoch, code, origin, commit, ended=self._last_end
+        )
         if isinstance(answer, Refused):
             self._behind = True
             return
@@ -400,7 +435,9 @@ class Journal:
         epoch = secrets.token_hex(8)
         commit = self._take(text)
         try:
-            answer = await self._store.start(self.room, epoch, expected, ROOM, commit)
+            answer = await self._store.start(
+                self.room, epoch, expected, ROOM, commit, ended=self._last_end
+            )
         except BaseException:
             self._put_back()
             raise
@@ -453,3 +490,7 @@ class Journal:
 
 def _digest(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pycrdt import merge_updates
 
-from collab.errors import StoreUnavailable
+from collab.errors import CollabError
 from collab.store.records import Commit, Update
 
 MOST_PENDING = 64
@@ -71,11 +71,11 @@ class Pending:
             if not done.done():
                 done.set_result(None)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, problem: CollabError) -> None:
         """Redis will not get it from here: tell whoever waits."""
         for done in self.done:
             if not done.done():
-                done.set_exception(StoreUnavailable(reason))
+                done.set_exception(problem)
                 done.exception()  # nobody may be waiting
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from collab.config import Config
+from collab.errors import RoomClosed
 from collab.metrics import Metrics
 from collab.rooms.room import Room
 from collab.store.store import Store
@@ -23,12 +24,17 @@ PORTIONS = 20
 
 
 class Rooms:
-    """All rooms that this node holds now."""
+    """All rooms that this node holds now.
+
+    Each of ``on_end`` is called with a room that somebody has ended: the doors tell its members and
+    let them go. Whoever asks for the room from then on gets another one.
+    """
 
     def __init__(
         self, config: Config, store: Store, subscriber: Subscriber, metrics: Metrics
     ) -> None:
         self.others: Callable[[bytes], None] = _ignore
+        self.on_end: list[Callable[[Room], None]] = []
         self._config = config
         self._store = store
         self._subscriber = subscriber
@@ -68,7 +74,7 @@ class Rooms:
     async def hold(self, name: str) -> Room:
         """Return a room, loaded, and keep it until `release` is called once for each `hold`.
 
-        Raises StoreUnavailable if it can't be loaded.
+        Raises StoreUnavailable if it can't be loaded, RoomClosed if it is ended meanwhile.
         """
         self._visitors[name] = self._visitors.get(name, 0) + 1
         if leaving := self._leaving.pop(name, None):
@@ -93,12 +99,21 @@ class Rooms:
             if room := self._rooms.get(name):
                 self._let_go_in(self._config.room_grace, room)
 
+    def check(self, name: str) -> None:
+        """Compare a room with Redis now, if this node holds it."""
+        if room := self._rooms.get(name):
+            room.check()
+
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
                 name, self._config, self._store, self._subscriber, self._metrics, self.others
             )
+            room.on_end = self._ended
             await room.open()
+            if room.ended:
+                await room.close()
+                raise RoomClosed(name)
             self._rooms[name] = room
             self._metrics.rooms.inc()
             if name not in self._visitors:  # everybody went while it was being loaded
@@ -116,6 +131,17 @@ class Rooms:
         if not room.idle:
             self._let_go_in(LOOK_AGAIN, room)
             return
+        self._drop(room)
+
+    def _ended(self, room: Room) -> None:
+        if self._rooms.get(room.name) is room:
+            if leaving := self._leaving.pop(room.name, None):
+                leaving.cancel()
+            self._drop(room)
+        for tell in self.on_end:
+            tell(room)
+
+    def _drop(self, room: Room) -> None:
         del self._rooms[room.name]
         self._metrics.rooms.dec()
         closing = asyncio.create_task(room.close())

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from collab.config import Config
-from collab.errors import RoomFull, StoreUnavailable
-from collab.merge.delta import Delta
+from collab.errors import RoomClosed, RoomFull, StoreUnavailable
+from collab.merge.delta import IDENTITY, Delta, transform
+from collab.merge.diff import diff
 from collab.merge.trail import View, comeback
 from collab.merge.views import Views
 from collab.metrics import Metrics
-from collab.rooms import presence
+from collab.rooms import census, presence
+from collab.rooms.author import Author
 from collab.rooms.journal import Journal
 from collab.rooms.presence import Person, Roster
+from collab.store.announcement import END_MARK, Announcement
 from collab.store.announcement import MARK as JOURNAL_MARK
-from collab.store.announcement import Announcement
 from collab.store.keys import room_channel
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -103,7 +105,8 @@ class _Parked:
 class Room:
     """One room on this node, from the first member's coming to a while after the last one's going.
 
-    ``others`` is given what is said on the room's channel and is not this service's own.
+    ``others`` is given what is said on the room's channel and is not this service's own. ``on_end``
+    is called when somebody has ended the room: its members are to be told, and to leave it.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Room:
         self.name = name
         self.members: dict[str, TextMember] = {}
         self.clock = asyncio.get_running_loop().time
+        self.on_end: Callable[[Room], None] = lambda room: None
         self._config = config
         self._store = store
         self._subscriber = subscriber
@@ -127,12 +131,14 @@ class Room:
         self._roster = Roster(config.node_id, config.presence_interval)
         self._parked: list[_Parked] = []
         self._telling: asyncio.Task[None] | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self._to_tell = self._to_ask = False
         self._journal = Journal(
             name, store, metrics, self._changed_elsewhere,
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
+        self._journal.on_end = lambda: self.on_end(self)
 
     async def open(self) -> None:
         """Listen to the room's channel, and load it. Raises StoreUnavailable."""
@@ -147,8 +153,9 @@ class Room:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
         await self._subscriber.forget(self._channel, self._hear)
         await self._journal.close()
-        if self._telling is not None:
-            await asyncio.wait([self._telling])
+        telling = [self._telling] if self._telling is not None else []
+        if tasks := [*telling, *self._answering]:
+            await asyncio.wait(tasks)
 
     async def flush(self) -> None:
         """Wait until all of the room is in Redis."""
@@ -165,6 +172,11 @@ class Room:
         return self._journal.exists
 
     @property
+    def ended(self) -> bool:
+        """Whether somebody has ended the room: nobody can come in, and nothing more is written."""
+        return self._journal.ended
+
+    @property
     def idle(self) -> bool:
         """Whether nobody is here and nothing waits: the room can be let go."""
         return not self.members and self._journal.settled
@@ -172,7 +184,9 @@ class Room:
     # Members
 
     def join(self, id: str, name: str, subject: str, line: Line) -> TextMember:
-        """Take in a member that shows nothing yet; it is owed the text. Raises RoomFull.
+        """Take in a member that shows nothing yet; it is owed the text.
+
+        Raises RoomFull or RoomClosed.
 
         One that has left, and may have receives on their way still, is the member that it was.
         """
@@ -200,7 +214,7 @@ class Room:
         """Take in a member that shows ``code`` and never joined: it was here before, or elsewhere.
 
         It is taken to have edited, of all texts it may have been looking at, the one that makes
-        the smallest edit. Raises RoomFull.
+        the smallest edit. Raises RoomFull or RoomClosed.
         """
         recent = await self._recent_views()
         view = comeback(code, [View(self.text, Delta()), *self._shown_to(subject), *recent])
@@ -239,6 +253,8 @@ class Room:
         return [view for member in (*left, *here) for view in member.views.park().views()]
 
     def _enter(self, member: TextMember) -> None:
+        if self.ended:
+            raise RoomClosed(self.name)
         if len(self.members) >= self._config.max_members_per_room:
             raise RoomFull("the room has as many members as it may have")
         first = not self.members
@@ -277,7 +293,35 @@ class Room:
             return self._journal.touch()
         update = self._journal.replica.edit(outcome.delta)
         self._spread(outcome.delta, but=member)
-        return self._journal.append(update, member.id)
+        return self._journal.append(update, str(Author(member.id, member.name)))
+
+    async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
+        """Merge a text from somebody who is no member; the Future is done when Redis has it.
+
+        It is an edit of ``base``, of the present text if that is None. Raises RoomClosed or
+        StoreUnavailable, and has done nothing then.
+        """
+        await self._store.call("PING")  # an edit can't be taken back: is Redis there to take it?
+        way = IDENTITY
+        if base is None or not self.exists:
+            base = self.text
+        elif base != self.text:
+            way = await self._way_from(base)
+        if self.ended:
+            raise RoomClosed(self.name)
+        delta, _ = transform(Delta.from_splices(diff(base, code)), way)
+        if delta.is_identity:
+            return self._journal.touch()
+        update = self._journal.replica.edit(delta)
+        self._spread(delta, but=None)
+        return self._journal.append(update, str(author))
+
+    async def _way_from(self, text: str) -> Delta:
+        """Return the way from a text that the room had, or may have had, to the present one."""
+        for view in await self._journal.recent_views():
+            if view.text == text:
+                return view.way
+        return Delta.from_splices(diff(text, self.text))
 
     def _changed_elsewhere(self, delta: Delta) -> None:
         self._spread(delta, but=None)
@@ -299,6 +343,10 @@ class Room:
                 self._journal.heard(Announcement.parse(message))
             elif message.startswith(presence.MARK):
                 self._hear_presence(message)
+            elif message.startswith(census.QUESTION):
+                self._answer(message)
+            elif message == END_MARK:
+                self._journal.heard_end()
             else:
                 self._others(message)
         except ValueError:
@@ -310,6 +358,12 @@ class Room:
             self._tell_members()
         if asks and self.members:
             self._tell_nodes(ask=False)
+
+    def _answer(self, question: bytes) -> None:
+        here = [person for person in self.people() if person.node == self._config.node_id]
+        answering = asyncio.create_task(self._publish(*census.answer(question, here)))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
 
     # Presence and upkeep
 
@@ -335,10 +389,13 @@ class Room:
         try:
             while self._to_tell:
                 ask, self._to_tell, self._to_ask = self._to_ask, False, False
-                with contextlib.suppress(StoreUnavailable):  # the next report says it again
-                    await self._store.publish(self._channel, self._roster.report(ask=ask))
+                await self._publish(self._channel, self._roster.report(ask=ask))
         finally:
             self._telling = None
+
+    async def _publish(self, channel: str, message: bytes) -> None:
+        with contextlib.suppress(StoreUnavailable):  # reports and questions come again
+            await self._store.publish(channel, message)
 
     def check(self) -> None:
         """Compare with Redis and mend what differs; forget who waited too long."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from engineio import packet as eio
 
 from collab.config import Config
-from collab.errors import NotJoined, RateLimited, TooManyRooms
+from collab.errors import NotJoined, RateLimited, RoomClosed, TooManyRooms
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room, clean_name
 from collab.rooms.registry import Rooms
@@ -110,6 +110,7 @@ class TextDoor:
         self._clock = asyncio.get_running_loop().time
         server.on("connect", self._connect)
         server.on("disconnect", self._disconnect)
+        rooms.on_end.append(self._ended)
         server.events.update(join=self._join, change=self._change, leave=self._leave)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
@@ -200,6 +201,18 @@ class TextDoor:
             self._server.manager.basic_enter_room(client.sid, "/", name)
             log.info("joined", extra={"sid": client.sid, "room": name})
         return member
+
+    def _ended(self, room: Room) -> None:
+        """Tell the members of a room that somebody has ended, and let them go."""
+        for client in self._clients.values():
+            member = client.members.get(room.name)
+            if member is not None and member.room is room:
+                self._part(client, room.name, may_return=False)
+                client.socket.put_slot(f"closed {room.name}", partial(self._render_closed, room))
+
+    def _render_closed(self, room: Room) -> list[eio.Packet]:
+        words = self._server.eio.words(RoomClosed(room.name))
+        return [eio.Packet(eio.MESSAGE, words)]
 
     def _part(self, client: _Client, name: str, *, may_return: bool) -> None:
         member = client.members.pop(name)

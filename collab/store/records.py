@@ -6,6 +6,7 @@ answer never makes a room look longer-lived than it is. None: the room does not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +88,8 @@ class Reading:
     """What a journal holds behind the entry the node asked from.
 
     ``complete`` says that it holds everything, and ``base`` what was folded. ``epoch`` is None
-    where there is no journal; ``code`` is then the foreign text, if there is one.
+    where there is no journal; ``code`` is then the foreign text, if there is one. ``ends`` names
+    the times that the room was ended, newest first.
     """
 
     epoch: str | None
@@ -99,6 +101,7 @@ class Reading:
     base: bytes = b""
     base_id: EntryId = ZERO
     code: bytes | None = None
+    ends: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

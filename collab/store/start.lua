@@ -1,6 +1,6 @@
 -- Begin a room's journal, if it still has none and code_{room} is still what the node read.
 --
--- KEYS  1 code_{room}  2 journal  3 journal-head
+-- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
 -- ARGV  1 there        '1' if code_{room} is expected to be there, '0' if not
 --       2 expected     its text then
 --       3 epoch        the new journal's name
@@ -9,12 +9,20 @@
 --       5 origin       'starter': the text was put there by somebody else and stays as it is;
 --                      'room': it comes from a member or from a node that holds the room
 --       6 text         what the updates add up to
---       7 channel  8 header  9 update  10... author, update   as in commit.lua
+--       7 channel  8 header  9 update   as in commit.lua
+--       10 ended       the room's newest end that the node knows, '' if none; '*' from whoever
+--                      begins a room anew: what is written back must not bring back what was ended
+--       11... author, update   as in commit.lua
 --
 -- Returns  {'epoch'} or {'other'}   another journal, or another text, is there: read it
+--          {'ended'}                the room was ended meanwhile: read it
 --          {'ok', id, ttl, length, bytes}   ttl is the room's
 if redis.call('HEXISTS', KEYS[3], 'epoch') == 1 and redis.call('EXISTS', KEYS[2]) == 1 then
   return {'epoch'}
+end
+local ended = redis.call('LINDEX', KEYS[4], 0)
+if ended and ARGV[10] ~= '*' and ended ~= ARGV[10] then
+  return {'ended'}
 end
 local found = redis.call('GET', KEYS[1])
 if (found or '') ~= ARGV[2] or (found and '1' or '0') ~= ARGV[1] then
@@ -23,7 +31,7 @@ end
 redis.call('DEL', KEYS[2], KEYS[3])
 
 local id, bytes = '0-0', 0
-for i = 10, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
   id = redis.call('XADD', KEYS[2], '*', 'a', ARGV[i], 'u', ARGV[i + 1])
   bytes = bytes + #ARGV[i + 1]
 end

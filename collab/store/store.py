@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.keys import room_channel, room_keys
+from collab.store.keys import ends_key, room_channel, room_keys
 from collab.store.link import Link, connection_pool
 from collab.store.records import (
     ZERO,
@@ -30,6 +30,8 @@ from collab.store.records import (
 
 log = logging.getLogger(__name__)
 
+ANEW = "*"
+"""Whoever begins a room without having known another of its name."""
 LINKS = 2
 """Connections for commands: while one waits for an answer the other can ask."""
 RETRY_PAUSE = 0.25
@@ -105,7 +107,7 @@ class Store:
 
     async def _script(self, name: str, room: str, *arguments: str | bytes | int) -> Any:
         source, digest = self._scripts[name]
-        keys = room_keys(room)
+        keys = (*room_keys(room), ends_key(room))
         link = min(self._links, key=lambda link: link.load)
         try:
             return await link.call("EVALSHA", digest, len(keys), *keys, *arguments)
@@ -134,14 +136,21 @@ class Store:
         return Refused(word, _parse_entries(answer[1]) if len(answer) > 1 else [])
 
     async def start(
-        self, room: str, epoch: str, expected: bytes | None, origin: str, commit: Commit
+        self,
+        room: str,
+        epoch: str,
+        expected: bytes | None,
+        origin: str,
+        commit: Commit,
+        *,
+        ended: str,
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
         asked = _now()
         answer = await self._script(
             "start", room, int(expected is not None), expected or b"", epoch,
             _milliseconds(commit.ttl), origin, *self._announcing(room, epoch, commit),
-            *_entries(commit),
+            ended, *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels("start_" + word).inc()
@@ -157,16 +166,19 @@ class Store:
         """Read the journal from behind ``last``, or all of it (see read.lua)."""
         asked = _now()
         answer = await self._script("read", room, epoch or "", entry_text(last))
+        ends = [end.decode() for end in answer[1]]
         if answer[0] == b"none":
-            _, code, ttl = answer
-            return Reading(None, ZERO, [], _deadline(asked, ttl), complete=True, code=code)
-        tail, deadline = entry_id(answer[1]), _deadline(asked, answer[2])
-        entries = _parse_entries(answer[3])
+            code, ttl = answer[2:]
+            return Reading(
+                None, ZERO, [], _deadline(asked, ttl), complete=True, code=code, ends=ends
+            )
+        tail, deadline = entry_id(answer[2]), _deadline(asked, answer[3])
+        entries = _parse_entries(answer[4])
         if answer[0] == b"since":
-            return Reading(epoch, tail, entries, deadline)
+            return Reading(epoch, tail, entries, deadline, ends=ends)
         return Reading(
-            answer[4].decode(), tail, entries, deadline, complete=True,
-            origin=answer[5].decode(), base=answer[6], base_id=entry_id(answer[7]),
+            answer[5].decode(), tail, entries, deadline, complete=True,
+            origin=answer[6].decode(), base=answer[7], base_id=entry_id(answer[8]), ends=ends,
         )  # fmt: skip
 
     async def check(self, room: str) -> Standing:

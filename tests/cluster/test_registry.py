@@ -10,10 +10,11 @@ import pytest
 import redis.asyncio
 
 from collab.config import Config
-from collab.errors import StoreUnavailable
+from collab.errors import RoomClosed, StoreUnavailable
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
+from collab.store.directory import Directory
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import eventually
@@ -165,3 +166,24 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
         await eventually(lambda: theirs.people() == mine.people())
         for held in (here, there):
             held.release(room)
+
+
+async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
+    redis_server: Redis, room: str
+) -> None:
+    """The grace time of the one that was ended must not end the other."""
+    async with rooms(redis_server.port, grace=0.3) as held:
+        told: list[Room] = []
+        held.on_end.append(told.append)
+        first = await held.hold(room)
+        await first.change(first.join("m", "m", "", Silent()), "one")
+        held.release(room)
+        assert await Directory(held._store).end(room, 1800)
+        await eventually(lambda: told == [first])
+        with pytest.raises(RoomClosed):
+            first.join("n", "n", "", Silent())
+        second = await held.hold(room)
+        assert second is not first and not second.exists
+        await asyncio.sleep(0.4)
+        assert held._rooms == {room: second}
+        held.release(room)

@@ -132,7 +132,7 @@ async def test_what_flew_waits_again_before_what_came_meanwhile_and_for_the_long
 async def test_what_is_given_up_fails_without_a_warning_that_nobody_looked() -> None:
     pending = Pending()
     done = pending.wait(0.0, 1.0)
-    pending.fail("closed")
+    pending.fail(StoreUnavailable("closed"))
     with pytest.raises(StoreUnavailable):
         await done
     assert isinstance(done, asyncio.Future)
