@@ -15,6 +15,7 @@ from aiohttp import web
 from collab.config import Config
 from collab.embedded import private_redis
 from collab.http import page
+from collab.http.api import Api
 from collab.http.health import Health
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
@@ -56,6 +57,8 @@ class _Node:
         self.metrics = Metrics()
         self._server: Server | None = None
         page.add_routes(app)
+        self._api = Api(config, self.metrics)
+        self._api.add_routes(app)
         # Routes can't be added once an application runs, and the parts need a running loop.
         self._health: Health | None = None
         app.router.add_get("/{probe:healthz|readyz|metrics}", self._probe)
@@ -95,6 +98,7 @@ class _Node:
             rooms.open()
             stack.push_async_callback(rooms.close)
             stack.push_async_callback(server.shutdown)
+            await stack.enter_async_context(self._api.open(store, subscriber, rooms))
             self._server = server
             gc.collect()
             gc.freeze()

@@ -111,6 +111,9 @@ class Config:
     cors_origins: str = _setting(
         "*", "COLLAB_CORS_ORIGINS", str, "origins that may connect, separated by commas, or *"
     )
+    api_key: str = _setting(
+        "", "COLLAB_API_KEY", str, "what callers of /api show as a bearer token; none: it is open"
+    )
     log_level: str = _setting(
         "info", "COLLAB_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "least level"
     )
