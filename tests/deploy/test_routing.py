@@ -102,12 +102,14 @@ async def test_rooms_named_in_the_query_spread_over_the_nodes(
 async def test_a_room_named_in_the_path_has_the_node_of_the_same_room_in_the_query(
     cluster: Cluster, http: aiohttp.ClientSession, form: str
 ) -> None:
-    """Both doors of a room are on one node, whether a client encodes the colons in it or not."""
+    """All doors of a room are on one node, whether a client encodes the colons in it or not."""
     for _ in range(4):
         room = form.format(secrets.token_hex(4))
         encoded = room.replace(":", "%3A")
         homes = {
             await served_by(cluster, http, f"/yjs/{room}"),
+            await served_by(cluster, http, f"/api/rooms/{room}"),
+            await served_by(cluster, http, f"/api/rooms/{room}/history"),
             await served_by(cluster, http, f"/assets/a{room}", f"?room={room}"),
             await served_by(cluster, http, f"/assets/b{room}", f"?x=1&room={encoded}"),
         }
