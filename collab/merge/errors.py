@@ -36,6 +36,12 @@ class EarlyUpdate(MergeError):
     retryable = True
 
 
+class TextTooLarge(MergeError):
+    """An update makes the text larger than it may be."""
+
+    code = "code_too_large"
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn whatever pycrdt raises over an update it cannot take into `BadUpdate`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .delta import Delta
-from .errors import BadUpdate, EarlyUpdate
+from .errors import BadUpdate, EarlyUpdate, TextTooLarge
 from .replica import Replica
 
 
@@ -22,18 +22,21 @@ class Gate:
         self._twin: Replica | None = None
         self._version = -1
 
-    def admit(self, update: bytes) -> tuple[Delta, bytes | None]:
+    def admit(self, update: bytes, most_bytes: int | None = None) -> tuple[Delta, bytes | None]:
         """Apply ``update`` and repair the replica if need be.
 
         Returns the edit of the text, and the update of the repair, if there was one: it goes to
-        everyone, the update's author too. Raises `BadUpdate`, or `EarlyUpdate` if the author should
-        be asked for what the replica lacks; the replica is unchanged then.
+        everyone, the update's author too. Raises `BadUpdate`, `EarlyUpdate` if the author should
+        be asked for what the replica lacks, or `TextTooLarge` if the text grows beyond
+        ``most_bytes``; the replica is unchanged then.
         """
         twin, self._twin = self._ready_twin(), None
         twin.apply_update(update)
         mended = twin.repair() is not None
         if twin.has_pending():
             raise EarlyUpdate("parts of the update wait for each other")
+        if most_bytes is not None and twin.size > max(most_bytes, self._replica.size):
+            raise TextTooLarge(f"the text would have {twin.size} bytes; {most_bytes} are the most")
         delta = self._replica.apply_update(update)
         repair = self._replica.repair()
         if repair is not None or mended:

@@ -48,6 +48,7 @@ class Replica:
         "_size",
         "_text",
         "_update",
+        "gained",
         "text",
         "version",
     )
@@ -58,9 +59,13 @@ class Replica:
     version: int
     """Counts the updates made and applied."""
 
+    gained: bytes
+    """What the last `apply_update` brought that was not here before, as an update of its own."""
+
     def __init__(self) -> None:
         self.text = ""
         self.version = 0
+        self.gained = EMPTY_UPDATE
         self._size = 0
         self._plain = True
         self._halves = False
@@ -111,8 +116,10 @@ class Replica:
         if broken:
             event = None
             self._rebuild(break_pairs(update, seen, broken), broken)
+            self.gained = update
         else:
             event = self._apply(update)
+            self.gained = self._update or EMPTY_UPDATE
         self._pairs |= fresh
         self._pairs -= broken
         self._learn(seen)
@@ -156,6 +163,11 @@ class Replica:
                 raise BadUpdate("the document cannot be made its text")
         return self._learn_own()
 
+    @property
+    def size(self) -> int:
+        """The text's size in UTF-8 bytes."""
+        return self._size
+
     def state(self) -> bytes:
         """Return the whole document as one update."""
         return self._doc.get_update()
@@ -194,7 +206,7 @@ class Replica:
 
     def _apply(self, update: bytes) -> list[dict[str, Any]] | None:
         """Apply ``update`` and return the event it caused on the text, if any."""
-        self._event = None
+        self._event = self._update = None
         # Watched only meanwhile: pycrdt computes an event for every transaction while anybody
         # watches, in time that grows with the document.
         subscription = self._text.observe(self._keep_event)

@@ -223,12 +223,13 @@ class _Reader:
         value = byte & 0x7F
         shift = 7
         while byte & 0x80:
+            # Within the loop: a number of a million bytes would take minutes to add up.
+            if shift > 63:
+                raise BadUpdate("a number in the update is longer than 64 bits")
             byte = raw[at]
             at += 1
             value |= (byte & 0x7F) << shift
             shift += 7
-        if shift > 70:
-            raise BadUpdate("a number in the update is longer than 64 bits")
         self.at = at
         return value
 
