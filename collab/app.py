@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -18,12 +19,15 @@ from collab.http import page
 from collab.http.api import Api
 from collab.http.health import Health
 from collab.metrics import Metrics
+from collab.rooms.policy import MayWrite, everybody
 from collab.rooms.registry import Rooms
 from collab.sio.door import TextDoor
 from collab.sio.manager import RoomManager
 from collab.sio.server import Server
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.yjs.door import PATH as YJS_PATH
+from collab.yjs.door import YjsDoor
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +35,15 @@ GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
 
 
-def create_app(config: Config | None = None) -> web.Application:
+def create_app(config: Config | None = None, *, may_write: MayWrite = everybody) -> web.Application:
     """Return the service as an aiohttp application; without ``config`` the environment is read.
 
-    It starts when the application does and raises CollabError there if it can't.
+    ``may_write`` says who may write. The service starts when the application does, and raises
+    CollabError there if it can't.
     """
     settings = config or Config.from_env(os.environ)
     app = web.Application()
-    node = _Node(settings, app)
+    node = _Node(settings, app, may_write)
     app.cleanup_ctx.append(node.run)
     app.on_shutdown.append(node.drain)
     return app
@@ -52,10 +57,12 @@ async def application() -> web.Application:
 class _Node:
     """One node: its parts, in the order in which they are opened and, reversed, closed."""
 
-    def __init__(self, config: Config, app: web.Application) -> None:
+    def __init__(self, config: Config, app: web.Application, may_write: MayWrite) -> None:
         self.config = config
+        self.may_write = may_write
         self.metrics = Metrics()
         self._server: Server | None = None
+        self._yjs: YjsDoor | None = None
         page.add_routes(app)
         self._api = Api(config, self.metrics)
         self._api.add_routes(app)
@@ -63,6 +70,7 @@ class _Node:
         self._health: Health | None = None
         app.router.add_get("/{probe:healthz|readyz|metrics}", self._probe)
         app.router.add_route("*", "/socket.io/", self._socket_io)
+        app.router.add_get(YJS_PATH, self._y_websocket)
 
     async def _probe(self, request: web.Request) -> web.Response:
         assert self._health is not None
@@ -73,6 +81,10 @@ class _Node:
         response = await self._server.handle_request(request)
         assert isinstance(response, web.StreamResponse)
         return response
+
+    async def _y_websocket(self, request: web.Request) -> web.StreamResponse:
+        assert self._yjs is not None
+        return await self._yjs.handle(request)
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """Open everything; after the application's end close everything."""
@@ -89,7 +101,13 @@ class _Node:
             manager = RoomManager(url, store, subscriber)
             server = Server(config=config, metrics=self.metrics, manager=manager)
             rooms.others = manager.hear
-            TextDoor(server, rooms, config, self.metrics)
+            text = TextDoor(server, rooms, config, self.metrics)
+            text.may_write = self.may_write
+            yjs = YjsDoor(
+                rooms, config, self.metrics,
+                may_write=self.may_write, crowded=lambda: len(server.eio.sockets),
+            )  # fmt: skip
+            server.eio.crowded = lambda: len(yjs.sessions)
             self._health = Health(
                 config.node_id, store, subscriber, self.metrics, lambda: server.eio.draining
             )
@@ -99,7 +117,7 @@ class _Node:
             stack.push_async_callback(rooms.close)
             stack.push_async_callback(server.shutdown)
             await stack.enter_async_context(self._api.open(store, subscriber, rooms))
-            self._server = server
+            self._server, self._yjs = server, yjs
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
@@ -116,17 +134,21 @@ class _Node:
 
     async def drain(self, app: web.Application) -> None:
         """Move the clients off, spread over half of the drain time, so that no node is stormed."""
-        server = self._server
-        if server is None:
+        server, yjs = self._server, self._yjs
+        if server is None or yjs is None:
             return
-        server.eio.draining = True
-        sockets = list(server.eio.sockets.values())
-        random.shuffle(sockets)
-        log.info("draining", extra={"clients": len(sockets)})
-        pause = self.config.drain_time / 2 / max(1, len(sockets))
-        for number, socket in enumerate(sockets):
-            if number:
-                await asyncio.sleep(pause)
-            # Without a word of ours: to many clients an Engine.IO CLOSE is the end, and only a
-            # transport that ends is a reason to connect again.
-            await socket.close(wait=False, abort=True)
+        server.eio.draining = yjs.draining = True
+        # Without a word of Engine.IO's: to many clients its CLOSE is the end, and only a transport
+        # that ends is a reason to connect again.
+        closing = [
+            partial(socket.close, wait=False, abort=True) for socket in server.eio.sockets.values()
+        ]
+        closing += [partial(yjs.close, session) for session in yjs.sessions]
+        random.shuffle(closing)
+        log.info("draining", extra={"clients": len(closing)})
+        pause = self.config.drain_time / 2 / max(1, len(closing))
+        async with asyncio.TaskGroup() as group:
+            for number, close in enumerate(closing):
+                if number:
+                    await asyncio.sleep(pause)
+                group.create_task(close())

@@ -165,6 +165,14 @@ class Config:
         1024, "COLLAB_MAX_UNSENT_PACKETS", _whole(16, 100_000),
         "packets that may wait for one client; past that it is disconnected",
     )  # fmt: skip
+    max_unsent_bytes: int = _setting(
+        4096 * KIB, "COLLAB_MAX_UNSENT_BYTES", _whole(KIB, 1024 * KIB * KIB),
+        "bytes that may wait for one Yjs client; past that it is disconnected, and resyncs",
+    )  # fmt: skip
+    max_document_bytes: int = _setting(
+        4096 * KIB, "COLLAB_MAX_DOCUMENT_BYTES", _whole(KIB, 1024 * KIB * KIB),
+        "size up to which Yjs clients may grow a document, with all that is not its text",
+    )  # fmt: skip
     ping_interval: float = _setting(
         25.0, "COLLAB_PING_INTERVAL", _seconds(0.1, 300), "time between heartbeats"
     )
@@ -184,7 +192,7 @@ class Config:
         2.0, "COLLAB_CHECK_INTERVAL", _seconds(0.1, 60), "time between checks of a room's journal"
     )
     presence_interval: float = _setting(
-        8.0, "COLLAB_PRESENCE_INTERVAL", _seconds(0.1, 60),
+        8.0, "COLLAB_PRESENCE_INTERVAL", _seconds(0.1, 10),
         "time between a node's reports of its members; three missed: it is taken as dead",
     )  # fmt: skip
     max_journal_entries: int = _setting(

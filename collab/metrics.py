@@ -22,6 +22,9 @@ class Metrics:
             registry=registry,
         )
         self.receives = Counter("collab_receives", "Receives written", registry=registry)
+        self.updates = Counter(
+            "collab_updates", "Updates written to Yjs members", registry=registry
+        )
         self.errors = Counter("collab_errors", "Errors told", ["code"], registry=registry)
         self.announcements = Counter(
             "collab_announcements", "Room messages heard through pub/sub", registry=registry

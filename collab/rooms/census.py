@@ -81,7 +81,7 @@ class Census:
             return  # too late
         try:
             told: Any = orjson.loads(people)
-            asked.people.update((id, Person(id, name, node)) for id, name, node in told)
+            asked.people.update((member[0], Person(*member)) for member in told)
         except (TypeError, ValueError):
             log.warning("unknown words on this node's channel")
         asked.answers += 1
@@ -94,5 +94,5 @@ def answer(question: bytes, people: Iterable[Person]) -> tuple[str, bytes]:
     Raises ValueError if it is no question.
     """
     _, channel, word = question.split(b" ")
-    told = [[person.id, person.name, person.node] for person in people]
+    told = [[person.id, person.name, person.node, person.color] for person in people]
     return channel.decode(), word + b"\n" + orjson.dumps(told)

@@ -18,6 +18,7 @@ from collab.merge.delta import Delta, transform
 from collab.merge.diff import diff
 from collab.merge.errors import MergeError
 from collab.merge.replica import Replica
+from collab.merge.survey import EMPTY_UPDATE
 from collab.merge.trail import View
 from collab.metrics import Metrics
 from collab.rooms.history import add_up, akin, fold, insertions_alone, recent_views, same
@@ -45,8 +46,9 @@ REFUSALS_BEFORE_APPEND = 3
 EXPIRY_DOUBT = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
 
-Changed = Callable[[Delta], None]
-"""Told of each edit of the replica that does not come from a member here."""
+Changed = Callable[[Delta, bytes], None]
+"""Told of each edit of the replica that no member here made: what it did to the text, if anything,
+and the update that says it."""
 
 
 class Journal:
@@ -279,8 +281,8 @@ class Journal:
             return False
         if not (self._waiting or self._flying):
             self._snapshot = self.replica.text
-        if not delta.is_identity:
-            self._changed(delta)
+        if self.replica.gained != EMPTY_UPDATE:
+            self._changed(delta, self.replica.gained)
         return True
 
     def _apply_all(self, entries: list[Entry]) -> None:
@@ -357,8 +359,7 @@ class Journal:
         another copy, and in the end there would be none.
         """
         over = insertions_alone(self._mine(), len(self.replica.text))
-        self.replica.edit(over)
-        self._changed(over)
+        self._changed(over, self.replica.edit(over))
 
     def _mine(self) -> Delta:
         """Return what members here did since the last snapshot."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from collab.config import Config
-from collab.errors import RoomClosed, RoomFull, StoreUnavailable
+from collab.errors import NotAllowed, RoomClosed, RoomFull, StoreUnavailable
 from collab.merge.delta import IDENTITY, Delta, transform
 from collab.merge.diff import diff
 from collab.merge.trail import View, comeback
@@ -18,8 +18,10 @@ from collab.merge.views import Views
 from collab.metrics import Metrics
 from collab.rooms import census, presence
 from collab.rooms.author import Author
+from collab.rooms.crowd import Crowd
 from collab.rooms.journal import Journal
-from collab.rooms.presence import Person, Roster
+from collab.rooms.presence import Person
+from collab.rooms.yjs_members import YjsLine, YjsMember, YjsMembers
 from collab.store.announcement import END_MARK, Announcement
 from collab.store.announcement import MARK as JOURNAL_MARK
 from collab.store.keys import room_channel
@@ -58,6 +60,7 @@ class TextMember:
     line: Line
     recognised: bool = False
     owed: bool = False
+    may_write: bool = True
     _held: bool = field(default=False, init=False)
     _unechoed: int = field(default=0, init=False)
 
@@ -128,17 +131,23 @@ class Room:
         self._metrics = metrics
         self._others = others
         self._channel = room_channel(name)
-        self._roster = Roster(config.node_id, config.presence_interval)
+        self._crowd = Crowd(
+            config.node_id,
+            config.presence_interval,
+            lambda report: self._publish(self._channel, report),
+        )
         self._parked: list[_Parked] = []
-        self._telling: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
-        self._to_tell = self._to_ask = False
         self._journal = Journal(
             name, store, metrics, self._changed_elsewhere,
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
         self._journal.on_end = lambda: self.on_end(self)
+        self.yjs = YjsMembers(
+            self._journal, self._crowd, lambda delta: self._spread(delta, but=None),
+            max_code_bytes=config.max_code_bytes, max_document_bytes=config.max_document_bytes,
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Listen to the room's channel, and load it. Raises StoreUnavailable."""
@@ -151,11 +160,11 @@ class Room:
 
     async def close(self) -> None:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
+        self._crowd.close()
         await self._subscriber.forget(self._channel, self._hear)
         await self._journal.close()
-        telling = [self._telling] if self._telling is not None else []
-        if tasks := [*telling, *self._answering]:
-            await asyncio.wait(tasks)
+        if self._answering:
+            await asyncio.wait(self._answering)
 
     async def flush(self) -> None:
         """Wait until all of the room is in Redis."""
@@ -179,7 +188,12 @@ class Room:
     @property
     def idle(self) -> bool:
         """Whether nobody is here and nothing waits: the room can be let go."""
-        return not self.members and self._journal.settled
+        return not self.size and self._journal.settled
+
+    @property
+    def size(self) -> int:
+        """How many members are here."""
+        return len(self.members) + len(self.yjs.members)
 
     # Members
 
@@ -253,15 +267,16 @@ class Room:
         return [view for member in (*left, *here) for view in member.views.park().views()]
 
     def _enter(self, member: TextMember) -> None:
-        if self.ended:
-            raise RoomClosed(self.name)
-        if len(self.members) >= self._config.max_members_per_room:
-            raise RoomFull("the room has as many members as it may have")
-        first = not self.members
+        self._check_open()
         self.members[member.id] = member
         self._metrics.members.inc()
-        self._roster.enter(member.id, member.name)
-        self._presence_changed(ask=first)
+        self._crowd.enter_listener(member.id, member.name, member.line)
+
+    def _check_open(self) -> None:
+        if self.ended:
+            raise RoomClosed(self.name)
+        if self.size >= self._config.max_members_per_room:
+            raise RoomFull("the room has as many members as it may have")
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a member go; what it may be showing is kept if it ``may_return``."""
@@ -270,8 +285,20 @@ class Room:
         if may_return:
             self._parked.append(_Parked(member, self.clock() + PARKING_TIME))
             del self._parked[:-MOST_PARKED]
-        self._roster.leave(member.id)
-        self._presence_changed(ask=False)
+        self._crowd.leave(member.id)
+
+    def join_yjs(self, id: str, name: str, line: YjsLine) -> YjsMember:
+        """Take in a member of the second door. Raises RoomFull or RoomClosed."""
+        self._check_open()
+        member = YjsMember(id, name, line)
+        self.yjs.enter(member)
+        self._metrics.members.inc()
+        return member
+
+    def leave_yjs(self, member: YjsMember) -> None:
+        """Let a member of the second door go."""
+        self.yjs.leave(member)
+        self._metrics.members.dec()
 
     def _forget_parked(self) -> None:
         now = self.clock()
@@ -280,7 +307,14 @@ class Room:
     # Edits
 
     def change(self, member: TextMember, code: str) -> asyncio.Future[None]:
-        """Merge a member's text; the Future is done when Redis has it."""
+        """Merge a member's text; the Future is done when Redis has it.
+
+        Raises NotAllowed if the member may only read; it is sent the text again.
+        """
+        if not member.may_write:
+            member.owed = True
+            member.line.receive_due()
+            raise NotAllowed("this member may read, not write")
         views = member.views
         outcome = views.change(views.stamp(), code, self.clock())
         if outcome.echo:
@@ -293,6 +327,7 @@ class Room:
             return self._journal.touch()
         update = self._journal.replica.edit(outcome.delta)
         self._spread(outcome.delta, but=member)
+        self.yjs.tell(update)
         return self._journal.append(update, str(Author(member.id, member.name)))
 
     async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
@@ -314,6 +349,7 @@ class Room:
             return self._journal.touch()
         update = self._journal.replica.edit(delta)
         self._spread(delta, but=None)
+        self.yjs.tell(update)
         return self._journal.append(update, str(author))
 
     async def _way_from(self, text: str) -> Delta:
@@ -323,8 +359,10 @@ class Room:
                 return view.way
         return Delta.from_splices(diff(text, self.text))
 
-    def _changed_elsewhere(self, delta: Delta) -> None:
-        self._spread(delta, but=None)
+    def _changed_elsewhere(self, delta: Delta, update: bytes) -> None:
+        if not delta.is_identity:
+            self._spread(delta, but=None)
+        self.yjs.tell(update)
 
     def _spread(self, delta: Delta, but: TextMember | None) -> None:
         for member in self.members.values():
@@ -342,7 +380,7 @@ class Room:
             if message.startswith(JOURNAL_MARK):
                 self._journal.heard(Announcement.parse(message))
             elif message.startswith(presence.MARK):
-                self._hear_presence(message)
+                self._crowd.hear(message)
             elif message.startswith(census.QUESTION):
                 self._answer(message)
             elif message == END_MARK:
@@ -351,13 +389,6 @@ class Room:
                 self._others(message)
         except ValueError:
             log.warning("unknown words on a room's channel", extra={"room": self.name})
-
-    def _hear_presence(self, message: bytes) -> None:
-        changed, asks = self._roster.hear(message, self.clock())
-        if changed:
-            self._tell_members()
-        if asks and self.members:
-            self._tell_nodes(ask=False)
 
     def _answer(self, question: bytes) -> None:
         here = [person for person in self.people() if person.node == self._config.node_id]
@@ -369,29 +400,12 @@ class Room:
 
     def people(self) -> list[Person]:
         """Return who is in the room, on all nodes."""
-        return self._roster.people()
+        return self._crowd.people()
 
-    def _presence_changed(self, *, ask: bool) -> None:
-        self._tell_members()
-        self._tell_nodes(ask=ask)
-
-    def _tell_members(self) -> None:
-        for member in self.members.values():
-            member.line.presence_due()
-
-    def _tell_nodes(self, *, ask: bool) -> None:
-        self._to_tell, self._to_ask = True, self._to_ask or ask
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
-
-    async def _tell(self) -> None:
-        # One report at a time: of two under way the older could arrive last, and be believed.
-        try:
-            while self._to_tell:
-                ask, self._to_tell, self._to_ask = self._to_ask, False, False
-                await self._publish(self._channel, self._roster.report(ask=ask))
-        finally:
-            self._telling = None
+    @property
+    def crowd(self) -> Crowd:
+        """The members as they see each other."""
+        return self._crowd
 
     async def _publish(self, channel: str, message: bytes) -> None:
         with contextlib.suppress(StoreUnavailable):  # reports and questions come again
@@ -404,10 +418,7 @@ class Room:
 
     def report(self) -> None:
         """Tell the other nodes who is here, and forget those that are silent."""
-        if self.members:
-            self._tell_nodes(ask=False)
-        if self._roster.expire(self.clock()):
-            self._tell_members()
+        self._crowd.beat()
 
 
 def _nothing(text: str) -> View:

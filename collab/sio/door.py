@@ -14,11 +14,12 @@ from collab.config import Config
 from collab.errors import NotJoined, RateLimited, RoomClosed, TooManyRooms
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room, clean_name
+from collab.pace import Pace
+from collab.rooms.policy import MayWrite, everybody
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room, TextMember
 from collab.sio.engine import EngineSocket
 from collab.sio.outbox import Render
-from collab.sio.pace import Pace
 from collab.sio.server import Reply, Server, event_words
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class TextDoor:
         self._rooms = rooms
         self._config = config
         self._metrics = metrics
+        self.may_write: MayWrite = everybody
         self._clients: dict[str, _Client] = {}
         self._clock = asyncio.get_running_loop().time
         server.on("connect", self._connect)
@@ -194,6 +196,7 @@ class TextDoor:
             self._rooms.release(name)
             raise
         line.member = member
+        member.may_write = self.may_write(name, client.name)
         client.members[name], client.lines[name] = member, line
         if client.sid not in self._clients:  # it went away while the room was being loaded
             self._part(client, name, may_return=False)

@@ -353,6 +353,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         super().__init__(**options)
         self.config = config
         self.draining = False
+        self.crowded: Callable[[], int] = int  # connections of the other door
         self.words: Callable[[CollabError], str] = str
         self.on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]] = _nobody
 
@@ -370,7 +371,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         problem: CollabError | None = None
         if self.draining:
             problem = Draining("this node is shutting down")
-        elif len(self.sockets) >= self.config.max_connections:
+        elif len(self.sockets) + self.crowded() >= self.config.max_connections:
             problem = NodeFull("this node has all the connections it may have")
         if problem is not None:
             return self._refuse(problem)

@@ -9,6 +9,7 @@ import redis.asyncio
 
 from tests.support.clients import JsHost, js_clients
 from tests.support.processes import Node, Redis, running
+from tests.support.yjs import YjsHost, yjs_clients
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,10 @@ async def store(redis_server: Redis) -> AsyncIterator[redis.asyncio.Redis]:
 def room(request: pytest.FixtureRequest) -> str:
     """A room of the test's own."""
     return "".join(c if c.isalnum() else "-" for c in request.node.name)[:100]
+
+
+@pytest.fixture
+async def yjs() -> AsyncIterator[YjsHost]:
+    async with yjs_clients() as host:
+        yield host
+    assert not host.complaints, host.complaints

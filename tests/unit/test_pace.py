@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collab.sio.pace import Pace
+from collab.pace import Pace
 
 
 def test_a_burst_of_two_seconds_worth_passes_at_once() -> None:

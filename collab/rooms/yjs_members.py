@@ -1,0 +1,162 @@
+"""The Yjs members of a room on one node: their updates come in here, and others' go out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from collab.errors import CodeTooLarge, NotAllowed
+from collab.merge.delta import Delta
+from collab.merge.errors import TextTooLarge
+from collab.merge.gate import Gate
+from collab.merge.replica import Replica
+from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
+from collab.names import clean_name
+from collab.rooms.author import Author
+from collab.rooms.crowd import AwarenessLine, Crowd
+from collab.rooms.journal import Journal
+from collab.rooms.presence import State
+
+
+class YjsLine(AwarenessLine, Protocol):
+    """The way to one Yjs member."""
+
+    def update(self, update: bytes) -> None:
+        """An update is to be written."""
+
+
+@dataclass(slots=True, eq=False)
+class YjsMember:
+    """A member that has a copy of the document.
+
+    ``client`` is its id in awareness: the first it named. ``stored`` is done when all that it has
+    sent is in Redis, None if that is so.
+    """
+
+    id: str
+    name: str
+    line: YjsLine
+    may_write: bool = True
+    client: int | None = None
+    stored: asyncio.Future[None] | None = None
+
+    @property
+    def author(self) -> str:
+        """How the journal names this member."""
+        return str(Author(self.id, self.name))
+
+
+class YjsMembers:
+    """One room's Yjs members on this node. ``spread`` tells the text members of an edit."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        crowd: Crowd,
+        spread: Callable[[Delta], None],
+        *,
+        max_code_bytes: int,
+        max_document_bytes: int,
+    ) -> None:
+        self.members: dict[str, YjsMember] = {}
+        self._journal = journal
+        self._kept_gate: Gate | None = None
+        self._crowd = crowd
+        self._spread = spread
+        self._max_code_bytes = max_code_bytes
+        self._max_document_bytes = max_document_bytes
+        self._size = 0
+        self._measured = False
+
+    @property
+    def _replica(self) -> Replica:
+        return self._journal.replica
+
+    @property
+    def _gate(self) -> Gate:
+        if self._kept_gate is None:  # not before the room is loaded: its replica is another then
+            self._kept_gate = Gate(self._replica)
+        return self._kept_gate
+
+    def enter(self, member: YjsMember) -> None:
+        """Take in a member."""
+        self.members[member.id] = member
+        self._crowd.enter_watcher(member.id, member.name, member.line)
+
+    def leave(self, member: YjsMember) -> None:
+        """Let a member go."""
+        del self.members[member.id]
+        self._crowd.leave(member.id)
+
+    # The document
+
+    def state_vector(self) -> bytes:
+        """Return what of the document is here."""
+        return self._replica.state_vector()
+
+    def lacking(self, state_vector: bytes) -> bytes:
+        """Return what a copy with ``state_vector`` lacks. Raises BadUpdate."""
+        return self._replica.diff_since(state_vector)
+
+    def brings(self, update: bytes) -> bool:
+        """Whether an update inserts what is not here. Raises BadUpdate."""
+        have = read_state_vector(self._replica.state_vector())
+        return any(end > have.get(client, 0) for client, _, end in survey(update).runs)
+
+    def change(self, member: YjsMember, update: bytes) -> None:
+        """Merge a member's update, tell everybody else, and commit it.
+
+        Raises BadUpdate, EarlyUpdate, NotAllowed or CodeTooLarge; the room is unchanged then.
+        """
+        if update == EMPTY_UPDATE:
+            return
+        if not member.may_write:
+            raise NotAllowed("this member may read, not write")
+        self._check_size(update)
+        try:
+            delta, repair = self._gate.admit(update, self._max_code_bytes)
+        except TextTooLarge as problem:
+            raise CodeTooLarge(str(problem)) from None
+        gained = self._replica.gained
+        if gained != EMPTY_UPDATE:
+            self._size += len(gained)
+            member.stored = self._journal.append(gained, member.author)
+            self.tell(gained, but=member)
+        if repair is not None:
+            member.stored = self._journal.append(repair, member.author)
+            self.tell(repair)
+        if not delta.is_identity:
+            self._spread(delta)
+
+    def tell(self, update: bytes, but: YjsMember | None = None) -> None:
+        """Send an update that is in the replica to the members."""
+        for member in list(self.members.values()):
+            if member is not but:
+                member.line.update(update)
+
+    def _check_size(self, update: bytes) -> None:
+        """Refuse an update that would make the document, not the text alone, too large.
+
+        What was never text, or is deleted, counts too: whoever comes next must be sent it. To
+        measure is dear, so sizes of updates are added up until the sum is over the limit.
+        """
+        most = self._max_document_bytes
+        if self._measured and self._size + len(update) <= most:
+            return
+        self._size, self._measured = len(self._replica.state()), True
+        if self._size + len(update) > most:
+            raise CodeTooLarge(f"the document would have over {most} bytes")
+
+    # Awareness
+
+    def show(self, member: YjsMember, client: int, state: State | None, clock: int) -> None:
+        """Take a member's state. Of the clients it names, the first is itself; others are not."""
+        if member.client is None and state is not None:
+            member.client = client
+        if member.client == client:
+            self._crowd.show(member.id, client, state, clock)
+            user = state.get("user") if state else None
+            if isinstance(user, dict):  # whoever takes another name signs with it from now on
+                member.name = clean_name(user.get("name"), member.name)

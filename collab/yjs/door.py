@@ -1,0 +1,150 @@
+"""Door two: who may come in, by which name, and how all are moved off at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from aiohttp import web
+
+from collab.config import Config
+from collab.errors import (
+    BadRoom,
+    CollabError,
+    Draining,
+    NodeFull,
+    NotAllowed,
+    RoomClosed,
+    RoomFull,
+    StoreUnavailable,
+)
+from collab.metrics import Metrics
+from collab.names import check_room, clean_name
+from collab.rooms.policy import MayWrite
+from collab.rooms.registry import Rooms
+from collab.rooms.room import Room
+from collab.yjs.session import Ended, Session, Socket, log_fields
+
+log = logging.getLogger(__name__)
+
+PATH = "/yjs/{room:.*}"
+BAD_ROOM = 4400
+"""Close code that y-websocket takes for final, after HTTP's 400."""
+ROOM_CLOSED = 4410
+"""Close code, final too, after HTTP's 410: somebody has ended the room."""
+INTERNAL_ERROR, RESTART, TRY_LATER = 1011, 1012, 1013
+
+
+class YjsDoor:
+    """Answers ``GET /yjs/{room}``. ``crowded`` says how many connections the other door has."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        config: Config,
+        metrics: Metrics,
+        *,
+        may_write: MayWrite,
+        crowded: Callable[[], int],
+    ) -> None:
+        self.draining = False
+        self.sessions: set[Session] = set()
+        self._rooms = rooms
+        self._config = config
+        self._metrics = metrics
+        self._may_write = may_write
+        self._crowded = crowded
+        self._closing: set[asyncio.Task[None]] = set()
+        rooms.on_end.append(self._room_ended)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one WebSocket until it ends, or say why not."""
+        try:
+            self._admit(request)
+        except CollabError as problem:
+            return _refusal(problem, 503 if problem.retryable else 403)
+        if not Socket(self._config).can_prepare(request):
+            return _refusal(BadRoom("this is a WebSocket of the y-websocket protocol"), 426)
+        try:
+            name = check_room(request.match_info["room"], self._config.max_room_name)
+        except BadRoom as problem:
+            # A browser hears nothing of a handshake's refusal; a close code it does.
+            return await self._turn_away(request, BAD_ROOM, problem)
+        try:
+            room = await self._rooms.hold(name)
+        except (StoreUnavailable, RoomClosed) as problem:
+            return _refusal(problem, 503)
+        try:
+            socket = Socket(self._config)
+            await socket.prepare(request)
+            id = secrets.token_urlsafe(15)
+            session = Session(id, room, socket, request, self._config, self._metrics)
+            shown = clean_name(request.query.get("name"), f"guest-{id[:4]}")
+            try:
+                session.member = room.join_yjs(id, shown, session)
+            except (RoomFull, RoomClosed) as problem:
+                await session.close(TRY_LATER, str(problem))
+                return socket
+            session.member.may_write = self._may_write(name, shown)
+            try:
+                await self._serve(session, name)
+            finally:
+                room.leave_yjs(session.member)
+        finally:
+            self._rooms.release(name)
+        return socket
+
+    async def close(self, session: Session) -> None:
+        """Move one client off: it comes back to another node."""
+        await session.close(RESTART, "this node is shutting down")
+
+    def _room_ended(self, room: Room) -> None:
+        for session in self.sessions:
+            if session.room is room:
+                closing = asyncio.create_task(
+                    session.close(ROOM_CLOSED, str(RoomClosed(room.name)))
+                )
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+    async def _serve(self, session: Session, room: str) -> None:
+        self.sessions.add(session)
+        self._metrics.connections.labels("yjs").inc()
+        log.info("connected", extra={"sid": session.id, "room": room, "door": "yjs"})
+        try:
+            ended = await session.run()
+        except Exception:  # the edge: a fault of ours is logged here, and told without details
+            log.exception("session failed", extra={"sid": session.id, "room": room})
+            ended = Ended(INTERNAL_ERROR, "the server made a mistake")
+            await session.close(ended.code, ended.reason)
+        finally:
+            self.sessions.discard(session)
+            self._metrics.connections.labels("yjs").dec()
+        log.info("disconnected", extra={**log_fields(session, ended), "room": room})
+
+    def _admit(self, request: web.Request) -> None:
+        if self.draining:
+            raise Draining("this node is shutting down")
+        if len(self.sessions) + self._crowded() >= self._config.max_connections:
+            raise NodeFull("this node has all the connections it may have")
+        allowed = self._config.cors_origins
+        origin = request.headers.get("Origin")
+        same = origin is not None and origin.partition("://")[2] == request.host
+        if origin and not same and allowed != "*" and origin not in allowed.split(","):
+            raise NotAllowed("pages of that origin may not connect")
+
+    async def _turn_away(
+        self, request: web.Request, code: int, problem: CollabError
+    ) -> web.StreamResponse:
+        socket = Socket(self._config)
+        await socket.prepare(request)
+        self._metrics.errors.labels(problem.code).inc()
+        await socket.close(code=code, message=str(problem).encode())
+        return socket
+
+
+def _refusal(problem: CollabError, status: int) -> web.Response:
+    headers = {"Retry-After": "1"} if problem.retryable else {}
+    return web.json_response(problem.payload(), status=status, headers=headers)

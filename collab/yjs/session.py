@@ -1,0 +1,299 @@
+"""One connection of a Yjs client: what it says, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from collab.config import Config
+from collab.errors import CodeTooLarge, NotAllowed
+from collab.merge.errors import BadUpdate, EarlyUpdate
+from collab.metrics import Metrics
+from collab.pace import Pace
+from collab.rooms.room import Room
+from collab.rooms.yjs_members import YjsMember
+from collab.yjs import protocol
+from collab.yjs.outbox import OutboxFull, YjsOutbox
+
+log = logging.getLogger(__name__)
+
+MOST_EARLY = 3
+"""Answers to step 1, one after the other, that build on what is not here, until it is given up."""
+MOST_REASON = 120
+"""Bytes of the reason for a close, in a frame that has 125."""
+CLOSE_TIMEOUT = 3.0
+"""Seconds a client has to answer that the connection is closed."""
+TOO_LARGE = 4413
+"""Close code that y-websocket takes for final, after HTTP's 413: to come again mends nothing."""
+TOO_MANY_WAITING = 2
+"""Questions of one client for what is stored that wait: the next to be answered, and the last."""
+_REASONS = {1002: "not a WebSocket frame", 1007: "a text frame is not UTF-8"}
+
+
+@lru_cache(maxsize=32)
+def _update_words(update: bytes) -> bytes:
+    """Frame an update once for all who get it; the cache need only span one fan-out."""
+    return protocol.update_message(update)
+
+
+class Ended(Exception):
+    """The connection is to be closed, with this code and for this reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Socket(web.WebSocketResponse):
+    """A WebSocket that gives a reason where aiohttp closes it with a code alone."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            max_msg_size=config.max_frame_bytes,
+            compress=config.deflate,
+            heartbeat=config.ping_interval,
+            timeout=CLOSE_TIMEOUT,
+        )
+        self._reasons = {**_REASONS, 1009: f"a frame is over {config.max_frame_bytes} bytes"}
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        """Close with ``code`` and a reason."""
+        reason = message or self._reasons.get(code, "").encode()
+        return await super().close(code=code, message=reason, drain=drain)
+
+
+class Session:
+    """A Yjs member's connection, from its entry into the room to its end. It is its own line."""
+
+    member: YjsMember
+
+    def __init__(
+        self, id: str, room: Room, socket: Socket, request: web.Request, config: Config,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self.id = id
+        self.room = room
+        self._socket = socket
+        self._request = request
+        self._config = config
+        self._metrics = metrics
+        self._outbox = YjsOutbox(config.max_unsent_bytes, self._render_awareness)
+        self._changed: set[int] = set()
+        self._told: set[int] = set()
+        self._greeted = False
+        self._asked = False
+        self._early = 0
+        self._missing = False
+        self._denied = False
+        self._deferred: int | None = None
+        self._questions: list[tuple[int, asyncio.Future[None]]] = []
+        self._over = False
+        # Cursors go by a pace of their own, so that they hold back nobody's keys.
+        rate, patience = config.max_changes_per_second, float("inf")
+        self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
+
+    # What the room calls
+
+    def update(self, update: bytes) -> None:
+        """Write an update, when the client can take it."""
+        self._metrics.updates.inc()
+        self._send(_update_words(update))
+
+    def awareness_due(self, clients: Collection[int]) -> None:
+        """Write the states of ``clients``, as they are when the client can take them."""
+        self._changed.update(clients)
+        if self._greeted:
+            self._outbox.put_slot()
+
+    # From beginning to end
+
+    async def run(self) -> Ended:
+        """Serve the client until it goes or must go; return with what the connection ended."""
+        self._ask()
+        writing = asyncio.create_task(self._write())
+        try:
+            ended = await self._read()
+        except Ended as problem:
+            ended = problem
+        finally:
+            self._over = True
+            writing.cancel()
+            await asyncio.wait([writing])
+        await self.close(ended.code, ended.reason)
+        return ended
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection; its session then ends."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._socket.close(code=code, message=reason.encode()[:MOST_REASON])
+        except TimeoutError:
+            self.abort()
+
+    async def _read(self) -> Ended:
+        while True:
+            message = await self._socket.receive()
+            if message.type is WSMsgType.BINARY:
+                try:
+                    await self._take(message.data)
+                except protocol.BadFrame as problem:
+                    raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem)) from None
+            elif message.type is WSMsgType.TEXT:
+                raise Ended(WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here")
+            else:
+                return Ended(self._socket.close_code or 1006, "")
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._socket.send_bytes(await self._outbox.take())
+        except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
+            pass
+
+    def _send(self, message: bytes) -> None:
+        if self._over:
+            return
+        try:
+            self._outbox.put(message)
+        except OutboxFull:
+            # It reads nothing, so it would not read why. It will ask for what it lacks.
+            log.warning("client reads too slowly", extra={"sid": self.id, "room": self.room.name})
+            self._over = True
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    # What the client says
+
+    async def _take(self, frame: bytes) -> None:
+        message = protocol.parse(frame)
+        aware = isinstance(message, protocol.Aware)
+        if delay := self._paces[aware].wait(asyncio.get_running_loop().time()):
+            self._metrics.slowed.inc()
+            await asyncio.sleep(delay)
+        if isinstance(message, protocol.Update):
+            self._take_update(message)
+        elif isinstance(message, protocol.Aware):
+            self._take_states(message)
+        elif isinstance(message, protocol.Step1):
+            self._answer_step1(message)
+        elif isinstance(message, protocol.Stored):
+            self._promise(message.number)
+        else:
+            self._greeted = False
+            self._greet()
+
+    def _answer_step1(self, message: protocol.Step1) -> None:
+        try:
+            lacking = self.room.yjs.lacking(message.state_vector)
+        except BadUpdate as problem:
+            raise Ended(WSCloseCode.INVALID_TEXT, f"not a state vector: {problem}") from None
+        self._send(protocol.step2_message(lacking))
+
+    def _ask(self) -> None:
+        """Ask the client for what is not here."""
+        self._asked = True
+        self._send(protocol.step1_message(self.room.yjs.state_vector()))
+
+    def _take_update(self, message: protocol.Update) -> None:
+        yjs, update = self.room.yjs, message.update
+        try:
+            if not message.answer:
+                yjs.change(self.member, update)
+            else:
+                self._asked = False
+                self._greet()
+                if self.member.may_write or yjs.brings(update):
+                    yjs.change(self.member, update)
+                self._early, self._missing = 0, False
+        except EarlyUpdate as problem:
+            self._early_update(message, problem)
+        except BadUpdate as problem:
+            raise Ended(WSCloseCode.INVALID_TEXT, f"not an update: {problem}") from None
+        except CodeTooLarge as problem:
+            raise Ended(TOO_LARGE, str(problem)) from None
+        except NotAllowed as problem:
+            if not self._denied:
+                self._denied = True
+                self._send(protocol.denied_message(str(problem)))
+        if self._deferred is not None and not self._missing:
+            number, self._deferred = self._deferred, None
+            self._promise(number)
+
+    def _early_update(self, message: protocol.Update, problem: EarlyUpdate) -> None:
+        """Ask for all that is missing; what comes until the answer does will be in the answer."""
+        self._missing = True
+        if message.answer:
+            self._early += 1
+            if self._early >= MOST_EARLY:
+                raise Ended(WSCloseCode.POLICY_VIOLATION, str(problem)) from None
+        if not self._asked:
+            self._ask()
+
+    def _promise(self, number: int) -> None:
+        """Tell the client, with this number, when all that it has sent is in Redis."""
+        stored = self.member.stored
+        if self._denied:
+            return
+        if self._missing:
+            self._deferred = number
+        elif stored is None or stored.done():
+            self._tell_stored(number, stored)
+        else:
+            del self._questions[TOO_MANY_WAITING - 1 :]
+            self._questions.append((number, stored))
+            stored.add_done_callback(self._keep_promise)
+
+    def _keep_promise(self, stored: asyncio.Future[None]) -> None:
+        due = [number for number, waits in self._questions if waits is stored]
+        self._questions = [each for each in self._questions if each[1] is not stored]
+        if due:
+            self._tell_stored(due[-1], stored)
+
+    def _tell_stored(self, number: int, stored: asyncio.Future[None] | None) -> None:
+        if stored is None or not (stored.cancelled() or stored.exception()):
+            self._send(protocol.stored_message(number, self._config.node_id))
+
+    # Awareness
+
+    def _take_states(self, message: protocol.Aware) -> None:
+        member = self.member
+        for client, clock, raw in message.states:
+            # y-websocket sends back whatever it is told of others: that is passed over.
+            if member.client is not None and client != member.client:
+                continue
+            if member.client is None and client in self._told:
+                continue  # it shows no state of its own
+            try:
+                state = protocol.parse_state(raw)
+            except protocol.StateTooLarge as problem:
+                raise Ended(TOO_LARGE, str(problem)) from None
+            self.room.yjs.show(member, client, state, clock)
+        self._greet()
+
+    def _greet(self) -> None:
+        """Tell everybody's states to a client that may have told its own, so that it is known."""
+        if not self._greeted:
+            self._greeted = True
+            self.awareness_due(self.room.crowd.clients())
+
+    def _render_awareness(self) -> bytes:
+        """Return what changed; nothing is told too, for y-websocket takes silence for an end."""
+        clients, self._changed = self._changed - {self.member.client}, set()
+        if self.member.client is None:
+            self._told |= clients
+        return protocol.awareness_message(self.room.crowd.states(clients))
+
+
+def log_fields(session: Session, ended: Ended) -> dict[str, Any]:
+    """Return what is logged of a session's end."""
+    return {"sid": session.id, "code": int(ended.code), "reason": ended.reason}

@@ -1,0 +1,99 @@
+// y-websocket's provider as it comes from npm, driven by a test: one JSON command a line in, events out.
+//   {"do":"connect","id":1,"url":"ws://...","room":...,"options":{...}}   a document and its provider
+//   {"do":"online"|"offline"|"destroy","id":1}
+//   {"do":"edit","id":1,"edits":[["insert",0,"x"],["delete",0,1],["embed",0,{}],["set","k","v"]]}
+//   {"do":"local","id":1,"field":"user","value":{...}}   {"do":"state","id":1,"value":{...}|null}
+//   {"do":"mark","id":1,"number":7}   ask to be told when all sent before is stored
+//   {"do":"raw","id":1,"hex":...}     a frame as it is
+import { createInterface } from "node:readline";
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import WebSocket from "ws";
+import { WebsocketProvider } from "y-websocket";
+import * as Y from "yjs";
+
+const STORED = 100;
+const peers = new Map();
+const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+// What y-websocket says to people: permission denied, a message it doesn't know, an update that fails.
+for (const level of ["warn", "error"]) {
+  console[level] = (...words) => say({ what: level, words: words.map(String).join(" ") });
+}
+
+class Watched extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.on("message", (data) => (this.constructor.bytes.received += data.byteLength ?? data.length));
+  }
+  send(data, ...rest) {
+    this.constructor.bytes.sent += data.byteLength ?? data.length;
+    super.send(data, ...rest);
+  }
+}
+
+function connect({ id, url, room, options }) {
+  const doc = new Y.Doc();
+  const text = doc.getText("code");
+  const map = doc.getMap("settings");
+  const bytes = { sent: 0, received: 0 };
+  const Socket = class extends Watched {};
+  Socket.bytes = bytes;
+  const provider = new WebsocketProvider(url, room, doc, {
+    WebSocketPolyfill: Socket, disableBc: true, maxBackoffTime: 200, ...options,
+  });
+  peers.set(id, { doc, text, map, provider });
+  const tell = () => say({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
+  doc.on("update", tell);
+  provider.awareness.on("change", () => {
+    const states = Object.fromEntries(provider.awareness.getStates());
+    delete states[doc.clientID];
+    say({ id, what: "states", states });
+  });
+  provider.on("status", ({ status }) => say({ id, what: status }));
+  provider.on("sync", (synced) => say({ id, what: synced ? "synced" : "unsynced" }));
+  provider.on("connection-close", (event) => say({ id, what: "close", code: event?.code, reason: event?.reason }));
+  provider.on("closed", (event) => say({ id, what: "final", ...event }));
+  provider.messageHandlers[STORED] = (_encoder, decoder) => {
+    const number = decoding.readVarUint(decoder);
+    say({ id, what: "stored", number, node: decoding.readVarString(decoder) });
+  };
+  say({ id, what: "client", client: doc.clientID });
+}
+
+const edits = {
+  insert: ({ text }, at, what) => text.insert(at, what),
+  append: ({ text }, what) => text.insert(text.length, what),
+  delete: ({ text }, at, count) => text.delete(at, count),
+  embed: ({ text }, at, what) => text.insertEmbed(at, what),
+  set: ({ map }, key, value) => map.set(key, value),
+};
+
+const commands = {
+  connect,
+  online: ({ id }) => peers.get(id).provider.connect(),
+  offline: ({ id }) => peers.get(id).provider.disconnect(),
+  destroy({ id }) {
+    const { provider, doc } = peers.get(id);
+    provider.destroy();
+    doc.destroy();
+  },
+  edit({ id, edits: list }) {
+    const peer = peers.get(id);
+    peer.doc.transact(() => list.forEach(([what, ...given]) => edits[what](peer, ...given)));
+  },
+  local: ({ id, field, value }) => peers.get(id).provider.awareness.setLocalStateField(field, value),
+  state: ({ id, value }) => peers.get(id).provider.awareness.setLocalState(value),
+  mark({ id, number }) {
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, STORED);
+    encoding.writeVarUint(encoder, number);
+    peers.get(id).provider.ws.send(encoding.toUint8Array(encoder));
+  },
+  raw: ({ id, hex }) => peers.get(id).provider.ws.send(Buffer.from(hex, "hex")),
+};
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const command = JSON.parse(line);
+  commands[command.do](command);
+});
+say({ what: "ready" });

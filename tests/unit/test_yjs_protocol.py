@@ -1,0 +1,95 @@
+"""Frames of y-websocket: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from pycrdt import Awareness, Doc, Text, create_sync_message
+
+from collab.yjs import protocol
+from collab.yjs.protocol import Aware, BadFrame, QueryAwareness, Step1, Stored, Update, parse
+
+
+def awareness_frame(state: dict[str, object]) -> bytes:
+    awareness = Awareness(Doc(client_id=7))
+    awareness.set_local_state(state)
+    return protocol.awareness_message(awareness.encode_awareness_update([7]))
+
+
+def document_frames() -> list[bytes]:
+    doc = Doc()
+    text = doc.get("code", type=Text)
+    text += "some text 🐍"
+    update, vector = doc.get_update(), doc.get_state()
+    return [
+        create_sync_message(doc), protocol.step1_message(vector), protocol.step2_message(update),
+        protocol.update_message(update), awareness_frame({"user": {"name": "Ada"}}), b"\x03",
+        b"\x64\x05",
+    ]  # fmt: skip
+
+
+def test_frames_are_read_as_what_they_are() -> None:
+    kinds = [type(parse(frame)) for frame in document_frames()]
+    assert kinds == [Step1, Step1, Update, Update, Aware, QueryAwareness, Stored]
+    assert parse(protocol.step2_message(b"\0\0")) == Update(b"\0\0", answer=True)
+    assert parse(protocol.update_message(b"\0\0")) == Update(b"\0\0", answer=False)
+    assert parse(b"\x64\x05") == Stored(5)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"", b"\x00", b"\x00\x00", b"\x00\x03\x00", b"\x00\x02\x05\x00", b"\x00\x02\x01\x00\x00",
+     b"\x01", b"\x01\x01", b"\x01\x01\x05", b"\x01\x03\x01\x07\x01", b"\x02\x00\x00", b"\x04",
+     b"\x03\x03", b"\x64", b"\x64\x01\x01", b"\xff" * 64, b"\x01\x02\x00\x00",
+     b"\x64" + b"\xff" * 7 + b"\x7f", b"\x01\x05\xff\xff\xff\xff\x7f"],
+)  # fmt: skip
+def test_what_is_no_frame_is_refused(frame: bytes) -> None:
+    with pytest.raises(BadFrame):
+        parse(frame)
+
+
+def test_a_number_of_a_million_bytes_costs_nothing() -> None:
+    before = time.perf_counter()
+    for frame in (b"\xff" * 1_000_000, b"\x01" + b"\xff" * 1_000_000):
+        with pytest.raises(BadFrame):
+            parse(frame)
+    assert time.perf_counter() - before < 0.5
+
+
+def test_no_mutation_of_a_frame_raises_anything_else() -> None:
+    rng = random.Random(1)
+    frames = document_frames()
+    for _ in range(20_000):
+        frame = bytearray(rng.choice(frames))
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(frame) + 1)
+            frame[at : at + rng.randint(0, 2)] = rng.randbytes(rng.randint(0, 2))
+        try:
+            message = parse(bytes(frame))
+            if isinstance(message, Aware):
+                for _, _, raw in message.states:
+                    protocol.parse_state(raw)
+        except (BadFrame, protocol.StateTooLarge):
+            pass
+
+
+def test_a_state_is_an_object_or_null() -> None:
+    assert protocol.parse_state(b'{"user":{"name":"\\ud800"}}') == {"user": {"name": "\ud800"}}
+    assert protocol.parse_state(b"null") is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"7", b'"x"', b"[]", b'{"x":NaN}', b'{"x":1e999}', b'{"x":-Infinity}', b"\xff",
+     b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}" * 0],
+)  # fmt: skip
+def test_a_state_that_would_break_other_clients_is_refused(raw: bytes) -> None:
+    with pytest.raises(BadFrame):
+        protocol.parse_state(raw)
+
+
+def test_a_state_has_a_size_limit() -> None:
+    with pytest.raises(protocol.StateTooLarge):
+        protocol.parse_state(b'{"x":"' + b"x" * protocol.MAX_STATE_BYTES + b'"}')
