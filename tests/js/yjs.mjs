@@ -15,6 +15,7 @@ import * as Y from "yjs";
 const STORED = 100;
 const peers = new Map();
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+process.setMaxListeners(0); // each provider listens for the process's exit
 // What y-websocket says to people: permission denied, a message it doesn't know, an update that fails.
 for (const level of ["warn", "error"]) {
   console[level] = (...words) => say({ what: level, words: words.map(String).join(" ") });
