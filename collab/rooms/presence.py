@@ -268,7 +268,7 @@ class Roster:
         before = {client: known["clock"] for client, known in meta.items()}
         try:
             self._awareness.apply_awareness_update(states, None)
-        except (IndexError, RuntimeError, TypeError) as problem:
+        except (IndexError, RuntimeError, TypeError, RecursionError) as problem:
             raise ValueError("not a report of presence") from problem
         self.changed |= {c for c, known in meta.items() if before.get(c) != known["clock"]}
 

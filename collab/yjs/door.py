@@ -85,7 +85,8 @@ class YjsDoor:
             try:
                 session.member = room.join_yjs(id, shown, session)
             except (RoomFull, RoomClosed) as problem:
-                await session.close(TRY_LATER, str(problem))
+                self._metrics.errors.labels(problem.code).inc()
+                await session.close(Ended(TRY_LATER, str(problem)))
                 return socket
             session.member.may_write = self._may_write(name, shown)
             try:
@@ -98,14 +99,13 @@ class YjsDoor:
 
     async def close(self, session: Session) -> None:
         """Move one client off: it comes back to another node."""
-        await session.close(RESTART, "this node is shutting down")
+        await session.close(Ended(RESTART, "this node is shutting down"))
 
     def _room_ended(self, room: Room) -> None:
         for session in self.sessions:
             if session.room is room:
-                closing = asyncio.create_task(
-                    session.close(ROOM_CLOSED, str(RoomClosed(room.name)))
-                )
+                ended = Ended(ROOM_CLOSED, str(RoomClosed(room.name)), RoomClosed.code)
+                closing = asyncio.create_task(session.close(ended))
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
 
@@ -118,10 +118,12 @@ class YjsDoor:
         except Exception:  # the edge: a fault of ours is logged here, and told without details
             log.exception("session failed", extra={"sid": session.id, "room": room})
             ended = Ended(INTERNAL_ERROR, "the server made a mistake")
-            await session.close(ended.code, ended.reason)
+            await session.close(ended)
         finally:
             self.sessions.discard(session)
             self._metrics.connections.labels("yjs").dec()
+        if ended.word:
+            self._metrics.errors.labels(ended.word).inc()
         log.info("disconnected", extra={**log_fields(session, ended), "room": room})
 
     def _admit(self, request: web.Request) -> None:

@@ -34,6 +34,10 @@ MAX_NUMBER_BYTES = 8
 """So many seven bits hold `MAX_NUMBER`."""
 
 
+MAX_STATE_DEPTH = 32
+"""Of nested objects and lists: deeper ones can be read here and not where the stack is deeper."""
+
+
 class MessageType(IntEnum):
     """The first number of a frame."""
 
@@ -169,7 +173,17 @@ def parse_state(raw: bytes) -> State | None:
         raise BadFrame("a state is not JSON") from None
     if state is not None and not isinstance(state, dict):
         raise BadFrame("a state must be an object, or null")
+    if not _is_shallow(state, MAX_STATE_DEPTH):
+        raise BadFrame("a state is nested too deep")
     return state
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    return depth > 0 and all(_is_shallow(inner, depth - 1) for inner in value)
 
 
 def step1_message(state_vector: bytes) -> bytes:

@@ -35,19 +35,23 @@ TOO_MANY_WAITING = 2
 _REASONS = {1002: "not a WebSocket frame", 1007: "a text frame is not UTF-8"}
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def _update_words(update: bytes) -> bytes:
     """Frame an update once for all who get it; the cache need only span one fan-out."""
     return protocol.update_message(update)
 
 
 class Ended(Exception):
-    """The connection is to be closed, with this code and for this reason."""
+    """The connection is to be closed, or is, with this code and for this reason.
 
-    def __init__(self, code: int, reason: str) -> None:
+    ``word`` is the machine word of what the client did wrong, '' if nothing.
+    """
+
+    def __init__(self, code: int, reason: str, word: str = "") -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.word = word
 
 
 class Socket(web.WebSocketResponse):
@@ -94,6 +98,7 @@ class Session:
         self._deferred: int | None = None
         self._questions: list[tuple[int, asyncio.Future[None]]] = []
         self._over = False
+        self._ended: Ended | None = None
         # Cursors go by a pace of their own, so that they hold back nobody's keys.
         rate, patience = config.max_changes_per_second, float("inf")
         self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
@@ -125,14 +130,16 @@ class Session:
             self._over = True
             writing.cancel()
             await asyncio.wait([writing])
-        await self.close(ended.code, ended.reason)
-        return ended
+        await self.close(ended)
+        return self._ended or ended
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, ended: Ended) -> None:
         """Close the connection; its session then ends."""
+        self._ended = self._ended or ended
+        reason = ended.reason.encode()[:MOST_REASON]
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close(code=code, message=reason.encode()[:MOST_REASON])
+                await self._socket.close(code=ended.code, message=reason)
         except TimeoutError:
             self.abort()
 
@@ -143,11 +150,15 @@ class Session:
                 try:
                     await self._take(message.data)
                 except protocol.BadFrame as problem:
-                    raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem)) from None
+                    raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
             elif message.type is WSMsgType.TEXT:
-                raise Ended(WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here")
+                raise Ended(
+                    WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here", "bad_frame"
+                )
             else:
-                return Ended(self._socket.close_code or 1006, "")
+                code = self._socket.close_code or 1006
+                too_large = code == WSCloseCode.MESSAGE_TOO_BIG
+                return Ended(code, "", "frame_too_large" if too_large else "")
 
     async def _write(self) -> None:
         try:
@@ -196,7 +207,8 @@ class Session:
         try:
             lacking = self.room.yjs.lacking(message.state_vector)
         except BadUpdate as problem:
-            raise Ended(WSCloseCode.INVALID_TEXT, f"not a state vector: {problem}") from None
+            reason = f"not a state vector: {problem}"
+            raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
         self._send(protocol.step2_message(lacking))
 
     def _ask(self) -> None:
@@ -209,6 +221,7 @@ class Session:
         try:
             if not message.answer:
                 yjs.change(self.member, update)
+                self._metrics.changes.inc()
             else:
                 self._asked = False
                 self._greet()
@@ -218,9 +231,10 @@ class Session:
         except EarlyUpdate as problem:
             self._early_update(message, problem)
         except BadUpdate as problem:
-            raise Ended(WSCloseCode.INVALID_TEXT, f"not an update: {problem}") from None
+            reason = f"not an update: {problem}"
+            raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
         except CodeTooLarge as problem:
-            raise Ended(TOO_LARGE, str(problem)) from None
+            raise Ended(TOO_LARGE, str(problem), problem.code) from None
         except NotAllowed as problem:
             if not self._denied:
                 self._denied = True
@@ -235,7 +249,7 @@ class Session:
         if message.answer:
             self._early += 1
             if self._early >= MOST_EARLY:
-                raise Ended(WSCloseCode.POLICY_VIOLATION, str(problem)) from None
+                raise Ended(WSCloseCode.POLICY_VIOLATION, str(problem), problem.code) from None
         if not self._asked:
             self._ask()
 
@@ -249,9 +263,10 @@ class Session:
         elif stored is None or stored.done():
             self._tell_stored(number, stored)
         else:
+            if all(waits is not stored for _, waits in self._questions):
+                stored.add_done_callback(self._keep_promise)
             del self._questions[TOO_MANY_WAITING - 1 :]
             self._questions.append((number, stored))
-            stored.add_done_callback(self._keep_promise)
 
     def _keep_promise(self, stored: asyncio.Future[None]) -> None:
         due = [number for number, waits in self._questions if waits is stored]
@@ -276,7 +291,7 @@ class Session:
             try:
                 state = protocol.parse_state(raw)
             except protocol.StateTooLarge as problem:
-                raise Ended(TOO_LARGE, str(problem)) from None
+                raise Ended(TOO_LARGE, str(problem), "state_too_large") from None
             self.room.yjs.show(member, client, state, clock)
         self._greet()
 

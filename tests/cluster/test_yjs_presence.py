@@ -23,8 +23,7 @@ Nodes = tuple[Node, Node]
 async def brisk(redis_server: Redis) -> AsyncIterator[Nodes]:
     """Two nodes that report often."""
     pair = tuple(
-        Node(redis_server.url, name, COLLAB_PRESENCE_INTERVAL=str(INTERVAL))
-        for name in ("c", "d")
+        Node(redis_server.url, name, COLLAB_PRESENCE_INTERVAL=str(INTERVAL)) for name in ("c", "d")
     )
     async with running(*pair):
         yield pair  # type: ignore[misc]
@@ -146,6 +145,31 @@ async def test_nobody_can_speak_for_another_or_send_it_away(
         late = await yjs.connect(nodes[0].url, room)
         await eventually(lambda: "Ada" in late.names and "Bob" in late.names)
         assert "Mallory" not in late.names
+
+
+async def test_two_tabs_of_one_browser_are_two_people_and_each_goes_at_once(
+    nodes: Nodes, yjs: YjsHost, js: JsHost, room: str
+) -> None:
+    # They tell each other of themselves without the server, and each tells the server of both.
+    first = await yjs.connect(nodes[0].url, room, disableBc=False)
+    second = await yjs.connect(nodes[0].url, room, disableBc=False)
+    tim = await js.connect(nodes[1].url, auth={"name": "Tim"})
+    await tim.join(room)
+    for tab, name in ((first, "First"), (second, "Second")):
+        tab.do("local", field="user", value={"name": name})
+    await eventually(lambda: [name for name, _ in people(tim)] == ["First", "Second", "Tim"])
+    for place in range(5):
+        first.do("local", field="cursor", value=place)
+        second.do("local", field="cursor", value=place)
+    witness = await yjs.connect(nodes[0].url, room)
+    await eventually(lambda: witness.names == ["First", "Second", "Tim"])
+    await eventually(
+        lambda: [state.get("cursor") for state in witness.states.values()].count(4) == 2
+    )
+    second.do("destroy")
+    await eventually(lambda: witness.names == ["First", "Tim"])
+    await eventually(lambda: [name for name, _ in people(tim)] != ["First", "Second", "Tim"])
+    assert "Second" not in [name for name, _ in people(tim)]
 
 
 async def test_a_lone_client_is_not_left_in_silence(brisk: Nodes, room: str) -> None:
