@@ -75,7 +75,7 @@ class Peer:
     def text(self) -> str:
         return self.journal.replica.text
 
-    def _changed(self, delta: Delta) -> None:
+    def _changed(self, delta: Delta, update: bytes) -> None:
         if self._showing:  # nobody is in a room that is being loaded
             self.shown = delta.apply(self.shown)
 
@@ -107,7 +107,7 @@ class Peer:
     def _edit(self, splices: list[Splice], author: str) -> asyncio.Future[None]:
         delta = Delta.from_splices(splices)
         update = self.journal.replica.edit(delta)
-        self._changed(delta)
+        self._changed(delta, update)
         return self.journal.append(update, author or self.name)
 
     def type(self, random: Random) -> None:
