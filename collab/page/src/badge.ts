@@ -1,5 +1,19 @@
 /** The state of the connection and of our text, in a few words. */
-import type { State } from "./session";
+
+/**
+ * `unsaved`: connected, but the room refused our text; `viewing`: we may look and not type;
+ * `closed`: the room refused us, or has ended.
+ */
+export type State =
+  | "connecting"
+  | "connected"
+  | "saving"
+  | "saved"
+  | "unsaved"
+  | "offline"
+  | "viewing"
+  | "closed"
+  | "playback";
 
 const WORDS: Record<State, string> = {
   connecting: "Connecting…",
@@ -8,10 +22,14 @@ const WORDS: Record<State, string> = {
   saved: "All changes saved",
   unsaved: "Not saved",
   offline: "Offline, reconnecting…",
+  viewing: "View only",
   closed: "Not in this room",
+  playback: "Playback",
 };
 /** "Saving…" that lasts shorter than this would only flicker. */
 const PATIENCE_MS = 300;
+const AWAY: ReadonlySet<State> = new Set(["offline", "connecting", "closed"]);
+const SPOKEN: ReadonlySet<State> = new Set(["offline", "unsaved", "closed", "viewing"]);
 
 export class Badge {
   readonly #badge: HTMLElement;
@@ -28,10 +46,9 @@ export class Badge {
     this.#say = say;
   }
 
-  show(state: State, node: string): void {
+  show(state: State, node = ""): void {
     this.#badge.dataset["node"] = node;
-    const away = state === "offline" || state === "connecting";
-    this.#node.textContent = node && !away ? `node ${node}` : "";
+    this.#node.textContent = node && !AWAY.has(state) ? `node ${node}` : "";
     if (state === this.#state) return;
     const before = this.#state;
     this.#state = state;
@@ -43,7 +60,7 @@ export class Badge {
     if (state === "saving" && before !== undefined) this.#slow = setTimeout(write, PATIENCE_MS);
     else write();
     // Saving and saved alternate with every letter: nothing to read out.
-    if (state === "offline" || state === "unsaved" || state === "closed") this.#say(WORDS[state]);
-    if (before === "offline" && state !== "connecting") this.#say("Connected again");
+    if (SPOKEN.has(state)) this.#say(WORDS[state]);
+    else if (before === "offline" && state !== "connecting") this.#say("Connected again");
   }
 }

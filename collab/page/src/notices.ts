@@ -1,5 +1,9 @@
 /** What went wrong, said once, out of the way, until dismissed. */
-import type { Refusal } from "./session";
+
+export interface Refusal {
+  message: string;
+  code?: string;
+}
 
 export class Notices {
   readonly #list: HTMLElement;

@@ -1,21 +1,30 @@
 /** Who is here. */
-import type { Member } from "./session";
+import { colourFrom, paint } from "./palette";
 
-/** The golden angle: successive numbers land far apart on the colour wheel. */
-const GOLDEN_ANGLE = 137.508;
-
-/** From the name alone, so that a person has one colour on every screen and after every reconnection. */
-function hueOf(name: string): number {
-  let hash = 7;
-  for (const letter of name) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
-  return Math.round((hash % 997) * GOLDEN_ANGLE) % 360;
+export interface Member {
+  id: string;
+  name: string;
+  node?: string;
+  color?: string;
 }
 
-function initialsOf(name: string): string {
+export function initialsOf(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words[words.length - 1]] : words;
   // By code point: half an emoji is no initial.
   return letters.map((word) => [...(word ?? "")][0] ?? "").join("").toUpperCase() || "?";
+}
+
+/** The round mark and the name that stand for a person. */
+export function portrait(name: string): HTMLElement[] {
+  const avatar = document.createElement("span");
+  avatar.className = "avatar";
+  avatar.textContent = initialsOf(name);
+  avatar.setAttribute("aria-hidden", "true");
+  const label = document.createElement("span");
+  label.className = "person";
+  label.textContent = name;
+  return [avatar, label];
 }
 
 export class Presence {
@@ -23,6 +32,7 @@ export class Presence {
   readonly #rename: () => void;
   readonly #say: (sentence: string) => void;
   #known: Map<string, string> | undefined;
+  #drawn = "";
 
   constructor(list: HTMLElement, rename: () => void, say: (sentence: string) => void) {
     this.#list = list;
@@ -32,12 +42,18 @@ export class Presence {
 
   show(members: Member[], ownId: string | undefined): void {
     const own = (member: Member) => Number(member.id === ownId);
-    const sorted = [...members].sort((one, other) => own(other) - own(one) || one.name.localeCompare(other.name));
+    const sorted = members
+      .map((member) => ({ ...member, name: member.name || "Guest" }))
+      .sort((one, other) => own(other) - own(one) || one.name.localeCompare(other.name) || (one.id < other.id ? -1 : 1));
+    // Carets move a lot; the list is only drawn again when it would look different.
+    const drawn = JSON.stringify([ownId, sorted]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
     const hadFocus = this.#list.contains(document.activeElement);
     this.#list.replaceChildren(...sorted.map((member) => this.#row(member, member.id === ownId)));
     this.#list.dataset["count"] = String(members.length);
     if (hadFocus) this.#list.querySelector("button")?.focus();
-    this.#announce(members, ownId);
+    this.#announce(sorted, ownId);
   }
 
   /** Who was here while we are offline is only a memory. */
@@ -46,18 +62,10 @@ export class Presence {
   }
 
   #row(member: Member, own: boolean): HTMLLIElement {
-    const name = member.name || "Guest";
+    const { name } = member;
     const item = document.createElement("li");
     item.dataset["member"] = name;
-    item.style.setProperty("--hue", String(hueOf(name)));
-    const avatar = document.createElement("span");
-    avatar.className = "avatar";
-    avatar.textContent = initialsOf(name);
-    avatar.setAttribute("aria-hidden", "true");
-    const label = document.createElement("span");
-    label.className = "person";
-    label.textContent = name;
-    const where = member.node ? `on node ${member.node}` : "";
+    paint(item, colourFrom(member.color, name));
     if (own) {
       item.dataset["own"] = "";
       const button = document.createElement("button");
@@ -67,18 +75,18 @@ export class Presence {
       const mark = document.createElement("span");
       mark.className = "you";
       mark.textContent = "you";
-      button.append(avatar, label, mark);
+      button.append(...portrait(name), mark);
       button.addEventListener("click", this.#rename);
       item.append(button);
     } else {
-      item.title = [name, where].filter(Boolean).join(", ");
-      item.append(avatar, label);
+      item.title = member.node ? `${name}, on node ${member.node}` : name;
+      item.append(...portrait(name));
     }
     return item;
   }
 
   #announce(members: Member[], ownId: string | undefined): void {
-    const others = new Map(members.filter(({ id }) => id !== ownId).map(({ id, name }) => [id, name || "Guest"]));
+    const others = new Map(members.filter(({ id }) => id !== ownId).map(({ id, name }) => [id, name]));
     if (this.#known) {
       for (const [id, name] of others) if (!this.#known.has(id)) this.#say(`${name} came in`);
       for (const [id, name] of this.#known) if (!others.has(id)) this.#say(`${name} left`);

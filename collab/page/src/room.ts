@@ -32,13 +32,24 @@ export function freshRoom(): string {
   return `${pick(QUALITIES)}-${pick(ANIMALS)}-${tail}`;
 }
 
-/** The address of a room on this very page; what people send to each other. */
-export function linkTo(room: string): string {
+/** The editor at either door, or the room's history. */
+export type ScreenName = "yjs" | "text" | "playback";
+
+const SCREENS: Record<ScreenName, string> = { yjs: "", text: "&door=text", playback: "&playback" };
+
+/** The address of a room on this very page; without a screen's name, what people send to each other. */
+export function linkTo(room: string, screen: ScreenName = "yjs"): string {
   const address = new URL(location.href);
   address.search = "";
   address.hash = "";
   // The characters of a room's name need no escaping in a query.
-  return `${address.href}?room=${room}`;
+  return `${address.href}?room=${room}${SCREENS[screen]}`;
+}
+
+export function screenOfAddress(): ScreenName {
+  const query = new URLSearchParams(location.search);
+  if (query.has("playback")) return "playback";
+  return query.get("door") === "text" ? "text" : "yjs";
 }
 
 /** The room that the address names, a fresh one where it names none, null where it can't be one. */
@@ -46,7 +57,7 @@ export function roomOfAddress(): string | null {
   const named = new URLSearchParams(location.search).get("room")?.trim();
   if (named) return isRoom(named) ? named : null;
   const room = freshRoom();
-  history.replaceState(null, "", linkTo(room));
+  history.replaceState(null, "", linkTo(room, screenOfAddress()));
   return room;
 }
 

@@ -1,0 +1,95 @@
+/** CodeMirror as every screen of this page has it: the looks, the keys, and the words it is called by. */
+import { indentWithTab, defaultKeymap } from "@codemirror/commands";
+import { closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
+import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
+import { Compartment, EditorState, type Extension } from "@codemirror/state";
+import {
+  drawSelection,
+  dropCursor,
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  highlightSpecialChars,
+  keymap,
+  lineNumbers,
+  placeholder,
+  rectangularSelection,
+} from "@codemirror/view";
+import { colours, looks } from "./looks";
+
+const INDENT = 4;
+
+/** What there is to see, whether or not one may type. */
+export const viewing: Extension = [
+  lineNumbers(),
+  highlightSpecialChars(),
+  drawSelection(),
+  EditorState.tabSize.of(INDENT),
+  indentUnit.of(" ".repeat(INDENT)),
+  bracketMatching(),
+  highlightSelectionMatches(),
+  keymap.of(searchKeymap),
+  looks,
+  syntaxHighlighting(colours),
+];
+
+/** What helps with typing. The keys for undo are each door's own. */
+export const typing: Extension = [
+  viewing,
+  highlightActiveLine(),
+  highlightActiveLineGutter(),
+  dropCursor(),
+  rectangularSelection(),
+  EditorState.allowMultipleSelections.of(true),
+  indentOnInput(),
+  closeBrackets(),
+  keymap.of([...closeBracketsKeymap, ...defaultKeymap, indentWithTab]),
+  placeholder("Start typing. Everyone in this room sees it as you go."),
+];
+
+export function labelled(label: string, description: string): Extension {
+  return EditorView.contentAttributes.of({
+    "aria-label": label,
+    "aria-description": description,
+    autocapitalize: "off",
+    autocorrect: "off",
+    spellcheck: "false",
+  });
+}
+
+/** In a shadow root CodeMirror keeps its styles in adopted style sheets, which the page's policy allows. */
+export function mount(host: HTMLElement, extensions: Extension, doc = ""): EditorView {
+  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+  return new EditorView({ parent: root, root, state: EditorState.create({ doc, extensions }) });
+}
+
+/**
+ * Where positions are counted in the room's text: a carriage return that another client wrote is a letter
+ * then, not half a line end, and what is pasted here brings none.
+ */
+export const oneLineEnd: Extension = [
+  EditorState.lineSeparator.of("\n"),
+  EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?/g, "\n")),
+];
+
+/** A switch that keeps people from typing, on until it is opened. */
+export class Lock {
+  readonly #compartment = new Compartment();
+  readonly extension = this.#compartment.of(EditorState.readOnly.of(true));
+
+  set(view: EditorView, locked: boolean): void {
+    if (view.state.readOnly === locked) return;
+    view.dispatch({ effects: this.#compartment.reconfigure(locked ? EditorState.readOnly.of(true) : []) });
+  }
+}
+
+/** Tells where the caret is, counted as people count. */
+export function caretWatcher(moved: (line: number, column: number) => void): Extension {
+  return EditorView.updateListener.of((update) => {
+    if (!update.docChanged && !update.selectionSet) return;
+    const head = update.state.selection.main.head;
+    const line = update.state.doc.lineAt(head);
+    moved(line.number, head - line.from + 1);
+  });
+}

@@ -1,0 +1,69 @@
+/** What is around the text, whichever way the room was entered. */
+import { Badge, type State } from "./badge";
+import { NameDialog } from "./dialogs";
+import { Notices } from "./notices";
+import { Presence } from "./presence";
+import { guestName, memory, NAME_LENGTH } from "./room";
+
+export function find<T extends HTMLElement>(selector: string): T {
+  return document.querySelector(selector) as T;
+}
+
+export function say(sentence: string): void {
+  find("#spoken").textContent = sentence;
+}
+
+export class Frame {
+  readonly say = say;
+  readonly editor = find("#editor");
+  readonly language = find<HTMLSelectElement>("#language");
+  readonly notices = new Notices(find("#notices"));
+  readonly badge = new Badge(find("#badge"), say);
+  readonly presence: Presence;
+  /** What is to be done about a new name, and whether anything would be lost by leaving. */
+  renamed: (name: string) => void = () => undefined;
+  dirty: () => boolean = () => false;
+  #name: string;
+
+  constructor() {
+    this.#name = (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
+    memory.set("name", this.#name);
+    const names = new NameDialog((chosen) => this.#rename(chosen));
+    this.presence = new Presence(find("#people"), () => names.open(this.#name), say);
+    window.addEventListener("beforeunload", (event) => {
+      if (this.dirty()) event.preventDefault();
+    });
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  state(state: State, node: string): void {
+    this.badge.show(state, node);
+    this.presence.dim(state === "offline" || state === "closed");
+  }
+
+  caretAt(line: number, column: number): void {
+    find("#position").textContent = `Ln ${line}, Col ${column}`;
+  }
+
+  /** Said for good, in sight: keys that do nothing are a riddle otherwise. */
+  viewOnly(reason: string): void {
+    const strip = find("#view-only");
+    strip.hidden = false;
+    strip.title = reason;
+    this.editor.dataset["access"] = "view";
+  }
+
+  languageFailed(): void {
+    this.notices.show({ message: "The colours for this language couldn't be loaded.", code: "language" });
+  }
+
+  #rename(name: string): void {
+    if (name === this.#name) return;
+    this.#name = name;
+    memory.set("name", name);
+    this.renamed(name);
+  }
+}
