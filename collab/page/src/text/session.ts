@@ -1,21 +1,10 @@
 /** The wire: one Socket.IO connection to one room, and what of our text the room has. */
 import { io, type Socket } from "socket.io-client";
-
-export interface Member {
-  id: string;
-  name: string;
-  node?: string;
-}
-
-export interface Refusal {
-  message: string;
-  code?: string;
-}
+import type { State } from "../badge";
+import type { Refusal } from "../notices";
+import type { Member } from "../presence";
 
 type Answer = { ok: true; node?: string } | { ok: false; error: Refusal };
-
-/** `unsaved`: connected, but the room refused our text; `closed`: the room refused us. */
-export type State = "connecting" | "connected" | "saving" | "saved" | "unsaved" | "offline" | "closed";
 
 /** What the session asks of the page around it. */
 export interface Screen {
@@ -27,6 +16,10 @@ export interface Screen {
   members(members: Member[], ownId: string | undefined): void;
   refused(error: Refusal): void;
   recovered(): void;
+  /** The room lets us look and not type. */
+  denied(reason: string): void;
+  /** The room is over: what is on the screen is all that is left of it. */
+  ended(): void;
 }
 
 /** Refusals that time heals, so that the page asks again by itself. */
@@ -48,6 +41,7 @@ export class Session {
   #edits = 0;
   #savedEdits = 0;
   #refused = false;
+  #viewer = false;
   /** The edit whose text was more than the server reads at once. */
   #oversized = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -69,7 +63,8 @@ export class Session {
     this.#socket.on("presence", (message: { room: string; members: Member[] }) => {
       if (message.room === this.#room) this.#screen.members(message.members, this.#socket.id);
     });
-    this.#socket.on("error", (error: Refusal) => {
+    this.#socket.on("error", (error: Refusal & { room?: string }) => {
+      if (error.code === "room_closed" && (error.room ?? this.#room) === this.#room) this.#end();
       // The server hangs up after this one; the same text would only make it hang up again.
       if (error.code === "frame_too_large") this.#oversized = this.#edits;
       this.#screen.refused(error);
@@ -141,6 +136,14 @@ export class Session {
     this.#again = setTimeout(() => this.#socket.connect(), RECONNECT_MS.first * (1 + Math.random()));
   }
 
+  /** Typing on would begin another room of that name, with the old text. */
+  #end(): void {
+    this.#membership = "denied";
+    this.#savedEdits = this.#edits;
+    this.#screen.ended();
+    this.#report();
+  }
+
   #join(): void {
     this.#membership = "asked";
     this.#ask("join", { room: this.#room }, (answer) => {
@@ -164,6 +167,12 @@ export class Session {
         this.#savedEdits = Math.max(this.#savedEdits, edit);
         if (this.#refused && !this.unsaved) this.#screen.recovered();
         this.#refused = this.#refused && this.unsaved;
+        if (this.#membership === "none") this.#join();
+      } else if (answer.error.code === "not_allowed") {
+        // The room's text follows and replaces what was typed: nothing is left to be saved.
+        this.#viewer = true;
+        this.#savedEdits = this.#edits;
+        this.#screen.denied(answer.error.message);
         if (this.#membership === "none") this.#join();
       } else {
         this.#refused = edit > this.#savedEdits;
@@ -205,6 +214,7 @@ export class Session {
     if (this.#membership === "denied") return "closed";
     if (this.unsaved) return this.#refused ? "unsaved" : "saving";
     if (this.#membership !== "joined") return "connecting";
+    if (this.#viewer) return "viewing";
     return this.#edits > 0 ? "saved" : "connected";
   }
 }

@@ -1,0 +1,52 @@
+/** The page at the first door: the plain client of the whole-text contract, beside the other one. */
+import type { Frame } from "../frame";
+import { Languages } from "../language";
+import { memory } from "../room";
+import { Editor } from "./editor";
+import { Session } from "./session";
+
+const LANGUAGE = "language";
+
+export function openTextDoor(frame: Frame, room: string): void {
+  // The contract knows texts only, so the language is this page's own.
+  const languages = new Languages(
+    frame.language,
+    (chosen) => {
+      memory.set(LANGUAGE, chosen);
+      void languages.show(chosen);
+    },
+    () => frame.languageFailed(),
+  );
+  const editor = new Editor(
+    frame.editor,
+    {
+      edited: () => session?.edited(),
+      moved: (line, column) => frame.caretAt(line, column),
+    },
+    languages.extension,
+  );
+  languages.attach(editor.view);
+  void languages.show(memory.get(LANGUAGE));
+  frame.presence.show([{ id: "own", name: frame.name }], "own");
+  let session: Session | undefined;
+  session = new Session(room, frame.name, {
+    text: () => editor.text(),
+    show: (code, about) => editor.show(code, about),
+    joined: () => editor.lock(false),
+    state: (state, node) => frame.state(state, node),
+    members: (members, ownId) => frame.presence.show(members, ownId),
+    refused: (error) => frame.notices.show(error),
+    recovered: () => frame.notices.clear(),
+    ended: () => editor.lock(true),
+    denied: (reason) => {
+      editor.lock(true);
+      frame.viewOnly(reason);
+    },
+  });
+  frame.renamed = (name) => {
+    frame.presence.show([{ id: "own", name }], "own");
+    session?.rename(name);
+  };
+  frame.dirty = () => session?.unsaved ?? false;
+  editor.view.focus();
+}
