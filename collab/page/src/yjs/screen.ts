@@ -1,0 +1,73 @@
+/** The page at the second door: one document, everybody's carets, and an undo of one's own. */
+import { keymap } from "@codemirror/view";
+import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
+import { caretWatcher, labelled, Lock, mount, oneLineEnd, typing } from "../code";
+import type { Frame } from "../frame";
+import { Languages } from "../language";
+import { memory } from "../room";
+import { cursors } from "./cursors";
+import { Session } from "./session";
+
+const LANGUAGE = "language";
+
+export function openYjsDoor(frame: Frame, room: string): void {
+  let session: Session | undefined;
+  frame.presence.show([{ id: "own", name: frame.name }], "own");
+  frame.renamed = (name) => session?.rename(name);
+  frame.dirty = () => session?.unsaved ?? false;
+  const open = (viewer: boolean) => {
+    session = enter(frame, room, viewer, () => {
+      // What the room refused is in our document only, and would stay: a fresh one has what the room has.
+      session?.close();
+      open(true);
+    });
+  };
+  open(false);
+}
+
+function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void): Session {
+  const lock = new Lock();
+  const session = new Session(room, frame.name, viewer, {
+    state: (state, node) => frame.state(state, node),
+    members: (members, ownId) => frame.presence.show(members, ownId),
+    joined: () => lock.set(view, false),
+    refused: (error) => frame.notices.show(error),
+    recovered: () => frame.notices.clear(),
+    ended: () => lock.set(view, true),
+    denied: (reason, stray) => {
+      lock.set(view, true);
+      frame.viewOnly(reason);
+      if (!stray) return;
+      view.destroy();
+      strayed();
+    },
+  });
+  const languages = new Languages(
+    frame.language,
+    (chosen) => session.settings.set(LANGUAGE, chosen),
+    () => frame.languageFailed(),
+  );
+  const view = mount(frame.editor, [
+    lock.extension,
+    languages.extension,
+    keymap.of(yUndoManagerKeymap),
+    yCollab(session.text, null, { undoManager: session.undo }),
+    cursors(session.text, session.awareness),
+    typing,
+    oneLineEnd,
+    labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
+    caretWatcher((line, column) => frame.caretAt(line, column)),
+  ]);
+  languages.attach(view);
+  const follow = async () => {
+    const language = session.settings.get(LANGUAGE);
+    const label = await languages.show(language);
+    if (label === null) return;
+    memory.set(LANGUAGE, String(language));
+    frame.say(`The language is ${label}`);
+  };
+  session.settings.observe(() => void follow());
+  frame.language.disabled = viewer;
+  view.focus();
+  return session;
+}

@@ -1,0 +1,271 @@
+/** The wire: one y-websocket connection to one room, and what of our typing is safely stored. */
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import { WebsocketProvider } from "y-websocket";
+import type { Awareness } from "y-protocols/awareness";
+import * as Y from "yjs";
+import type { State } from "../badge";
+import type { Refusal } from "../notices";
+import { alike, colourFor } from "../palette";
+import type { Member } from "../presence";
+
+/** What the session asks of the page around it. */
+export interface Screen {
+  state(state: State, node: string): void;
+  members(members: Member[], ownId: string): void;
+  joined(): void;
+  refused(error: Refusal): void;
+  recovered(): void;
+  /** The room lets us look and not type; `strayed` if our document has edits that it refused. */
+  denied(reason: string, strayed: boolean): void;
+  /** The room is over, or not for us: what is on the screen is all that is left of it. */
+  ended(): void;
+}
+
+const AUTH = 2;
+/** The door's own message: we send a number, and get it back when all that we sent before is in Redis. */
+const STORED = 100;
+/** Longer than the door takes for an answer unless Redis is away, or the question went under. */
+const ASK_AGAIN_MS = 5000;
+/** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
+const TOO_LARGE = new Set([4413, 1009]);
+/** A room that is full, or an update that the door can't read: worth a word, and another try. */
+const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, 1013]);
+/** Codes that y-websocket's convention makes final, after HTTP's. */
+const isFinal = (code: number) => code >= 4400 && code < 4500;
+
+export class Session {
+  readonly text: Y.Text;
+  readonly settings: Y.Map<unknown>;
+  readonly undo: Y.UndoManager;
+  readonly awareness: Awareness;
+  readonly #doc = new Y.Doc();
+  readonly #provider: WebsocketProvider;
+  readonly #screen: Screen;
+  readonly #gone = new AbortController();
+  #name: string;
+  #colour: string;
+  #node = "";
+  #everSynced = false;
+  #viewer: boolean;
+  #closed = false;
+  /** The length of the text that was too large; a shorter one may be tried. */
+  #oversize: number | undefined;
+  /** Local edits are counted; an answer covers those that were made when the question was sent. */
+  #edits = 0;
+  #storedEdits = 0;
+  #asked = false;
+  #again: ReturnType<typeof setTimeout> | undefined;
+
+  /** `viewer`: it is known already that the room refuses what we type. */
+  constructor(room: string, name: string, viewer: boolean, screen: Screen) {
+    this.#name = name;
+    this.#colour = colourFor(name);
+    this.#viewer = viewer;
+    this.#screen = screen;
+    this.text = this.#doc.getText("code");
+    this.settings = this.#doc.getMap("settings");
+    // Of the text alone: nobody expects undo to change the language.
+    this.undo = new Y.UndoManager(this.text);
+    // Without the channel between tabs: what is on the screen is what the room has, and what we typed.
+    this.#provider = new WebsocketProvider(addressOfDoor(), room, this.#doc, {
+      disableBc: true,
+      connect: false,
+      shouldReconnect: ({ code }) => !isFinal(code) && !TOO_LARGE.has(code),
+      // For the history: awareness is what one looks like now, this is who one came in as.
+      params: { name },
+    });
+    this.awareness = this.#provider.awareness;
+    this.#hearDoor();
+    this.#provider.on("status", () => this.#connectionChanged());
+    this.#provider.on("sync", () => this.#connectionChanged());
+    this.#provider.on("connection-close", (event) => {
+      // What the door said in parting; it will be asked again, and the notice goes when it answers.
+      if (event && SAID_WHY.has(event.code) && event.reason) {
+        this.#screen.refused({ message: event.reason, code: "closed" });
+      }
+    });
+    this.#provider.on("closed", ({ code, reason }) => this.#turnedAway(code, reason));
+    this.#doc.on("update", (_update: Uint8Array, _origin: unknown, _doc: Y.Doc, transaction: Y.Transaction) => {
+      if (transaction.local) this.#edited();
+    });
+    this.awareness.on("change", () => this.#peopleChanged());
+    this.#introduce();
+    this.#watchNetwork();
+    this.#provider.connect();
+    this.#report();
+  }
+
+  get unsaved(): boolean {
+    return this.#storedEdits < this.#edits;
+  }
+
+  rename(name: string): void {
+    this.#name = name;
+    this.#colour = colourFor(name, this.#coloursOfOthers());
+    this.#provider.params = { name };
+    this.#introduce();
+  }
+
+  close(): void {
+    this.#gone.abort();
+    clearTimeout(this.#again);
+    this.#provider.destroy();
+    this.#doc.destroy();
+  }
+
+  #hearDoor(): void {
+    const handlers = this.#provider.messageHandlers;
+    handlers[AUTH] = (_encoder, decoder) => {
+      if (decoding.readVarUint(decoder) === 0) this.#denied(decoding.readVarString(decoder));
+    };
+    handlers[STORED] = (_encoder, decoder) => {
+      this.#stored(decoding.readVarUint(decoder), decoding.readVarString(decoder));
+    };
+  }
+
+  #watchNetwork(): void {
+    const { signal } = this.#gone;
+    // A socket may take minutes to find out what the browser knows at once, whether it is gone or back.
+    const afresh = () => {
+      if (this.#closed || this.#oversize !== undefined) return;
+      this.#provider.disconnect();
+      this.#provider.connect();
+    };
+    window.addEventListener("offline", afresh, { signal });
+    window.addEventListener("online", () => this.#provider.wsconnected || afresh(), { signal });
+    // A page that is closed says so: the others need not wait for its silence.
+    window.addEventListener("pagehide", () => this.#provider.disconnect(), { signal });
+    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#provider.connect(), { signal });
+  }
+
+  // What of ours is stored
+
+  #edited(): void {
+    this.#edits += 1;
+    if (this.#oversize !== undefined && this.text.length < this.#oversize) {
+      this.#oversize = undefined;
+      this.#provider.connect();
+    }
+    this.#ask();
+    this.#report();
+  }
+
+  /** One question at a time: its answer brings the next, so that typing fast costs no more of them. */
+  #ask(): void {
+    const { ws, synced } = this.#provider;
+    if (this.#asked || !synced || ws === null) return;
+    this.#asked = true;
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, STORED);
+    encoding.writeVarUint(encoder, this.#edits);
+    ws.send(encoding.toUint8Array(encoder) as Uint8Array<ArrayBuffer>);
+    this.#again = setTimeout(() => {
+      this.#asked = false;
+      this.#ask();
+    }, ASK_AGAIN_MS);
+  }
+
+  #stored(edits: number, node: string): void {
+    this.#asked = false;
+    clearTimeout(this.#again);
+    this.#node = node;
+    this.#storedEdits = Math.max(this.#storedEdits, edits);
+    if (this.unsaved) this.#ask();
+    this.#report();
+  }
+
+  // The connection
+
+  #connectionChanged(): void {
+    if (!this.#provider.wsconnected) {
+      this.#asked = false;
+      clearTimeout(this.#again);
+    } else if (this.#provider.synced) {
+      if (!this.#everSynced) this.#pickColour();
+      this.#everSynced = true;
+      if (!this.#viewer) this.#screen.joined();
+      this.#screen.recovered();
+      this.#ask();
+    }
+    this.#report();
+  }
+
+  #denied(reason: string): void {
+    this.#viewer = true;
+    this.#screen.denied(reason, this.#edits > 0);
+    this.#report();
+  }
+
+  #turnedAway(code: number, reason: string): void {
+    if (TOO_LARGE.has(code)) this.#oversize = this.text.length;
+    else {
+      this.#closed = true;
+      this.#storedEdits = this.#edits;
+      this.#screen.ended();
+    }
+    this.#screen.refused({ message: reason || "The room has closed the connection.", code: `closed_${code}` });
+    this.#report();
+  }
+
+  #report(): void {
+    this.#screen.state(this.#state(), this.#node);
+  }
+
+  #state(): State {
+    if (this.#closed) return "closed";
+    if (this.#oversize !== undefined) return "unsaved";
+    if (!this.#provider.synced) return this.#everSynced ? "offline" : "connecting";
+    if (this.#viewer) return "viewing";
+    if (this.unsaved) return "saving";
+    if (this.#node === "") return "connecting";
+    return this.#edits > 0 ? "saved" : "connected";
+  }
+
+  // Who is here
+
+  #introduce(): void {
+    this.awareness.setLocalStateField("user", {
+      name: this.#name,
+      color: this.#colour,
+      colorLight: `${this.#colour}33`,
+    });
+  }
+
+  #coloursOfOthers(): string[] {
+    return [...this.awareness.getStates()]
+      .filter(([client]) => client !== this.awareness.clientID)
+      .map(([, state]) => String(state["user"]?.color));
+  }
+
+  /** Two may take the same when they come in; whoever has the greater id takes another. */
+  #pickColour(): void {
+    const earlier = [...this.awareness.getStates()]
+      .filter(([client]) => client < this.awareness.clientID)
+      .map(([, state]) => String(state["user"]?.color));
+    if (!earlier.some((colour) => alike(this.#colour, colour))) return;
+    const others = this.#coloursOfOthers();
+    const better = colourFor(this.#name, others);
+    // In a full room all are alike; one that is at least not the same will do.
+    const clash = earlier.includes(this.#colour) ? others.includes(better) : others.some((colour) => alike(better, colour));
+    if (clash || better === this.#colour) return;
+    this.#colour = better;
+    this.#introduce();
+  }
+
+  #peopleChanged(): void {
+    if (this.#everSynced) this.#pickColour();
+    const members = [...this.awareness.getStates()].map(([client, state]) => ({
+      id: String(client),
+      name: String(state["user"]?.name ?? "").slice(0, 60),
+      color: state["user"]?.color,
+    }));
+    this.#screen.members(members, String(this.awareness.clientID));
+  }
+}
+
+function addressOfDoor(): string {
+  const address = new URL("yjs", location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  return address.href;
+}
