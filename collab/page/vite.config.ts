@@ -6,16 +6,20 @@ export default defineConfig({
   // Relative addresses let the page sit behind any path prefix.
   base: "./",
   build: {
-    // Newer than Vite's default, so that light-dark() reaches the browser as it was written.
-    target: ["chrome123", "firefox125", "safari17.5"],
+    // Newer than Vite's default, so that light-dark() and relative colours reach the browser as they were written.
+    target: ["chrome123", "firefox128", "safari17.5"],
     sourcemap: false,
     modulePreload: { polyfill: false },
     // An asset turned into a data: address would need a wider Content-Security-Policy.
     assetsInlineLimit: 0,
     rolldownOptions: {
       output: {
-        // Most packages' entry is called "dist"; the folder above tells what it is.
-        chunkFileNames: ({ facadeModuleId }) => `assets/${facadeModuleId?.match(/lang-\w+/)?.[0] ?? "[name]"}-[hash].js`,
+        chunkFileNames: ({ name, facadeModuleId, moduleIds }) => {
+          // Most packages' entry is called "dist", and each screen's is called "screen"; the folder tells more.
+          const folder = facadeModuleId?.match(/lang-\w+|(?<=src\/)\w+(?=\/screen)/)?.[0];
+          const shared = moduleIds.some((id) => id.includes("@codemirror/view")) ? "codemirror" : name;
+          return `assets/${folder ?? shared}-[hash].js`;
+        },
       },
     },
     license: { fileName: "licenses.md" },
@@ -23,6 +27,8 @@ export default defineConfig({
   server: {
     proxy: {
       "/socket.io": { target: node, ws: true },
+      "/yjs": { target: node, ws: true },
+      "/api": { target: node },
     },
   },
 });
