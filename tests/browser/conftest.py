@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support.processes import INSTALL, Node, Redis, in_background
+from tests.support.proxy import Proxy, proxy
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The browser's own errands are not the page's requests, and a test must not wait for the outside.
@@ -24,19 +27,79 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Roles of what can be operated, as Chromium's accessibility tree calls them.
+CONTROLS = {
+    "button", "textbox", "combobox", "link", "checkbox", "slider", "radio",
+    "ComboBoxSelect", "PopUpButton",
+}  # fmt: skip
+STATE_TIMEOUT = 15_000.0
+"""Milliseconds; a client that was cut off waits up to 2.5 s between two attempts."""
+# What the browser itself says of a connection that a test has cut on purpose.
+CUT = ("net::ERR_INTERNET_DISCONNECTED", "WebSocket connection to ")
+
+
+class Cluster:
+    """Two nodes that share one Redis and nothing else, and more where a test needs them."""
+
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], closing: ExitStack) -> None:
+        self.run = run
+        self._closing = closing
+        self._redis = Redis()
+        self._start(self._redis)
+        self.urls = (self.start_node("a"), self.start_node("b"))
+
+    def start_node(self, name: str, *command: str) -> str:
+        """Start a node, with another command than usual if one is given; return its address."""
+        node = Node(self._redis.url, name)
+        if command:
+            node.command = (node.command[0], *command)
+        self._start(node)
+        return node.url
+
+    def _start(self, process: Redis | Node) -> None:
+        self.run(process.start())
+        self._closing.callback(lambda: self.run(process.stop()))
+
+
+class Wire:
+    """The way to a node, which can be cut; a browser's own offline mode spares open WebSockets."""
+
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], wire: Proxy) -> None:
+        self._run = run
+        self._wire = wire
+        self.url = f"http://127.0.0.1:{wire.port}"
+
+    def cut(self) -> None:
+        """Break the connections, and let none be made."""
+        self._run(_calling(self._wire.refuse))
+
+    def mend(self) -> None:
+        """Let connections be made again."""
+        self._run(_calling(self._wire.accept))
+
+
+async def _calling(function: Callable[[], None]) -> None:
+    function()
 
 
 @pytest.fixture(scope="module")
-def two_nodes() -> Iterator[tuple[str, str]]:
-    """The addresses of two nodes that share one Redis and nothing else."""
-    with in_background() as run, ExitStack() as cluster:
-        redis, urls = Redis(), []
-        for process in (redis, Node(redis.url, "a"), Node(redis.url, "b")):
-            run(process.start())
-            cluster.callback(lambda process=process: run(process.stop()))
-            if isinstance(process, Node):
-                urls.append(process.url)
-        yield urls[0], urls[1]
+def cluster() -> Iterator[Cluster]:
+    with in_background() as run, ExitStack() as closing:
+        yield Cluster(run, closing)
+
+
+@pytest.fixture(scope="module")
+def two_nodes(cluster: Cluster) -> tuple[str, str]:
+    """The addresses of two nodes."""
+    return cluster.urls
+
+
+@pytest.fixture
+def wire(cluster: Cluster) -> Iterator[Wire]:
+    """A way to the first node that the test may cut."""
+    passing = proxy(urlsplit(cluster.urls[0]).port or 0)
+    yield Wire(cluster.run, cluster.run(passing.__aenter__()))
+    cluster.run(passing.__aexit__(None, None, None))
 
 
 # Playwright's synchronous door keeps an event loop running in this thread, in which no asyncio
@@ -55,6 +118,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def room() -> str:
     return f"browser-{uuid4().hex[:12]}"
+
+
+Visit = Callable[..., "Person"]
 
 
 class Person:
@@ -77,18 +143,43 @@ class Person:
         self.notices = self.page.locator("#notices .notice")
 
     def _complaint(self, message: object) -> None:
-        # A connection cut on purpose is reported by the browser itself, as an error of the network.
         text = getattr(message, "text", "")
-        if getattr(message, "type", "") == "error" and "net::ERR_INTERNET_DISCONNECTED" not in text:
+        if getattr(message, "type", "") == "error" and not any(cut in text for cut in CUT):
             self.failures.append(text)
 
-    def enters(self, url: str, room: str) -> Person:
-        self.page.goto(f"{url}/?room={room}")
+    def enters(self, url: str, room: str, door: str = "") -> Person:
+        """Open the editor, or the same room at another door."""
+        self.page.goto(f"{url}/?room={room}" + (f"&door={door}" if door else ""))
         return self.has_state("connected", "saved")
+
+    def plays_back(self, url: str, room: str) -> Person:
+        self.page.goto(f"{url}/?room={room}&playback")
+        expect(self.page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+        return self
+
+    def caret_of(self, name: str) -> Locator:
+        """Somebody else's caret on this person's screen."""
+        return self.page.locator(f".cm-caret[data-name='{name}']")
+
+    def controls(self) -> list[tuple[str, str]]:
+        """Role and accessible name of every control, as assistive software gets them."""
+        session = self.context.new_cdp_session(self.page)
+        tree = session.send("Accessibility.getFullAXTree")["nodes"]
+        session.detach()
+        return [
+            (node["role"]["value"], node.get("name", {}).get("value", ""))
+            for node in tree
+            if not node["ignored"] and node["role"]["value"] in CONTROLS
+        ]
+
+    def fits_the_screen(self) -> bool:
+        """Whether nothing has to be scrolled to sideways."""
+        width = self.page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        return int(width) <= 0
 
     def has_state(self, *states: str) -> Person:
         selector = ", ".join(f'#badge[data-state="{state}"]' for state in states)
-        expect(self.page.locator(selector)).to_be_attached()
+        expect(self.page.locator(selector)).to_be_attached(timeout=STATE_TIMEOUT)
         return self
 
     def types(self, text: str) -> Person:
@@ -101,14 +192,14 @@ class Person:
         return self
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Somebody by that name, with a browser profile of their own."""
+@contextmanager
+def visitors(browser: Browser) -> Iterator[Visit]:
+    """Lets people come in, each by a name and with a browser profile of their own."""
     with ExitStack() as closing:
         persons: list[Person] = []
 
-        def arrive(name: str, **options: object) -> Person:
-            context = browser.new_context(**options)  # type: ignore[arg-type]
+        def arrive(name: str, **options: Any) -> Person:
+            context = browser.new_context(**options)
             closing.callback(context.close)
             # Only where none is stored: it runs on every load, and a person may choose another.
             context.add_init_script(
@@ -121,3 +212,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
         yield arrive
         for person in persons:
             assert person.failures == [], f"{person.name}'s browser complained"
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    with visitors(browser) as arrive:
+        yield arrive
