@@ -31,6 +31,8 @@ export const PAUSE_MS = 1500;
 const LEAD_MS = 500;
 /** So many edits lie between two frames that are kept: any other is that many edits away at most. */
 const KEPT = 64;
+/** What a page may do at a stretch before it should look after its user. */
+const SLICE_MS = 40;
 
 export class Film {
   readonly cast: Role[] = [];
@@ -41,6 +43,8 @@ export class Film {
   readonly length: number;
   readonly #edits: Edit[];
   readonly #frames: Frame[];
+  /** The frame that was asked for last: playing asks for the next one. */
+  #shown: { count: number; frame: Frame };
 
   constructor({ base, edits }: History) {
     this.#edits = edits.filter(({ delta }) => delta.some((op) => !("retain" in op)));
@@ -61,6 +65,7 @@ export class Film {
     });
     this.length = this.#edits.length === 0 ? 0 : cue + LEAD_MS;
     this.#frames = [{ text: base, runs: base === "" ? [] : [{ by: -1, length: base.length }], at: null }];
+    this.#shown = { count: 0, frame: this.#frames[0] as Frame };
   }
 
   /** How many edits there are. */
@@ -97,7 +102,22 @@ export class Film {
       const kept = this.#frames.length;
       this.#frames.push(this.#play(this.#frames[kept - 1] as Frame, (kept - 1) * KEPT, kept * KEPT));
     }
-    return this.#play(this.#frames[wanted] as Frame, wanted * KEPT, count);
+    const near = this.#shown.count <= count && this.#shown.count >= wanted * KEPT;
+    const from = near ? this.#shown : { count: wanted * KEPT, frame: this.#frames[wanted] as Frame };
+    this.#shown = { count, frame: this.#play(from.frame, from.count, count) };
+    return this.#shown.frame;
+  }
+
+  /** Works out all of it, with pauses: a long history must not freeze the page. */
+  async prepare(progress: (done: number) => void): Promise<void> {
+    let since = performance.now();
+    for (let count = KEPT; count <= this.count; count += KEPT) {
+      this.frame(count);
+      if (performance.now() - since < SLICE_MS) continue;
+      progress(count / this.count);
+      await new Promise((resolve) => setTimeout(resolve));
+      since = performance.now();
+    }
   }
 
   #play(frame: Frame, from: number, to: number): Frame {

@@ -20,12 +20,15 @@ export function openPlayback(frame: PageFrame, room: string): void {
     frame.badge.show("playback");
     find("#player").hidden = false;
     const clock = find("#clock");
+    const progress = (done: number) => {
+      clock.textContent = `Reading the history… ${Math.round(done * 100)} %`;
+    };
     clock.textContent = "Reading the history…";
     try {
-      const history = await fetchHistory(room, (done) => {
-        clock.textContent = `Reading the history… ${Math.round(done * 100)} %`;
-      });
-      new Player(frame, new Film(history));
+      // Reading it and working it out take their halves of the way.
+      const film = new Film(await fetchHistory(room, (done) => progress(done / 2)));
+      await film.prepare((done) => progress((1 + done) / 2));
+      new Player(frame, film);
     } catch (problem) {
       clock.textContent = "No history";
       const message = problem instanceof NoHistory ? problem.message : "The history could not be understood.";
