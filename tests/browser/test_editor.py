@@ -75,7 +75,7 @@ def test_two_people_never_have_the_same_colour(visit: Visit, two_nodes: Nodes, r
     ada = visit("Ada").enters(two_nodes[0], room)
     twin = visit("Ada").enters(two_nodes[1], room)
     different = (
-        "new Set([...document.querySelectorAll('#people li')]"
+        "() => new Set([...document.querySelectorAll('#people li')]"
         ".map(item => item.style.getPropertyValue('--person'))).size === 2"
     )
     for person in (ada, twin):
@@ -329,6 +329,23 @@ def test_a_viewer_is_told_so_and_cannot_type(
     for person in (viewer, ada):
         person.sees("to be seen by all")
         expect(person.people).to_have_count(2)
+
+
+@pytest.mark.parametrize("door", ["", "text"])
+def test_the_end_of_a_room_is_said_and_nobody_types_on(
+    visit: Visit, two_nodes: Nodes, room: str, door: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, door)
+    ada.types("the last words").has_state("saved")
+    answer = ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}")
+    assert answer.ok
+    ada.has_state("closed")
+    expect(ada.notices).to_contain_text("ended")
+    expect(ada.code).to_have_attribute("aria-readonly", "true")
+    ada.types("!")
+    ada.sees("the last words")
+    bob = visit("Bob").enters(two_nodes[1], room)
+    expect(bob.page.get_by_text("Start typing.")).to_be_visible()
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(
