@@ -23,7 +23,7 @@ const INDENT = 4;
 /** What there is to see, whether or not one may type. */
 export const viewing: Extension = [
   lineNumbers(),
-  highlightSpecialChars(),
+  highlightSpecialChars({ render: specialChar }),
   drawSelection(),
   EditorState.tabSize.of(INDENT),
   indentUnit.of(" ".repeat(INDENT)),
@@ -47,6 +47,16 @@ export const typing: Extension = [
   keymap.of([...closeBracketsKeymap, ...defaultKeymap, indentWithTab]),
   placeholder("Start typing. Everyone in this room sees it as you go."),
 ];
+
+/** A carriage return is part of a Windows line end, so to be seen, and nothing to worry about. */
+function specialChar(code: number, description: string | null, picture: string): HTMLElement {
+  const drawn = document.createElement("span");
+  drawn.className = code === 13 ? "cm-return" : "cm-specialChar";
+  drawn.textContent = picture;
+  drawn.title = description ?? "";
+  drawn.setAttribute("aria-label", description ?? "");
+  return drawn;
+}
 
 export function labelled(label: string, description: string): Extension {
   return EditorView.contentAttributes.of({

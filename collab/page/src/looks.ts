@@ -24,6 +24,7 @@ export const looks = EditorView.theme({
   ".cm-searchMatch": { backgroundColor: "var(--match)", outline: "1px solid var(--edge)" },
   ".cm-searchMatch-selected": { backgroundColor: "var(--selection)" },
   ".cm-specialChar": { color: "var(--bad)" },
+  ".cm-return": { color: "var(--edge-strong)", userSelect: "none" },
   ".cm-received": { animation: "cm-received 1.6s ease-out forwards" },
   "@keyframes cm-received": {
     from: { backgroundColor: "var(--fresh)" },
