@@ -82,13 +82,13 @@ async def _calling(function: Callable[[], None]) -> None:
     function()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     with in_background() as run, ExitStack() as closing:
         yield Cluster(run, closing)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def two_nodes(cluster: Cluster) -> tuple[str, str]:
     """The addresses of two nodes."""
     return cluster.urls
