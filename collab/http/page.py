@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -26,10 +27,17 @@ def add_routes(app: web.Application) -> None:
     """Serve the page at ``/``, and its assets, whose names change with their content."""
     app.router.add_get("/", _page)
     app.router.add_get("/assets/{name}", _asset)
+    app.router.add_get("/{room}/playback", _playback)
 
 
 async def _page(request: web.Request) -> web.FileResponse:
     return web.FileResponse(DIST / "index.html", headers={**_HEADERS, "Cache-Control": "no-cache"})
+
+
+async def _playback(request: web.Request) -> web.Response:
+    """Lead to the page's own address for it: what the page loads is relative to ``/``."""
+    room = quote(request.match_info["room"], safe="")
+    raise web.HTTPFound(f"/?room={room}&playback")
 
 
 async def _asset(request: web.Request) -> web.FileResponse:
