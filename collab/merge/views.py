@@ -80,10 +80,9 @@ class Views:
     last number that came back is what the member surely has; the first still out bounds what it
     may have, for had it handled a receive behind that PING, it would have answered the PING before.
 
-    Where the two differ, the smallest edit decides. If it decides for a receive, and not clearly,
-    the member may have sent the change just before that receive, and may show that now instead of
-    its own text. The receive stays a candidate as the *doubted* view until the next change, and the
-    member is sent the merged text, whatever it shows.
+    Where the two differ, the smallest edit decides. If it does not decide clearly, the member may
+    show something else than is believed: the merged text is sent to it whatever it shows, and a
+    receive that was chosen stays a candidate as the *doubted* view until the next change.
     """
 
     __slots__ = (
@@ -94,6 +93,7 @@ class Views:
         "_screen",
         "_trail",
         "_typed",
+        "_unsure",
         "_written",
     )
 
@@ -105,6 +105,7 @@ class Views:
         """
         self._screen = screen
         self._doubted: View | None = None
+        self._unsure = False
         self._trail = Trail()
         self._ledger: deque[int] = deque()
         self._written = 0
@@ -152,6 +153,8 @@ class Views:
 
         If it isn't the replica's text, the member is owed a receive.
         """
+        if self._unsure:
+            return None
         last = self._trail.last_text
         if last is None and self._doubted is None:
             return self._screen.text
@@ -163,6 +166,7 @@ class Views:
         It goes between two marks: write PING, receive, PING, with nothing in between. The PINGs
         are entered too.
         """
+        self._unsure = False
         self.ping()
         self._written += 1
         self._trail.append(self._written, text)
@@ -232,9 +236,9 @@ class Views:
         assert list(self._ledger) == sorted(self._ledger)
 
     def _candidates(self, high: int) -> list[tuple[int, str]]:
-        """Return what the member may have been looking at, by number; 0 is no receive on its way.
+        """Return what the member may have been looking at, newest first, by number.
 
-        The newest first: in a tie it is the likelier one, and an echo is of the newest.
+        0 is no receive on its way.
         """
         views = [*self._trail.texts(high)]
         if self._doubted is not None:
@@ -247,7 +251,7 @@ class Views:
         doubted, self._doubted = self._doubted, None
         if len(views) == 1:
             return self._screen, diff(self._screen.text, text)
-        index, splices = nearest(text, [candidate for _, candidate in views])
+        index, splices = _chosen(text, [candidate for _, candidate in views])
         number, chosen = views[index]
         base = self._trail.leave(number) if number else None
         if base is not None:
@@ -255,6 +259,9 @@ class Views:
             if not _is_clear(chosen, edit_size(splices), text, older):
                 self._doubted = base
             return base, splices
+        # Was it of a receive all the same, that receive is no longer on its way to the screen.
+        newer = [candidate for number, candidate in views if number]
+        self._unsure |= bool(newer) and not _is_clear(chosen, edit_size(splices), text, newer)
         if doubted is not None and index == len(views) - 2:
             return doubted, splices
         return self._screen, splices
@@ -272,12 +279,25 @@ class Views:
             self._settle(self._confirmed)
 
 
-def _is_clear(chosen: str, size: int, text: str, older: list[str]) -> bool:
-    """Whether ``text``, at ``size`` from ``chosen``, was not made from one of the older texts.
+def _chosen(text: str, candidates: list[str]) -> tuple[int, list[Splice]]:
+    """Return which of the candidates, newest first, ``text`` is an edit of, and the edit.
 
-    Had it been made from ``chosen``, an older text would be as far from it as both steps together.
+    What is equal to one is an echo of the newest such. Else, of equally small edits, it is the one
+    of the oldest: in the moment in which a receive arrives nobody can have seen it, and who takes
+    back a letter takes back their own.
+    """
+    if text in candidates:
+        return candidates.index(text), []
+    index, splices = nearest(text, reversed(candidates))
+    return len(candidates) - 1 - index, splices
+
+
+def _is_clear(chosen: str, size: int, text: str, others: list[str]) -> bool:
+    """Whether ``text``, at ``size`` from ``chosen``, was not made from one of the other texts.
+
+    Had it been made from ``chosen``, any other would be as far from it as both steps together.
     """
     if not size:
         return True
-    index, splices = nearest(text, older)
-    return edit_size(splices) >= size + edit_size(diff(older[index], chosen))
+    index, splices = nearest(text, others)
+    return edit_size(splices) >= size + edit_size(diff(others[index], chosen))

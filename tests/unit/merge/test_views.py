@@ -159,18 +159,31 @@ def test_between_the_two_pongs_the_smaller_edit_decides() -> None:
         assert desk.text == merged
 
 
-def test_a_doubtful_choice_is_mended_by_a_receive_and_by_the_next_change() -> None:
-    """The member deleted its letter just before a receive, which is now on its screen."""
+def test_who_takes_back_a_letter_as_a_receive_arrives_takes_back_its_own() -> None:
+    """The edits of both views are of one letter; nobody can have seen the other's yet."""
     desk = _typing("x")
     desk.others("y")
     desk.write()
     desk.pong()
     outcome = desk.change("")
     assert outcome.guessed
-    assert outcome.needs_receive
+    assert desk.text == "y"
+
+
+def test_a_doubtful_choice_is_mended_by_a_receive() -> None:
+    """Was it the other's letter that was taken back, the screen is empty, and the text is not."""
+    desk = _typing("x")
+    desk.others("y")
+    desk.write()
+    desk.pong()
+    assert desk.change("").needs_receive
     assert desk.views.final_text is None
     desk.pong()
-    assert desk.change("y").echo
+    desk.write()
+    assert desk.views.final_text == "y"
+    desk.pong(2)
+    assert not desk.change("yz").guessed
+    assert desk.text == "yz"
 
 
 def test_an_unclear_choice_is_forgotten_once_a_later_receive_is_confirmed() -> None:
