@@ -87,34 +87,6 @@ class Trail:
         return views
 
 
-class Recents:
-    """The room's recent texts, for a connection of which nothing else is known."""
-
-    __slots__ = ("_limit", "_number", "_trail")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._number = 0
-        self._trail = Trail()
-
-    def record(self, text: str) -> None:
-        """Enter the replica's present text; the oldest beyond the limit is forgotten."""
-        if text == self._trail.last_text:
-            return
-        self._number += 1
-        self._trail.append(self._number, text)
-        if len(self._trail) > self._limit:
-            self._trail.leave(self._number - self._limit)
-
-    def advance(self, delta: Delta) -> None:
-        """Follow the replica, which was edited by ``delta``."""
-        self._trail.advance(delta)
-
-    def views(self) -> list[View]:
-        """Return the texts, newest first, each with its way to the replica's text."""
-        return self._trail.views()
-
-
 def nearest(text: str, candidates: Iterable[str]) -> tuple[int, list[Splice]]:
     """Return which of the candidates ``text`` is the smallest edit of, and that edit.
 
