@@ -70,6 +70,7 @@ class Proxy:
             )
         finally:
             self._writers -= {down, forth}
+            forth.close()  # a pump that was ended before it began has closed nothing
 
     async def _pump(
         self,
@@ -114,9 +115,12 @@ async def proxy(target: int, delay: float = 0.0) -> AsyncIterator[Proxy]:
         task = asyncio.current_task()
         assert task is not None
         wire._tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await wire._connected(up, down)
-        wire._tasks.discard(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await wire._connected(up, down)
+        finally:
+            down.close()
+            wire._tasks.discard(task)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     wire.port = server.sockets[0].getsockname()[1]
