@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pycrdt import Doc, Text, TextEvent, TransactionEvent
@@ -87,8 +89,7 @@ class Replica:
         after = delta.apply(before)
         size = utf8_size(after)
         text = self._text
-        self._update = None
-        with self._doc.transaction():
+        with self._kept_update(), self._doc.transaction():
             if not self._plain:
                 self._remove_foreign()
             for index, op in byte_ops(before, delta):
@@ -150,8 +151,7 @@ class Replica:
         if self._plain and not halves:
             return None
         text = self._text
-        self._update = None
-        with refusals(), self._doc.transaction():
+        with refusals(), self._kept_update(), self._doc.transaction():
             if not self._plain:
                 self._remove_foreign()
             for found in halves:
@@ -196,7 +196,20 @@ class Replica:
     def _open(self, doc: Doc[Text]) -> None:
         self._doc = doc
         self._text = doc.get(ROOT, type=Text)
-        doc.observe(self._keep_update)
+
+    @contextmanager
+    def _kept_update(self) -> Iterator[None]:
+        """Keep the update that the transaction within makes.
+
+        The document is watched only meanwhile: pycrdt holds a callback in Rust, where Python's
+        collector does not see that it leads back to its document, and neither would ever go.
+        """
+        self._update = None
+        subscription = self._doc.observe(self._keep_update)
+        try:
+            yield
+        finally:
+            self._doc.unobserve(subscription)
 
     def _keep_update(self, event: TransactionEvent) -> None:
         self._update = event.update
@@ -206,13 +219,15 @@ class Replica:
 
     def _apply(self, update: bytes) -> list[dict[str, Any]] | None:
         """Apply ``update`` and return the event it caused on the text, if any."""
-        self._event = self._update = None
-        # Watched only meanwhile: pycrdt computes an event for every transaction while anybody
-        # watches, in time that grows with the document.
+        self._event = None
+        # Watched only meanwhile, for the same reason, and for another: pycrdt computes an event
+        # for every transaction while anybody watches, in time that grows with the document.
         subscription = self._text.observe(self._keep_event)
-        with refusals():
-            self._doc.apply_update(update)
-        self._text.unobserve(subscription)
+        try:
+            with refusals(), self._kept_update():
+                self._doc.apply_update(update)
+        finally:
+            self._text.unobserve(subscription)
         return self._event
 
     def _refuse_early(self, seen: Survey) -> None:

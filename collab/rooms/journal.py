@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import weakref
 from collections.abc import Callable
 
 from collab.errors import RoomClosed, StoreUnavailable
@@ -94,7 +95,8 @@ class Journal:
         self._ends: frozenset[str] | None = None
         self._last_end = ""
         self._loaded = self._closed = False
-        self._worker = Worker(room, self._next, self._stumbled)
+        me = weakref.proxy(self)  # no cycle, for the same reason as in Room
+        self._worker = Worker(room, lambda: me._next(), lambda: me._stumbled())
 
     # What the room calls
 

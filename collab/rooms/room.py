@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -131,21 +132,24 @@ class Room:
         self._metrics = metrics
         self._others = others
         self._channel = room_channel(name)
+        # The room's parts refer to it weakly: the collector, which runs seldom, would be the only
+        # one to free a cycle, and a room that was let go may be large.
+        me = weakref.proxy(self)
         self._crowd = Crowd(
             config.node_id,
             config.presence_interval,
-            lambda report: self._publish(self._channel, report),
+            lambda report: me._publish(me._channel, report),
         )
         self._parked: list[_Parked] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._journal = Journal(
-            name, store, metrics, self._changed_elsewhere,
+            name, store, metrics, lambda delta, update: me._changed_elsewhere(delta, update),
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
-        self._journal.on_end = lambda: self.on_end(self)
+        self._journal.on_end = lambda: me._end()
         self.yjs = YjsMembers(
-            self._journal, self._crowd, lambda delta: self._spread(delta, but=None),
+            self._journal, self._crowd, lambda delta: me._spread(delta, but=None),
             max_code_bytes=config.max_code_bytes, max_document_bytes=config.max_document_bytes,
         )  # fmt: skip
 
@@ -163,8 +167,12 @@ class Room:
         self._crowd.close()
         await self._subscriber.forget(self._channel, self._hear)
         await self._journal.close()
+        self._parked.clear()
         if self._answering:
             await asyncio.wait(self._answering)
+
+    def _end(self) -> None:
+        self.on_end(self)
 
     async def flush(self) -> None:
         """Wait until all of the room is in Redis."""

@@ -72,6 +72,7 @@ class _Line:
         self._gone = True
         for slot in (self._receive, self._presence):
             self._socket.outbox.drop_slot(slot)
+        del self.member  # it refers to this line and holds texts: no cycle for the collector
 
     def _render_receive(self) -> list[eio.Packet]:
         text = self.member.receive()

@@ -304,6 +304,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if not abort and not self.outbox.closed:
             self.outbox.put(packet.Packet(packet.CLOSE))
         self.outbox.close()
+        self.pings.clear()  # they refer to members, and those to this socket: no cycle
         self.closed = True
         if (
             reason == self.server.reason.PING_TIMEOUT

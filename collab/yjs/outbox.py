@@ -60,6 +60,12 @@ class YjsOutbox:
             self._waker = asyncio.get_running_loop().create_future()
             await self._waker
 
+    def clear(self) -> None:
+        """Forget all that waits: nobody will take it."""
+        self._waiting.clear()
+        self._size = 0
+        self._slot_due = False
+
     def _wake(self) -> None:
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)

@@ -130,6 +130,7 @@ class Session:
             self._over = True
             writing.cancel()
             await asyncio.wait([writing])
+            self._outbox.clear()
         await self.close(ended)
         return self._ended or ended
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 import redis.asyncio
@@ -247,12 +246,6 @@ async def test_a_client_that_was_cut_off_and_typed_on_sends_it_all_when_it_is_ba
 # Slow members
 
 
-def resident(node: Node) -> int:
-    """Return the megabytes of memory that a node has."""
-    pages = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1])
-    return pages * 4096 >> 20
-
-
 async def test_a_member_that_stops_reading_costs_a_bounded_set_of_texts_and_ends_equal(
     redis_server: Redis, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis
 ) -> None:
@@ -264,12 +257,12 @@ async def test_a_member_that_stops_reading_costs_a_bounded_set_of_texts_and_ends
     for text in ("a", "b", page):  # until it is known that it doesn't echo
         await (await typist.type(room, text))
         await slow.shows(text)
-    before = resident(node)
+    before = node.resident()
     slow.stop_reading()
     sizes = []
     for i in range(150):
         await (await typist.type(room, f"{i}\n" + page))
-        sizes.append(resident(node))
+        sizes.append(node.resident())
     sys.stdout.write(f"\nRSS in MB, one member not reading: {before}, then {sizes[::15]}\n")
     # The transport's buffer, the views (32 at the most) and one unsent text, of 200 kB each.
     assert max(sizes) - before < 40

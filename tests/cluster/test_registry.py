@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +12,8 @@ import redis.asyncio
 
 from collab.config import Config
 from collab.errors import RoomClosed, StoreUnavailable
+from collab.merge.delta import Delta
+from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
@@ -28,10 +31,13 @@ class Silent:
     def receive_due(self) -> None:
         pass
 
-    def mark_due(self) -> None:
+    def presence_due(self) -> None:
         pass
 
-    def presence_due(self) -> None:
+    def awareness_due(self, clients: Collection[int]) -> None:
+        pass
+
+    def update(self, update: bytes) -> None:
         pass
 
 
@@ -187,3 +193,44 @@ async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
         await asyncio.sleep(0.4)
         assert held._rooms == {room: second}
         held.release(room)
+
+
+async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_find(
+    redis_server: Redis, room: str
+) -> None:
+    """The collector goes through everything seldom: what is large must go without it."""
+
+    def documents() -> int:
+        return sum(isinstance(thing, Replica) for thing in gc.get_objects())
+
+    async def visit(held: Rooms, number: int) -> None:
+        name = f"{room}-{number}"
+        there = await held.hold(name)
+        member = there.join("m", "m", "", Silent())
+        await there.recognise(member, "text")
+        await there.change(member, "text")
+        reader = there.join_yjs("y", "y", Silent())
+        there.yjs.change(reader, _made_of("more"))
+        assert reader.stored is not None
+        await reader.stored
+        there.leave(member, may_return=True)
+        there.leave_yjs(reader)
+        held.release(name)
+
+    async with rooms(redis_server.port, grace=0.0) as held:
+        await visit(held, 0)
+        await eventually(lambda: not held._rooms and not held._closing)
+        gc.collect()
+        gc.disable()
+        try:
+            before = documents()
+            for number in range(1, 20):
+                await visit(held, number)
+            await eventually(lambda: not held._rooms and not held._closing)
+            assert documents() == before
+        finally:
+            gc.enable()
+
+
+def _made_of(text: str) -> bytes:
+    return Replica().edit(Delta.of(text))

@@ -82,6 +82,11 @@ class Process:
     def running(self) -> bool:
         return self.process is not None and self.process.returncode is None
 
+    def resident(self) -> int:
+        """Return the megabytes of memory that the process has."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 

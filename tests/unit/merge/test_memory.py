@@ -1,0 +1,102 @@
+"""What is made and dropped is gone: no replica, and no document, outlives its last user.
+
+pycrdt's documents keep their callbacks in Rust, where Python's collector does not look: a callback
+that leads back to its document keeps both for ever.
+"""
+
+import gc
+from collections.abc import Callable
+
+import pytest
+from pycrdt import Doc
+
+from collab.merge.delta import Delta
+from collab.merge.errors import MergeError
+from collab.merge.gate import Gate
+from collab.merge.replica import Replica
+from collab.merge.survey import read_state_vector
+from collab.rooms.history import add_up, fold, recent_views
+from collab.store.records import Entry, Reading
+
+TEXT = "one two\nthree 🐍\n"
+FORGED = bytes.fromhex("010107000701010007")
+"""Well encoded; pycrdt panics half-way."""
+MALFORMED = b"\xff" * 20
+
+
+def _entries() -> list[Entry]:
+    author = Replica()
+    updates = [author.edit(Delta.of(letter)) for letter in TEXT]
+    return [Entry((number, 0), "", update) for number, update in enumerate(updates)]
+
+
+ENTRIES = _entries()
+READING = Reading("epoch", ENTRIES[-1].id, ENTRIES, None, complete=True)
+
+
+def _edit() -> None:
+    replica = Replica()
+    replica.edit(Delta.of(TEXT))
+    replica.edit(Delta.of(1, -3, "é"))
+
+
+def _break_a_pair() -> None:
+    author = Replica()
+    author.edit(Delta.of("🐍"))
+    replica = Replica()
+    replica.apply_update(author.state())
+    # JavaScript deletes half of a surrogate pair: the replica goes on with another document.
+    (client,) = read_state_vector(author.state_vector())
+    replica.apply_update(bytes([0, 1, *_varuint(client), 1, 1, 1]))
+    assert replica.text == "\ufffd"
+
+
+def _varuint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(0x80 | number & 0x7F)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _refuse(update: bytes) -> Callable[[], None]:
+    def refuse() -> None:
+        replica = Replica()
+        replica.edit(Delta.of(TEXT))
+        with pytest.raises(MergeError):
+            Gate(replica).admit(update)
+
+    return refuse
+
+
+def _admit() -> None:
+    replica = Replica()
+    gate = Gate(replica)
+    for entry in ENTRIES:
+        gate.admit(entry.update)
+
+
+USES: dict[str, Callable[[], object]] = {
+    "an edit": _edit,
+    "a room that is loaded": lambda: add_up("room", b"", ENTRIES),
+    "a fold": lambda: fold("room", READING, 4, 1 << 20),
+    "the recent texts of a room": lambda: recent_views("room", READING, TEXT),
+    "an update of a Yjs member": _admit,
+    "a broken surrogate pair": _break_a_pair,
+    "an update that is refused": _refuse(MALFORMED),
+    "an update that pycrdt panics on": _refuse(FORGED),
+}
+
+
+def _alive() -> int:
+    gc.collect()
+    return sum(isinstance(thing, Replica | Doc) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_that_was_used_and_dropped_is_left(use: str) -> None:
+    USES[use]()
+    before = _alive()
+    for _ in range(20):
+        USES[use]()
+    assert _alive() == before
