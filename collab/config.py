@@ -173,6 +173,25 @@ class Config:
         4096 * KIB, "COLLAB_MAX_DOCUMENT_BYTES", _whole(KIB, 1024 * KIB * KIB),
         "size up to which Yjs clients may grow a document, with all that is not its text",
     )  # fmt: skip
+    max_document_structs: int = _setting(
+        100_000, "COLLAB_MAX_DOCUMENT_STRUCTS", _whole(1, 10_000_000),
+        "structs up to which Yjs clients may grow a document",
+    )  # fmt: skip
+    max_update_structs: int = _setting(
+        20_000, "COLLAB_MAX_UPDATE_STRUCTS", _whole(1, 10_000_000),
+        "structs that one Yjs update may insert",
+    )  # fmt: skip
+    max_update_ranges: int = _setting(
+        20_000, "COLLAB_MAX_UPDATE_RANGES", _whole(1, 10_000_000),
+        "ranges that one Yjs update may delete",
+    )  # fmt: skip
+    max_nesting: int = _setting(
+        64, "COLLAB_MAX_NESTING", _whole(1, 1000), "shared types of Yjs that may lie in each other"
+    )
+    max_state_vector: int = _setting(
+        20_000, "COLLAB_MAX_STATE_VECTOR", _whole(1, 10_000_000),
+        "entries of a Yjs client's state vector",
+    )  # fmt: skip
     ping_interval: float = _setting(
         25.0, "COLLAB_PING_INTERVAL", _seconds(0.1, 300), "time between heartbeats"
     )

@@ -26,6 +26,12 @@ class BadUpdate(MergeError):
     code = "bad_update"
 
 
+class UpdateTooLarge(MergeError):
+    """An update, or a state vector, that has more in it than editors ever send."""
+
+    code = "update_too_large"
+
+
 class EarlyUpdate(MergeError):
     """An update builds on others that the replica does not have yet.
 
@@ -36,8 +42,8 @@ class EarlyUpdate(MergeError):
     retryable = True
 
 
-class TextTooLarge(MergeError):
-    """An update makes the text larger than it may be."""
+class DocumentTooLarge(MergeError):
+    """An update makes the document, or its text, larger than it may be."""
 
     code = "code_too_large"
 

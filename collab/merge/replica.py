@@ -12,20 +12,16 @@ from pycrdt import Doc, Text, TextEvent, TransactionEvent
 from .delta import IDENTITY, Delta
 from .diff import diff
 from .errors import BadUpdate, EarlyUpdate, refusals
-from .survey import (
-    EMPTY_UPDATE,
-    HALF,
-    Id,
-    Survey,
-    break_pairs,
-    pairs,
-    read_state_vector,
-    survey,
-)
+from .pairs import break_pairs, pairs
+from .structs import Nesting, joined
+from .survey import EMPTY_UPDATE, HALF, Id, Survey, read_state_vector, survey
 from .units import byte_ops, delta_from_event, utf8_size
 
 ROOT: Final = "code"
 """Name of the shared text: ``doc.getText('code')`` in JavaScript."""
+
+MAX_UNJOINED: Final = 256
+"""Structs of one update that yrs itself may join: that takes 64 kB, and grows with the square."""
 
 _HALVES = re.compile(f"{HALF}+")
 
@@ -45,6 +41,7 @@ class Replica:
         "_event",
         "_halves",
         "_known",
+        "_nesting",
         "_pairs",
         "_plain",
         "_size",
@@ -72,6 +69,7 @@ class Replica:
         self._plain = True
         self._halves = False
         self._known: dict[int, int] = {}
+        self._nesting = Nesting()
         self._pairs: set[Id] = set()
         self._update: bytes | None = None
         self._event: list[dict[str, Any]] | None = None
@@ -112,6 +110,10 @@ class Replica:
         """
         seen = survey(update)
         self._refuse_early(seen)
+        if seen.joinable > MAX_UNJOINED:
+            update = joined(update)
+            seen = survey(update)
+        self.nesting_with(update, seen)
         fresh = set(pairs(update, seen)) if seen.strings else set()
         broken = self._broken(seen, fresh)
         if broken:
@@ -137,6 +139,14 @@ class Replica:
                     self._size = size
                     return delta
         return self._read_again()
+
+    def nesting_with(self, update: bytes, seen: Survey) -> int:
+        """Return how many types lie in each other where an update that is to be applied nests most.
+
+        ``seen`` is the update's survey. An update that is not applied after this leaves the replica
+        of no use.
+        """
+        return self._nesting.add(update) if seen.types or self._nesting else 0
 
     def repair(self) -> bytes | None:
         """Make the document one that text can say; return the update, or ``None`` if it is one.

@@ -6,11 +6,13 @@ the v1 encoding of Yjs (``UpdateEncoderV1``; the reader follows ``readClientsStr
 ``readDeleteSet``): clients' runs of structs, then the deleted ranges. Clocks count UTF-16 units.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from __future__ import annotations
 
-from .errors import BadUpdate
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from .errors import BadUpdate, UpdateTooLarge
+from .limits import Limits
 
 EMPTY_UPDATE: Final = b"\x00\x00"
 """No structs, nothing deleted."""
@@ -20,10 +22,14 @@ HALF: Final = "\ufffd"
 
 _HALF_BYTES: Final = HALF.encode()
 _CONTENT = 0x1F
-_GC, _DELETED, _JSON, _BINARY, _STRING, _EMBED, _FORMAT, _TYPE, _ANY, _DOC, _SKIP = range(11)
+_GC, _DELETED, _JSON, _BINARY, _STRING, _EMBED, _FORMAT, TYPE, _ANY, _DOC, SKIP = range(11)
 _XML_ELEMENT, _XML_HOOK, _LAST_TYPE = 3, 5, 6
 _HAS_PARENT_SUB, _HAS_RIGHT_ORIGIN, _HAS_ORIGIN = 0x20, 0x40, 0x80
-_MAX_DEPTH = 64
+_JOINABLE = frozenset((_STRING, _JSON, _ANY))
+"""Contents that yrs joins to a struct of the same content, if one goes on where the other ends."""
+
+MAX_NESTING: Final = 64
+"""Values in JSON that lie in each other: more of them overflow smaller stacks than this one."""
 
 Id = tuple[int, int]
 """Client and clock."""
@@ -37,7 +43,9 @@ class Survey:
     others in the update refer to; ``cuts`` are the places ``(client, clock)`` between two units
     where the update takes existing content apart; ``strings`` say where content with characters
     outside the basic plane lies in the bytes: ``(client, clock, start, end)``, with ``start`` at
-    the length's prefix.
+    the length's prefix. ``built`` counts the structs and the values in them, ``joinable`` those
+    structs that continue the one before, ``types`` the shared types that are made. From
+    ``deletions`` on the bytes hold the deleted ranges.
     """
 
     runs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -46,56 +54,54 @@ class Survey:
     cuts: list[Id] = field(default_factory=list)
     strings: list[tuple[int, int, int, int]] = field(default_factory=list)
     has_halves: bool = False
+    built: int = 0
+    joinable: int = 0
+    types: int = 0
+    deletions: int = 0
 
 
-def survey(update: bytes) -> Survey:
-    """Read ``update`` to its last byte. Raises `BadUpdate` if it isn't a whole v1 update."""
-    try:
-        return _Reader(update).read()
-    except (IndexError, UnicodeDecodeError) as error:
-        raise BadUpdate("the update ends too soon or is not in the v1 encoding") from error
+class Struct(NamedTuple):
+    """One struct of an update: what it refers to, and where it lies in the bytes.
 
-
-def pairs(update: bytes, seen: Survey) -> Iterator[Id]:
-    """Yield the id of the first half of every surrogate pair in the update's strings."""
-    for client, clock, start, end in seen.strings:
-        for character in _text(update, start, end):
-            if character > "\uffff":
-                yield client, clock
-                clock += 1
-            clock += 1
-
-
-def break_pairs(update: bytes, seen: Survey, broken: set[Id]) -> bytes:
-    """Return ``update`` with each pair in ``broken`` as two U+FFFD, as JavaScript leaves it.
-
-    Ids and clocks stay what they were, since U+FFFD is one UTF-16 unit, as a half is.
+    It has the clocks from ``clock`` to ``end``. It lies in the type ``parent``; if that is None,
+    where the first of ``needs`` lies; in a root type if it needs nothing. Its bytes go from
+    ``start`` to ``stop``, its content begins at ``content``. ``continues`` says that it can be
+    joined to the struct before it: one goes on where the other ends, and both are of one kind.
     """
-    pieces: list[bytes] = []
-    position = 0
-    for client, clock, start, end in seen.strings:
-        characters: list[str] = []
-        for character in _text(update, start, end):
-            if character > "\uffff":
-                characters.append(HALF * 2 if (client, clock) in broken else character)
-                clock += 1
-            else:
-                characters.append(character)
-            clock += 1
-        content = "".join(characters).encode()
-        pieces += (update[position:start], _varuint(len(content)), content)
-        position = end
-    pieces.append(update[position:])
-    return b"".join(pieces)
+
+    kind: int
+    client: int
+    clock: int
+    end: int
+    needs: tuple[Id, ...]
+    parent: Id | None
+    start: int
+    content: int
+    stop: int
+    continues: bool
 
 
-def _text(update: bytes, start: int, end: int) -> str:
-    while update[start] & 0x80:
-        start += 1
-    return update[start + 1 : end].decode()
+def survey(update: bytes, limits: Limits | None = None) -> Survey:
+    """Read ``update`` to its last byte.
+
+    Raises `BadUpdate` if it isn't a whole v1 update, and `UpdateTooLarge` where it is found to be
+    over one of the ``limits``, before more of it is read.
+    """
+    return _read(_Reader(update, limits))
 
 
-def _varuint(number: int) -> bytes:
+def structs_of(update: bytes) -> tuple[list[list[Struct]], Survey]:
+    """Return an update's structs, one list for each run of one client's, and its survey.
+
+    Raises `BadUpdate` as `survey` does.
+    """
+    reader = _Reader(update)
+    reader.blocks = []
+    return reader.blocks, _read(reader)
+
+
+def varuint(number: int) -> bytes:
+    """Encode a number as updates have it: seven bits a byte, the least significant first."""
     out = bytearray()
     while number > 0x7F:
         out.append(0x80 | number & 0x7F)
@@ -104,25 +110,41 @@ def _varuint(number: int) -> bytes:
     return bytes(out)
 
 
+def _read(reader: _Reader) -> Survey:
+    try:
+        return reader.read()
+    except (IndexError, UnicodeDecodeError) as error:
+        raise BadUpdate("the update ends too soon or is not in the v1 encoding") from error
+
+
 class _Reader:
     """A cursor over one update."""
 
-    __slots__ = ("at", "raw", "seen")
+    __slots__ = ("at", "blocks", "limits", "raw", "seen")
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, limits: Limits | None = None) -> None:
         self.raw = raw
+        self.limits = limits
         self.at = 0
         self.seen = Survey()
+        self.blocks: list[list[Struct]] | None = None
 
     def read(self) -> Survey:
-        number = self.number
+        number, seen = self.number, self.seen
         for _ in range(number()):
             structs, client, clock = number(), number(), number()
+            if self.blocks is not None:
+                self.blocks.append([])
             self.structs(structs, client, clock)
-        seen = self.seen
+        seen.deletions = self.at
+        most = self.limits.update_ranges if self.limits is not None else None
+        total = 0
         for _ in range(number()):
-            client = number()
-            for _ in range(number()):
+            client, ranges = number(), number()
+            total += max(1, ranges)
+            if most is not None and total > most:
+                raise UpdateTooLarge(f"an update may delete {most} ranges at the most")
+            for _ in range(ranges):
                 clock = number()
                 end = clock + number()
                 seen.deleted.append((client, clock, end))
@@ -132,38 +154,61 @@ class _Reader:
         seen.has_halves = _HALF_BYTES in self.raw
         return seen
 
+    def count(self, structs: int) -> None:
+        """Count structs, and values in them, before they are read."""
+        self.seen.built += structs
+        most = self.limits.update_structs if self.limits is not None else None
+        if most is not None and self.seen.built > most:
+            raise UpdateTooLarge(f"an update may insert {most} structs at the most")
+
     def structs(self, count: int, client: int, clock: int) -> None:
         number, seen, raw = self.number, self.seen, self.raw
         start = clock
+        last: tuple[int, Id | None] | None = None
+        self.count(max(1, count))
         for _ in range(count):
-            info = raw[self.at]
+            at = self.at
+            info = raw[at]
             self.at += 1
             kind = info & _CONTENT
+            origin = right = parent = None
+            content = self.at
             if kind == _GC:
-                clock += number()
-                continue
-            if kind == _SKIP:
+                size = number()
+            elif kind == SKIP:
                 if clock > start:
                     seen.runs.append((client, start, clock))
-                clock += number()
-                start = clock
-                continue
-            if info & _HAS_ORIGIN:
-                origin = number(), number()
-                seen.needs.append(origin)
-                seen.cuts.append((origin[0], origin[1] + 1))
-            if info & _HAS_RIGHT_ORIGIN:
-                origin = number(), number()
-                seen.needs.append(origin)
-                seen.cuts.append(origin)
-            if not info & (_HAS_ORIGIN | _HAS_RIGHT_ORIGIN):
-                if number():
-                    self.skip()
-                else:
-                    seen.needs.append((number(), number()))
-                if info & _HAS_PARENT_SUB:
-                    self.skip()
-            clock += self.string(client, clock) if kind == _STRING else self.content(kind)
+                size = number()
+                start = clock + size
+            else:
+                if info & _HAS_ORIGIN:
+                    origin = number(), number()
+                    seen.needs.append(origin)
+                    seen.cuts.append((origin[0], origin[1] + 1))
+                if info & _HAS_RIGHT_ORIGIN:
+                    right = number(), number()
+                    seen.needs.append(right)
+                    seen.cuts.append(right)
+                if origin is None and right is None:
+                    if number():
+                        self.skip()
+                    else:
+                        parent = number(), number()
+                        seen.needs.append(parent)
+                    if info & _HAS_PARENT_SUB:
+                        self.skip()
+                content = self.at
+                size = self.string(client, clock) if kind == _STRING else self.content(kind)
+            continues = last == (kind, right) and origin == (client, clock - 1)
+            seen.joinable += continues
+            last = (kind, right) if kind in _JOINABLE else None
+            if self.blocks is not None:
+                needs = tuple(each for each in (origin, right, parent) if each is not None)
+                self.blocks[-1].append(
+                    Struct(kind, client, clock, clock + size, needs, parent, at, content, self.at,
+                           continues)
+                )  # fmt: skip
+            clock += size
         if clock > start:
             seen.runs.append((client, start, clock))
 
@@ -189,6 +234,7 @@ class _Reader:
             return self.number()
         if kind == _JSON:
             count = self.number()
+            self.count(count)
             for _ in range(count):
                 self.skip()
             return count
@@ -202,7 +248,8 @@ class _Reader:
         elif kind == _FORMAT:
             self.skip()
             self.skip()
-        elif kind == _TYPE:
+        elif kind == TYPE:
+            self.seen.types += 1
             reference = self.number()
             # pycrdt takes a hook in, but what it writes of it later nobody can read.
             if reference > _LAST_TYPE or reference == _XML_HOOK:
@@ -242,9 +289,10 @@ class _Reader:
             raise IndexError
 
     def any(self, depth: int = 0) -> None:
-        """Step over a value of lib0's ``any`` encoding; its nesting is bounded."""
-        if depth > _MAX_DEPTH:
+        """Step over a value of lib0's ``any`` encoding."""
+        if depth > MAX_NESTING:
             raise BadUpdate("a value in the update is nested too deep")
+        self.count(1)
         tag = self.raw[self.at]
         self.at += 1
         if tag in (119, 116):
@@ -266,10 +314,17 @@ class _Reader:
             raise BadUpdate("a value in the update is of no known kind")
 
 
-def read_state_vector(encoded: bytes) -> dict[int, int]:
-    """Return client -> clock. Raises `BadUpdate` if ``encoded`` isn't a state vector."""
+def read_state_vector(encoded: bytes, limits: Limits | None = None) -> dict[int, int]:
+    """Return client -> clock.
+
+    Raises `BadUpdate` if ``encoded`` isn't a state vector, `UpdateTooLarge` if it has more entries
+    than the ``limits`` allow.
+    """
     reader = _Reader(encoded)
     try:
-        return {reader.number(): reader.number() for _ in range(reader.number())}
+        clients = reader.number()
+        if limits is not None and clients > limits.state_vector:
+            raise UpdateTooLarge(f"a state vector may have {limits.state_vector} entries at most")
+        return {reader.number(): reader.number() for _ in range(clients)}
     except IndexError as error:
         raise BadUpdate("the state vector ends too soon") from error

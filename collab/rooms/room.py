@@ -14,6 +14,7 @@ from collab.config import Config
 from collab.errors import NotAllowed, RoomClosed, RoomFull, StoreUnavailable
 from collab.merge.delta import IDENTITY, Delta, transform
 from collab.merge.diff import diff
+from collab.merge.limits import Limits
 from collab.merge.trail import View, comeback
 from collab.merge.views import Views
 from collab.metrics import Metrics
@@ -149,9 +150,19 @@ class Room:
         )  # fmt: skip
         self._journal.on_end = lambda: me._end()
         self.yjs = YjsMembers(
-            self._journal, self._crowd, lambda delta: me._spread(delta, but=None),
-            max_code_bytes=config.max_code_bytes, max_document_bytes=config.max_document_bytes,
-        )  # fmt: skip
+            self._journal,
+            self._crowd,
+            lambda delta: me._spread(delta, but=None),
+            Limits(
+                text_bytes=config.max_code_bytes,
+                document_bytes=config.max_document_bytes,
+                document_structs=config.max_document_structs,
+                update_structs=config.max_update_structs,
+                update_ranges=config.max_update_ranges,
+                nesting=config.max_nesting,
+                state_vector=config.max_state_vector,
+            ),
+        )
 
     async def open(self) -> None:
         """Listen to the room's channel, and load it. Raises StoreUnavailable."""

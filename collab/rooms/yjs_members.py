@@ -9,8 +9,9 @@ from typing import Protocol
 
 from collab.errors import CodeTooLarge, NotAllowed
 from collab.merge.delta import Delta
-from collab.merge.errors import TextTooLarge
+from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
+from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
 from collab.names import clean_name
@@ -56,19 +57,14 @@ class YjsMembers:
         journal: Journal,
         crowd: Crowd,
         spread: Callable[[Delta], None],
-        *,
-        max_code_bytes: int,
-        max_document_bytes: int,
+        limits: Limits,
     ) -> None:
         self.members: dict[str, YjsMember] = {}
         self._journal = journal
         self._kept_gate: Gate | None = None
         self._crowd = crowd
         self._spread = spread
-        self._max_code_bytes = max_code_bytes
-        self._max_document_bytes = max_document_bytes
-        self._size = 0
-        self._measured = False
+        self._limits = limits
 
     @property
     def _replica(self) -> Replica:
@@ -77,7 +73,7 @@ class YjsMembers:
     @property
     def _gate(self) -> Gate:
         if self._kept_gate is None:  # not before the room is loaded: its replica is another then
-            self._kept_gate = Gate(self._replica)
+            self._kept_gate = Gate(self._replica, self._limits)
         return self._kept_gate
 
     def enter(self, member: YjsMember) -> None:
@@ -97,31 +93,32 @@ class YjsMembers:
         return self._replica.state_vector()
 
     def lacking(self, state_vector: bytes) -> bytes:
-        """Return what a copy with ``state_vector`` lacks. Raises BadUpdate."""
+        """Return what a copy with ``state_vector`` lacks. Raises BadUpdate or UpdateTooLarge."""
+        read_state_vector(state_vector, self._limits)
         return self._replica.diff_since(state_vector)
 
     def brings(self, update: bytes) -> bool:
-        """Whether an update inserts what is not here. Raises BadUpdate."""
+        """Whether an update inserts what is not here. Raises BadUpdate or UpdateTooLarge."""
         have = read_state_vector(self._replica.state_vector())
-        return any(end > have.get(client, 0) for client, _, end in survey(update).runs)
+        runs = survey(update, self._limits).runs
+        return any(end > have.get(client, 0) for client, _, end in runs)
 
     def change(self, member: YjsMember, update: bytes) -> None:
         """Merge a member's update, tell everybody else, and commit it.
 
-        Raises BadUpdate, EarlyUpdate, NotAllowed or CodeTooLarge; the room is unchanged then.
+        Raises BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge; the room is
+        unchanged then.
         """
         if update == EMPTY_UPDATE:
             return
         if not member.may_write:
             raise NotAllowed("this member may read, not write")
-        self._check_size(update)
         try:
-            delta, repair = self._gate.admit(update, self._max_code_bytes)
-        except TextTooLarge as problem:
+            delta, repair = self._gate.admit(update)
+        except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
         gained = self._replica.gained
         if gained != EMPTY_UPDATE:
-            self._size += len(gained)
             member.stored = self._journal.append(gained, member.author)
             self.tell(gained, but=member)
         if repair is not None:
@@ -135,19 +132,6 @@ class YjsMembers:
         for member in list(self.members.values()):
             if member is not but:
                 member.line.update(update)
-
-    def _check_size(self, update: bytes) -> None:
-        """Refuse an update that would make the document, not the text alone, too large.
-
-        What was never text, or is deleted, counts too: whoever comes next must be sent it. To
-        measure is dear, so sizes of updates are added up until the sum is over the limit.
-        """
-        most = self._max_document_bytes
-        if self._measured and self._size + len(update) <= most:
-            return
-        self._size, self._measured = len(self._replica.state()), True
-        if self._size + len(update) > most:
-            raise CodeTooLarge(f"the document would have over {most} bytes")
 
     # Awareness
 

@@ -12,7 +12,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from collab.config import Config
 from collab.errors import CodeTooLarge, NotAllowed
-from collab.merge.errors import BadUpdate, EarlyUpdate
+from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.pace import Pace
 from collab.rooms.room import Room
@@ -210,6 +210,8 @@ class Session:
         except BadUpdate as problem:
             reason = f"not a state vector: {problem}"
             raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
+        except UpdateTooLarge as problem:
+            raise Ended(TOO_LARGE, str(problem), problem.code) from None
         self._send(protocol.step2_message(lacking))
 
     def _ask(self) -> None:
@@ -234,7 +236,7 @@ class Session:
         except BadUpdate as problem:
             reason = f"not an update: {problem}"
             raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
-        except CodeTooLarge as problem:
+        except (CodeTooLarge, UpdateTooLarge) as problem:
             raise Ended(TOO_LARGE, str(problem), problem.code) from None
         except NotAllowed as problem:
             if not self._denied:

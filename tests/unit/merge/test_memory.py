@@ -13,11 +13,13 @@ from pycrdt import Doc
 from collab.merge.delta import Delta
 from collab.merge.errors import MergeError
 from collab.merge.gate import Gate
+from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import read_state_vector
 from collab.rooms.history import add_up, fold, recent_views
 from collab.store.records import Entry, Reading
 
+LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 22)
 TEXT = "one two\nthree 🐍\n"
 FORGED = bytes.fromhex("010107000701010007")
 """Well encoded; pycrdt panics half-way."""
@@ -64,14 +66,14 @@ def _refuse(update: bytes) -> Callable[[], None]:
         replica = Replica()
         replica.edit(Delta.of(TEXT))
         with pytest.raises(MergeError):
-            Gate(replica).admit(update)
+            Gate(replica, LIMITS).admit(update)
 
     return refuse
 
 
 def _admit() -> None:
     replica = Replica()
-    gate = Gate(replica)
+    gate = Gate(replica, LIMITS)
     for entry in ENTRIES:
         gate.admit(entry.update)
 

@@ -12,11 +12,13 @@ from pycrdt import Doc, Map, Text
 from collab.merge.delta import IDENTITY, Delta
 from collab.merge.errors import BadText, BadUpdate, EarlyUpdate
 from collab.merge.gate import Gate
+from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE
 
 from .strategies import deltas
 
+LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 22)
 RECORDED = json.loads((Path(__file__).parent / "yjs_updates.json").read_text())
 
 
@@ -66,7 +68,7 @@ def test_a_replica_shows_what_javascript_shows(name: str) -> None:
     """Step by step, from the whole state, and through the gate; surrogate pairs apart included."""
     record = RECORDED[name]
     steps, whole, gated = Replica(), Replica(), Replica()
-    gate = Gate(gated)
+    gate = Gate(gated, LIMITS)
     for update in map(bytes.fromhex, record["updates"]):
         before = steps.text
         assert steps.apply_update(update).apply(before) == steps.text
@@ -151,7 +153,7 @@ def test_a_type_that_pycrdt_cannot_write_again_is_refused() -> None:
 @pytest.mark.parametrize("forged", ["010107000701010007", "0101070101040104636f646502ff0100"])
 def test_a_forgery_leaves_the_gate_and_the_replica_usable(forged: str) -> None:
     replica = _with("text")
-    gate = Gate(replica)
+    gate = Gate(replica, LIMITS)
     with pytest.raises((BadUpdate, EarlyUpdate)):
         gate.admit(bytes.fromhex(forged))
     delta, repair = gate.admit(_with("honest").state())
@@ -162,7 +164,7 @@ def test_a_forgery_leaves_the_gate_and_the_replica_usable(forged: str) -> None:
 
 def test_the_gate_keeps_up_with_edits_that_do_not_pass_it() -> None:
     replica = _with("a😀b")
-    gate = Gate(replica)
+    gate = Gate(replica, LIMITS)
     doc: Doc[Text] = Doc()
     text = doc.get("code", type=Text)
     for letter in "xyz":
@@ -211,7 +213,7 @@ def _foreign(fill: bool = True) -> tuple[Doc, Text]:  # type: ignore[type-arg]
 def test_embeds_are_repaired_away_for_everyone() -> None:
     doc, text = _foreign()
     replica = Replica()
-    delta, repair = Gate(replica).admit(doc.get_update())
+    delta, repair = Gate(replica, LIMITS).admit(doc.get_update())
     assert delta.apply("") == replica.text == "aé😀b"
     replica.check()
     assert repair is not None
@@ -249,7 +251,7 @@ def test_two_nodes_that_repair_one_embed_stay_equal() -> None:
 def test_half_a_pair_from_an_author_is_replaced_for_the_author_too() -> None:
     updates = [bytes.fromhex(update) for update in RECORDED["lone"]["updates"]]
     replica = Replica()
-    gate = Gate(replica)
+    gate = Gate(replica, LIMITS)
     repairs = [gate.admit(update)[1] for update in updates]
     assert all(repairs)
     assert sorted(replica.text) == sorted("a\ufffd\ufffdb")
