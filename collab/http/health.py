@@ -42,11 +42,11 @@ class Health:
         return web.json_response({"ok": True, "node": self._node})
 
     async def readyz(self) -> web.Response:
-        """Redis answers, this node hears itself through pub/sub, and it is not shutting down."""
+        """Redis takes writes, this node hears itself through pub/sub, and is not shutting down."""
         try:
             if self._draining():
                 raise Draining("shutting down")
-            await self._store.call("PING")
+            await self._store.try_writing()
             await self._subscriber.probe(
                 lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word))
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-PROBE_CHANNEL = "collab:probe:"
-"""A node's own channel, on which it listens for itself."""
+PROBE = "collab:probe:"
+"""A node's own channel, on which it listens for itself, and its own key, to try whether Redis takes
+writes."""
 ANSWERS_CHANNEL = "collab:answers:"
 """A node's own channel, on which it hears what it has asked the others."""
 

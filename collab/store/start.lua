@@ -28,6 +28,9 @@ local found = redis.call('GET', KEYS[1])
 if (found or '') ~= ARGV[2] or (found and '1' or '0') ~= ARGV[1] then
   return {'other'}
 end
+-- A write that Redis refuses when it is full comes first: after any other it refuses none of this
+-- script's, and new rooms would go on where old ones can't be saved.
+redis.call('HSET', KEYS[3], 'epoch', ARGV[3])
 redis.call('DEL', KEYS[2], KEYS[3])
 
 local id, bytes = '0-0', 0

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.keys import ends_key, room_channel, room_keys
+from collab.store.keys import PROBE, ends_key, room_channel, room_keys
 from collab.store.link import Link, connection_pool
 from collab.store.records import (
     ZERO,
@@ -34,6 +34,8 @@ ANEW = "*"
 """Whoever begins a room without having known another of its name."""
 LINKS = 2
 """Connections for commands: while one waits for an answer the other can ask."""
+PROBE_TIME = 10_000
+"""Milliseconds that a key written to try whether Redis takes writes is there."""
 RETRY_PAUSE = 0.25
 """Seconds between two attempts to reach a Redis that is not up yet."""
 
@@ -47,6 +49,7 @@ class Store:
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
         self.pool = connection_pool(url, timeout)
+        self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self._metrics = metrics
         self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
@@ -207,6 +210,10 @@ class Store:
                 "fold", room, epoch, entry_text(old), entry_text(new), behind, base, size
             )
         )
+
+    async def try_writing(self) -> None:
+        """Find out whether Redis takes writes: one that is full, or a replica, does not."""
+        await self.call("SET", self._probe, "", "PX", PROBE_TIME)
 
     async def publish(self, channel: str, message: str | bytes) -> int:
         """Publish on a channel; return how many heard it."""

@@ -14,7 +14,7 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import RedisError
 
 from collab.errors import StoreUnavailable
-from collab.store.keys import PROBE_CHANNEL
+from collab.store.keys import PROBE
 from collab.store.link import new_connection
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Subscriber:
         self._asked: Counter[str] = Counter()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._probe_channel = PROBE_CHANNEL + node
+        self._probe_channel = PROBE + node
         self._probes: dict[bytes, asyncio.Future[None]] = {}
         self.on_return: list[Callable[[], None]] = []
 

@@ -109,11 +109,11 @@ def room(request: pytest.FixtureRequest) -> str:
     return "".join(c if c.isalnum() else "-" for c in request.node.name)[:100]
 
 
-async def status(node: Node, wanted: int, within: float = 10.0) -> None:
-    """Wait until ``/readyz`` answers ``wanted``."""
+async def status(node: Node, wanted: int, within: float = 10.0) -> str:
+    """Wait until ``/readyz`` answers ``wanted``; return what it says."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(within):
         while True:
             async with session.get(node.url + "/readyz") as answer:
                 if answer.status == wanted:
-                    return
+                    return await answer.text()
             await asyncio.sleep(0.02)

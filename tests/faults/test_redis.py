@@ -125,6 +125,33 @@ async def test_a_node_whose_pubsub_alone_is_dead_says_so_and_mends_when_it_is_ba
     assert time.monotonic() - began < 1
 
 
+async def test_a_redis_that_is_full_takes_nothing_new_or_old_and_the_nodes_say_why(
+    cluster: Cluster, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    old, new = await js.connect(cluster.a.url), await js.connect(cluster.b.url)
+    await old.join(room)
+    await old.change(room, "one")
+    full = int((await store.info("memory"))["used_memory"]) // 2
+    await store.config_set("maxmemory", full)
+    try:
+        waiting = [
+            asyncio.create_task(old.change(room, "one two")),
+            asyncio.create_task(new.change(room + "-new", "first")),
+        ]
+        for node in (cluster.a, cluster.b):
+            assert "maxmemory" in await status(node, 503)
+        await eventually(lambda: cluster.b.output().count("waiting for Redis"))
+        assert not any(task.done() for task in waiting)
+        assert await store.get(f"code_{room}") == b"one"
+        assert await store.keys(f"*{room}-new*") == []
+    finally:
+        await store.config_set("maxmemory", 0)
+    assert [await task for task in waiting] == [{"ok": True}, {"ok": True}]
+    assert await store.mget(f"code_{room}", f"code_{room}-new") == [b"one two", b"first"]
+    for node in (cluster.a, cluster.b):
+        await status(node, 200)
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "noeviction"])
 async def test_a_policy_that_throws_rooms_away_is_an_error_at_the_start(
     cluster: Cluster, store: redis.asyncio.Redis, policy: str
