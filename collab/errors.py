@@ -6,6 +6,9 @@ for people and may change at any time.
 
 from __future__ import annotations
 
+RETRY_AFTER = "1"
+"""Seconds after which a request that this node can't serve now may be tried again."""
+
 
 class CollabError(Exception):
     """Base of every error this service raises on purpose."""

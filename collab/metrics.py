@@ -15,7 +15,9 @@ class Metrics:
         )
         self.rooms = Gauge("collab_rooms", "Rooms this node holds now", registry=registry)
         self.members = Gauge("collab_members", "Members of rooms here now", registry=registry)
-        self.changes = Counter("collab_changes", "Changes taken from clients", registry=registry)
+        self.changes = Counter(
+            "collab_changes", "Changes accepted from clients of every endpoint", registry=registry
+        )
         self.guesses = Counter(
             "collab_guesses",
             "Changes that could be an edit of more than one view: the smallest edit decided",
@@ -25,7 +27,7 @@ class Metrics:
         self.updates = Counter(
             "collab_updates", "Updates written to Yjs members", registry=registry
         )
-        self.errors = Counter("collab_errors", "Errors told", ["code"], registry=registry)
+        self.errors = Counter("collab_errors", "Errors sent", ["code"], registry=registry)
         self.announcements = Counter(
             "collab_announcements", "Room messages heard through pub/sub", registry=registry
         )

@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from collab.errors import (
+    RETRY_AFTER,
     BadRequest,
     CodeTooLarge,
     CollabError,
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
-RETRY_AFTER = "1"
-"""Seconds after which a request that this node can't serve now may be tried again."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
     NoSuchRoom: 404,

@@ -165,7 +165,6 @@ class Api:
         code, base = check_code(fields.get("code"), most), fields.get("base")
         if base is not None:
             base = check_code(base, most, "base")
-        self._metrics.changes.inc()
         condition = request.headers.get("If-None-Match")
         if condition is None:
             text, created = await self._merge(name, code, base)
@@ -206,6 +205,7 @@ class Api:
         begun = await self._store.start(name, secrets.token_hex(8), None, ROOM, first, ended=ANEW)
         if isinstance(begun, Refused):
             raise RoomExists("the room has a text already")
+        self._metrics.changes.inc()
         self._rooms.check(name)  # a node passes over what it announces itself
 
     async def _delete(self, request: web.Request) -> web.Response:

@@ -153,6 +153,7 @@ class Room:
             self._journal,
             self._crowd,
             lambda delta: me._spread(delta, but=None),
+            metrics,
             Limits(
                 text_bytes=config.max_code_bytes,
                 document_bytes=config.max_document_bytes,
@@ -334,6 +335,7 @@ class Room:
             member.owed = True
             member.line.receive_due()
             raise NotAllowed("this member may read, not write")
+        self._metrics.changes.inc()
         views = member.views
         outcome = views.change(views.stamp(), code, self.clock())
         if outcome.echo:
@@ -363,6 +365,7 @@ class Room:
             way = await self._way_from(base)
         if self.ended:
             raise RoomClosed(self.name)
+        self._metrics.changes.inc()
         delta, _ = transform(Delta.from_splices(diff(base, code)), way)
         if delta.is_identity:
             return self._journal.touch()

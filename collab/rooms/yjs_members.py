@@ -14,6 +14,7 @@ from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
+from collab.metrics import Metrics
 from collab.names import clean_name
 from collab.rooms.author import Author
 from collab.rooms.crowd import AwarenessLine, Crowd
@@ -57,6 +58,7 @@ class YjsMembers:
         journal: Journal,
         crowd: Crowd,
         spread: Callable[[Delta], None],
+        metrics: Metrics,
         limits: Limits,
     ) -> None:
         self.members: dict[str, YjsMember] = {}
@@ -64,6 +66,7 @@ class YjsMembers:
         self._kept_gate: Gate | None = None
         self._crowd = crowd
         self._spread = spread
+        self._metrics = metrics
         self._limits = limits
 
     @property
@@ -119,6 +122,7 @@ class YjsMembers:
             raise CodeTooLarge(str(problem)) from None
         gained = self._replica.gained
         if gained != EMPTY_UPDATE:
+            self._metrics.changes.inc()
             member.stored = self._journal.append(gained, member.author)
             self.tell(gained, but=member)
         if repair is not None:

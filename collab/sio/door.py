@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from engineio import packet as eio
@@ -157,7 +157,6 @@ class TextDoor:
             member = await self._enter(client, name, code)
         elif not member.recognised:
             await member.room.recognise(member, code)
-        self._metrics.changes.inc()
         return _reply_when(member.room.change(member, code))
 
     async def _leave(self, sid: str, payload: Any) -> Reply:
@@ -212,11 +211,8 @@ class TextDoor:
             member = client.members.get(room.name)
             if member is not None and member.room is room:
                 self._part(client, room.name, may_return=False)
-                client.socket.put_slot(f"closed {room.name}", partial(self._render_closed, room))
-
-    def _render_closed(self, room: Room) -> list[eio.Packet]:
-        words = self._server.eio.words(RoomClosed(room.name))
-        return [eio.Packet(eio.MESSAGE, words)]
+                closed = self._server.eio.render_error(RoomClosed(room.name))
+                client.socket.put_slot(f"closed {room.name}", closed)
 
     def _part(self, client: _Client, name: str, *, may_return: bool) -> None:
         member = client.members.pop(name)

@@ -25,7 +25,16 @@ from engineio import exceptions, packet
 from engineio.async_socket import AsyncSocket
 
 from collab.config import Config
-from collab.errors import BadEvent, CollabError, Draining, FrameTooLarge, NodeFull
+from collab.errors import (
+    RETRY_AFTER,
+    BadEvent,
+    CollabError,
+    Draining,
+    FrameTooLarge,
+    NodeFull,
+)
+from collab.metrics import Metrics
+from collab.sio import json
 from collab.sio.outbox import Outbox, OutboxFull, Render
 
 log = logging.getLogger(__name__)
@@ -59,11 +68,12 @@ def new_sid(key: str = "") -> str:
 class _WebSocket(web.WebSocketResponse):
     """A WebSocket that says why before it ends for a message that is too large."""
 
-    last_words: str = ""
+    last_words: Render
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        if code == 1009 and not self.closed and self.last_words:
-            await self.send_str(self.last_words)
+        if code == 1009 and not self.closed:
+            for pkt in self.last_words():
+                await self.send_str(pkt.encode())
         return await super().close(code=code, message=message, drain=drain)
 
 
@@ -99,8 +109,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     # Sending
 
-    async def send(self, pkt: packet.Packet) -> None:
-        """Let ``pkt`` wait to be written; a client for whom too much waits is disconnected."""
+    async def send(self, pkt: packet.Packet | Render) -> None:
+        """Let ``pkt`` wait to be written; a client for whom too much waits is disconnected.
+
+        It may be what makes the packets when they are written.
+        """
         try:
             self.outbox.put(pkt)
         except OutboxFull:
@@ -130,7 +143,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _write(self, ws: _WebSocket) -> None:
         try:
-            while await self.outbox.wait():
+            while await self.outbox.wait() and not self._is_gone(ws):
                 for pkt in self.outbox.take():
                     encoded = pkt.encode()
                     if isinstance(encoded, bytes):
@@ -140,6 +153,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
             pass
         await ws.close()
+
+    def _is_gone(self, ws: _WebSocket) -> bool:
+        """Whether nothing can be written any more: what is taken from the outbox counts as sent."""
+        transport = self._request.transport if self._request is not None else None
+        return ws.closed or transport is None or transport.is_closing()
 
     # Heartbeats and marks
 
@@ -235,9 +253,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             compress=self.server.config.deflate,
             autoclose=True,
         )
-        ws.last_words = packet.Packet(
-            packet.MESSAGE, self.server.words(self._too_large("message"))
-        ).encode()
+        ws.last_words = self.server.render_error(self._too_large("message"))
         await ws.prepare(self._request)
         await self._websocket_handler(ws)
         return ws
@@ -306,6 +322,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.outbox.close()
         self.pings.clear()  # they refer to members, and those to this socket: no cycle
         self.closed = True
+        self.server.sockets.pop(self.sid, None)  # whoever still asks for it is told that it is gone
         if (
             reason == self.server.reason.PING_TIMEOUT
             or reason == self.server.reason.TRANSPORT_ERROR
@@ -350,9 +367,10 @@ def _decoded(raw: str | bytes) -> packet.Packet:
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
     """The Engine.IO server of a node."""
 
-    def __init__(self, *, config: Config, **options: Any) -> None:
+    def __init__(self, *, config: Config, metrics: Metrics, **options: Any) -> None:
         super().__init__(**options)
         self.config = config
+        self.metrics = metrics
         self.draining = False
         self.crowded: Callable[[], int] = int  # connections of the other door
         self.words: Callable[[CollabError], str] = str
@@ -364,7 +382,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
     async def tell(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
-        await socket.send(packet.Packet(packet.MESSAGE, self.words(problem)))
+        await socket.send(self.render_error(problem))
+
+    def render_error(self, problem: CollabError) -> Render:
+        """Return what makes the contract's ``error`` when it is written, and counts it then."""
+
+        def render() -> list[packet.Packet]:
+            self.metrics.errors.labels(problem.code).inc()
+            return [packet.Packet(packet.MESSAGE, self.words(problem))]
+
+        return render
 
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
@@ -402,9 +429,11 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         return self._ok(await socket.poll(), jsonp_index=jsonp_index)
 
     def _refuse(self, problem: CollabError) -> dict[str, Any]:
+        """Return the answer to a handshake that must wait; python-engineio adds CORS headers."""
+        self.metrics.errors.labels(problem.code).inc()
         status = HTTPStatus.SERVICE_UNAVAILABLE
         return {
             "status": f"{status.value} {status.phrase}",
-            "headers": [("Content-Type", "application/json"), ("Retry-After", "1")],
-            "response": self.json.dumps(problem.payload()).encode(),
+            "headers": [("Content-Type", "application/json"), ("Retry-After", RETRY_AFTER)],
+            "response": json.dumps(problem.payload()).encode(),
         }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from engineio.packet import Packet
 
 Render = Callable[[], list[Packet]]
-"""Makes the packets of a slot at the moment when they are written; may make none."""
+"""Makes packets at the moment when they are written; may make none."""
 
 
 class OutboxFull(Exception):
@@ -25,7 +25,7 @@ class Outbox:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[Packet | str] = deque()
+        self._waiting: deque[Packet | Render | str] = deque()
         self._slots: dict[str, Render] = {}
         self._closed = False
         self._waker: asyncio.Future[None] | None = None
@@ -38,8 +38,8 @@ class Outbox:
         """Whether ``close`` was called; what was put before it can still be taken."""
         return self._closed
 
-    def put(self, packet: Packet) -> None:
-        """Let ``packet`` wait for its turn. Raises OutboxFull."""
+    def put(self, packet: Packet | Render) -> None:
+        """Let ``packet``, or what makes some, wait for its turn. Raises OutboxFull."""
         if self._closed:
             return
         if len(self._waiting) >= self._limit:
@@ -65,7 +65,9 @@ class Outbox:
         if not self._waiting:
             return []
         head = self._waiting.popleft()
-        return self._slots.pop(head)() if isinstance(head, str) else [head]
+        if isinstance(head, str):
+            return self._slots.pop(head)()
+        return [head] if isinstance(head, Packet) else head()
 
     async def wait(self) -> bool:
         """Return True when something waits, False when nothing does and the outbox is closed."""

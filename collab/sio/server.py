@@ -46,6 +46,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             engineio_logger=logging.getLogger("engineio.server"),
             json=json,
             config=config,
+            metrics=metrics,
             cors_allowed_origins=origins if origins == "*" else origins.split(","),
             cors_credentials=False,
             max_http_buffer_size=config.max_frame_bytes,
@@ -55,9 +56,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         )
         self.manager_initialized = True  # whoever opens the manager starts it, not the first client
         self.eio: EngineServer
-        self.eio.words = self._error_words
+        self.eio.words = _error_words
         self.eio.on_message = self._take
-        self._metrics = metrics
         self.events: dict[str, Handler] = {}
         self._answering: set[asyncio.Future[None]] = set()
 
@@ -148,9 +148,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         if id is not None:
             await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
 
-    def _error_words(self, problem: CollabError) -> str:
-        self._metrics.errors.labels(problem.code).inc()
-        return event_words("error", problem.payload())
+
+def _error_words(problem: CollabError) -> str:
+    return event_words("error", problem.payload())
 
 
 def _own_fault(fault: BaseException, sid: str) -> CollabError:

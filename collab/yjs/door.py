@@ -11,6 +11,7 @@ from aiohttp import web
 
 from collab.config import Config
 from collab.errors import (
+    RETRY_AFTER,
     BadRoom,
     CollabError,
     Draining,
@@ -65,7 +66,7 @@ class YjsDoor:
             self._admit(request)
         except CollabError as problem:
             return _refusal(problem, 503 if problem.retryable else 403)
-        if not Socket(self._config).can_prepare(request):
+        if not self._socket(request).can_prepare(request):
             return _refusal(BadRoom("this is a WebSocket of the y-websocket protocol"), 426)
         try:
             name = check_room(request.match_info["room"], self._config.max_room_name)
@@ -77,7 +78,7 @@ class YjsDoor:
         except (StoreUnavailable, RoomClosed) as problem:
             return _refusal(problem, 503)
         try:
-            socket = Socket(self._config)
+            socket = self._socket(request)
             await socket.prepare(request)
             id = secrets.token_urlsafe(15)
             session = Session(id, room, socket, request, self._config, self._metrics)
@@ -85,8 +86,7 @@ class YjsDoor:
             try:
                 session.member = room.join_yjs(id, shown, session)
             except (RoomFull, RoomClosed) as problem:
-                self._metrics.errors.labels(problem.code).inc()
-                await session.close(Ended(TRY_LATER, str(problem)))
+                await session.close(Ended(TRY_LATER, str(problem), problem.code))
                 return socket
             session.member.may_write = self._may_write(name, shown)
             try:
@@ -122,8 +122,6 @@ class YjsDoor:
         finally:
             self.sessions.discard(session)
             self._metrics.connections.labels("yjs").dec()
-        if ended.word:
-            self._metrics.errors.labels(ended.word).inc()
         log.info("disconnected", extra={**log_fields(session, ended), "room": room})
 
     def _admit(self, request: web.Request) -> None:
@@ -140,13 +138,15 @@ class YjsDoor:
     async def _turn_away(
         self, request: web.Request, code: int, problem: CollabError
     ) -> web.StreamResponse:
-        socket = Socket(self._config)
+        socket = self._socket(request)
         await socket.prepare(request)
-        self._metrics.errors.labels(problem.code).inc()
-        await socket.close(code=code, message=str(problem).encode())
+        await socket.close(code=code, message=str(problem).encode(), word=problem.code)
         return socket
+
+    def _socket(self, request: web.Request) -> Socket:
+        return Socket(request, self._config, self._metrics)
 
 
 def _refusal(problem: CollabError, status: int) -> web.Response:
-    headers = {"Retry-After": "1"} if problem.retryable else {}
+    headers = {"Retry-After": RETRY_AFTER} if problem.retryable else {}
     return web.json_response(problem.payload(), status=status, headers=headers)

@@ -202,6 +202,11 @@ def update_message(update: bytes) -> bytes:
     return message
 
 
+def is_update(message: bytes) -> bool:
+    """Whether a message that this node sends is an update that nobody asked for."""
+    return message[:2] == bytes((MessageType.SYNC, YSyncMessageType.SYNC_UPDATE))
+
+
 def awareness_message(states: bytes) -> bytes:
     """Return an awareness update."""
     message: bytes = create_awareness_message(states)

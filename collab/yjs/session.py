@@ -8,7 +8,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from collab.config import Config
 from collab.errors import CodeTooLarge, NotAllowed
@@ -32,7 +32,6 @@ TOO_LARGE = 4413
 """Close code that y-websocket takes for final, after HTTP's 413: to come again mends nothing."""
 TOO_MANY_WAITING = 2
 """Questions of one client for what is stored that wait: the next to be answered, and the last."""
-_REASONS = {1002: "not a WebSocket frame", 1007: "a text frame is not UTF-8"}
 
 
 @lru_cache(maxsize=4)
@@ -55,21 +54,37 @@ class Ended(Exception):
 
 
 class Socket(web.WebSocketResponse):
-    """A WebSocket that gives a reason where aiohttp closes it with a code alone."""
+    """A WebSocket that gives a reason where aiohttp closes it with a code alone.
 
-    def __init__(self, config: Config) -> None:
+    It counts what a client is told was its mistake.
+    """
+
+    def __init__(self, request: web.Request, config: Config, metrics: Metrics) -> None:
         super().__init__(
             max_msg_size=config.max_frame_bytes,
             compress=config.deflate,
             heartbeat=config.ping_interval,
             timeout=CLOSE_TIMEOUT,
         )
-        self._reasons = {**_REASONS, 1009: f"a frame is over {config.max_frame_bytes} bytes"}
+        self._request = request
+        self._metrics = metrics
+        self._mistakes = {
+            1002: ("not a WebSocket frame", "bad_frame"),
+            1007: ("a text frame is not UTF-8", "bad_frame"),
+            1009: (f"a frame is over {config.max_frame_bytes} bytes", "frame_too_large"),
+        }
 
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        """Close with ``code`` and a reason."""
-        reason = message or self._reasons.get(code, "").encode()
-        return await super().close(code=code, message=reason, drain=drain)
+    async def close(
+        self, *, code: int = 1000, message: bytes = b"", drain: bool = True, word: str = ""
+    ) -> bool:
+        """Close with ``code`` and a reason; ``word`` is what is counted, if that can be sent."""
+        if not message and code in self._mistakes:
+            reason, word = self._mistakes[code]
+            message = reason.encode()
+        transport = self._request.transport
+        if word and not self.closed and transport is not None and not transport.is_closing():
+            self._metrics.errors.labels(word).inc()
+        return await super().close(code=code, message=message, drain=drain)
 
 
 class Session:
@@ -107,7 +122,6 @@ class Session:
 
     def update(self, update: bytes) -> None:
         """Write an update, when the client can take it."""
-        self._metrics.updates.inc()
         self._send(_update_words(update))
 
     def awareness_due(self, clients: Collection[int]) -> None:
@@ -140,7 +154,7 @@ class Session:
         reason = ended.reason.encode()[:MOST_REASON]
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close(code=ended.code, message=reason)
+                await self._socket.close(code=ended.code, message=reason, word=ended.word)
         except TimeoutError:
             self.abort()
 
@@ -156,15 +170,18 @@ class Session:
                 raise Ended(
                     WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here", "bad_frame"
                 )
+            elif isinstance(message.data, WebSocketError):
+                return Ended(message.data.code, "")  # the socket has said so
             else:
-                code = self._socket.close_code or 1006
-                too_large = code == WSCloseCode.MESSAGE_TOO_BIG
-                return Ended(code, "", "frame_too_large" if too_large else "")
+                return Ended(self._socket.close_code or 1006, "")
 
     async def _write(self) -> None:
         try:
             while True:
-                await self._socket.send_bytes(await self._outbox.take())
+                message = await self._outbox.take()
+                await self._socket.send_bytes(message)
+                if protocol.is_update(message):
+                    self._metrics.updates.inc()
         except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
             pass
 
@@ -224,7 +241,6 @@ class Session:
         try:
             if not message.answer:
                 yjs.change(self.member, update)
-                self._metrics.changes.inc()
             else:
                 self._asked = False
                 self._greet()
