@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from collab.errors import ConfigError
+from collab.origins import ANY_ORIGIN, Origins
 
 KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -108,9 +109,10 @@ class Config:
         "", "REDIS_URL", _redis_url, "redis://, rediss:// or unix:// URL; none: a private Redis"
     )
     node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "this node's name; none: a fresh one")
-    cors_origins: str = _setting(
-        "*", "COLLAB_CORS_ORIGINS", str, "origins that may connect, separated by commas, or *"
-    )
+    cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
+        ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
+        "origins of pages that may connect, scheme://host[:port], separated by commas, or *",
+    )  # fmt: skip
     api_key: str = _setting(
         "", "COLLAB_API_KEY", str, "what callers of /api show as a bearer token; none: it is open"
     )

@@ -69,6 +69,10 @@ class NotAllowed(CollabError):
     code = "not_allowed"
 
 
+class OriginNotAllowed(NotAllowed):
+    """Pages of that origin may not connect."""
+
+
 class NotJoined(CollabError):
     """A ``leave`` of a room the client is not in."""
 

@@ -34,6 +34,7 @@ from collab.merge.replica import Replica
 from collab.merge.units import utf16_ops
 from collab.metrics import Metrics
 from collab.names import check_code, check_room
+from collab.origins import ANY_ORIGIN
 from collab.rooms.author import Author
 from collab.rooms.census import Census
 from collab.rooms.playback import Playback, final_text
@@ -69,7 +70,6 @@ class Api:
         self._config = config
         self._metrics = metrics
         self._key = config.api_key.encode(errors="surrogateescape")
-        self._origins = frozenset(config.cors_origins.split(","))
         self._streams = 0
         self._contract = files("collab.http").joinpath("openapi.json").read_bytes()
         self._store: Store
@@ -273,12 +273,12 @@ class Api:
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         }
-        origin = request.headers.get("Origin")
-        if "*" in self._origins:
+        origins, origin = self._config.cors_origins, request.headers.get("Origin")
+        if origins == ANY_ORIGIN:
             headers["Access-Control-Allow-Origin"] = "*"
         else:
             headers["Vary"] = "Origin"
-            if origin in self._origins:
+            if origin and origins.allow(origin, request.get_extra_info("sockname")):
                 headers["Access-Control-Allow-Origin"] = origin
         return headers
 

@@ -32,6 +32,7 @@ from collab.errors import (
     Draining,
     FrameTooLarge,
     NodeFull,
+    OriginNotAllowed,
 )
 from collab.metrics import Metrics
 from collab.sio import json
@@ -380,6 +381,21 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         """Return a fresh id (of a Socket.IO session; those of Engine.IO come with a key)."""
         return new_sid()
 
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request: a handshake, or any later one of a session."""
+        origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
+        try:
+            self.config.cors_origins.check(origin, sockname)
+        except OriginNotAllowed as problem:
+            refusal = self._refuse(problem, HTTPStatus.FORBIDDEN)
+            return web.Response(
+                status=HTTPStatus.FORBIDDEN,
+                headers=refusal["headers"],
+                body=refusal["response"],
+            )
+        response: web.StreamResponse = await super().handle_request(request)
+        return response
+
     async def tell(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
         await socket.send(self.render_error(problem))
@@ -402,7 +418,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         elif len(self.sockets) + self.crowded() >= self.config.max_connections:
             problem = NodeFull("this node has all the connections it may have")
         if problem is not None:
-            return self._refuse(problem)
+            return self._refuse(problem, HTTPStatus.SERVICE_UNAVAILABLE)
         if self.start_service_task:
             self.start_service_task: bool = False
             self.service_task_handle = self.start_background_task(self._service_task)
@@ -428,12 +444,14 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         socket.connected = True
         return self._ok(await socket.poll(), jsonp_index=jsonp_index)
 
-    def _refuse(self, problem: CollabError) -> dict[str, Any]:
-        """Return the answer to a handshake that must wait; python-engineio adds CORS headers."""
+    def _refuse(self, problem: CollabError, status: HTTPStatus) -> dict[str, Any]:
+        """Return the answer to whoever is turned away, in the form of python-engineio's own."""
         self.metrics.errors.labels(problem.code).inc()
-        status = HTTPStatus.SERVICE_UNAVAILABLE
+        headers = [("Content-Type", "application/json")]
+        if problem.retryable:
+            headers.append(("Retry-After", RETRY_AFTER))
         return {
             "status": f"{status.value} {status.phrase}",
-            "headers": [("Content-Type", "application/json"), ("Retry-After", RETRY_AFTER)],
+            "headers": headers,
             "response": json.dumps(problem.payload()).encode(),
         }

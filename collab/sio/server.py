@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -38,7 +39,6 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     """
 
     def __init__(self, *, config: Config, metrics: Metrics, manager: socketio.AsyncManager) -> None:
-        origins = config.cors_origins
         super().__init__(
             async_mode="aiohttp",
             client_manager=manager,
@@ -47,7 +47,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             json=json,
             config=config,
             metrics=metrics,
-            cors_allowed_origins=origins if origins == "*" else origins.split(","),
+            cors_allowed_origins=partial(_may_connect, config),
             cors_credentials=False,
             max_http_buffer_size=config.max_frame_bytes,
             ping_interval=config.ping_interval,
@@ -147,6 +147,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self.eio.tell(socket, problem)
         if id is not None:
             await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
+
+
+def _may_connect(config: Config, origin: str | None, environ: dict[str, Any]) -> bool:
+    sockname = environ["aiohttp.request"].get_extra_info("sockname")
+    return config.cors_origins.allow(origin, sockname)
 
 
 def _error_words(problem: CollabError) -> str:

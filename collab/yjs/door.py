@@ -16,7 +16,6 @@ from collab.errors import (
     CollabError,
     Draining,
     NodeFull,
-    NotAllowed,
     RoomClosed,
     RoomFull,
     StoreUnavailable,
@@ -129,11 +128,8 @@ class YjsDoor:
             raise Draining("this node is shutting down")
         if len(self.sessions) + self._crowded() >= self._config.max_connections:
             raise NodeFull("this node has all the connections it may have")
-        allowed = self._config.cors_origins
-        origin = request.headers.get("Origin")
-        same = origin is not None and origin.partition("://")[2] == request.host
-        if origin and not same and allowed != "*" and origin not in allowed.split(","):
-            raise NotAllowed("pages of that origin may not connect")
+        origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
+        self._config.cors_origins.check(origin, sockname)
 
     async def _turn_away(
         self, request: web.Request, code: int, problem: CollabError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -86,3 +87,71 @@ async def test_a_node_that_shuts_down_says_503_and_when_to_come_again(
     assert status == 503 and told["code"] == "draining" and told["message"]
     assert headers["Retry-After"] == "1"
     assert headers["Access-Control-Allow-Origin"] == PAGE
+
+
+# Origins: one rule at every endpoint
+
+
+async def admitted(node: Node, origin: str | None) -> dict[str, int]:
+    """Return the statuses with which each kind of connection is answered."""
+    return {how: (await handshake_status(node.url, how, origin)) for how in HANDSHAKES}
+
+
+async def handshake_status(url: str, how: str, origin: str | None) -> int:
+    """Begin a connection; return the status, 101 where it became a WebSocket."""
+    path, headers = HANDSHAKES[how]
+    headers = headers if origin is None else {**headers, "Origin": origin}
+    async with aiohttp.ClientSession() as session, session.get(url + path, headers=headers) as made:
+        return made.status
+
+
+ALL_IN = {"polling": 200, "websocket": 101, "yjs": 101}
+ALL_OUT = dict.fromkeys(HANDSHAKES, 403)
+
+
+async def test_the_list_and_the_nodes_own_page_may_connect_at_every_endpoint_and_nobody_else(
+    redis_server: Redis,
+) -> None:
+    node = Node(
+        redis_server.url, "strict", COLLAB_CORS_ORIGINS=f" {PAGE.upper()} ,http://b.example"
+    )
+    async with running(node):
+        for origin in (None, PAGE, "http://b.example", node.url, f"http://localhost:{node.port}"):
+            assert await admitted(node, origin) == ALL_IN, origin
+        for origin in ("https://evil.example", "null", f"http://evil.example:{node.port}"):
+            assert await admitted(node, origin) == ALL_OUT, origin
+    assert node.output().count('"event":"origin refused"') == 3 * len(HANDSHAKES)
+
+
+async def test_a_page_that_was_bound_to_the_nodes_address_is_refused(redis_server: Redis) -> None:
+    node = Node(redis_server.url, "rebound", COLLAB_CORS_ORIGINS=PAGE)
+    host = f"evil.example:{node.port}"
+    async with running(node), aiohttp.ClientSession() as session:
+        for path, headers in HANDSHAKES.values():
+            headers = {**headers, "Host": host, "Origin": f"http://{host}"}
+            async with session.get(node.url + path, headers=headers) as answer:
+                assert answer.status == 403
+
+
+async def test_a_refused_page_is_told_which_setting_it_is_and_every_request_is_looked_at(
+    redis_server: Redis,
+) -> None:
+    node = Node(redis_server.url, "strict", COLLAB_CORS_ORIGINS=PAGE)
+    async with running(node), aiohttp.ClientSession() as session:
+        status, told, headers = await handshake(node.url, "polling", "https://evil.example")
+        assert status == 403 and told["code"] == "not_allowed"
+        assert "COLLAB_CORS_ORIGINS" in told["message"] and "proxy" in told["message"]
+        assert "Access-Control-Allow-Origin" not in headers
+        url = node.url + HANDSHAKES["polling"][0]
+        async with session.get(url) as answer:
+            sid = json.loads((await answer.text())[1:])["sid"]
+        for origin, status in ((PAGE, 200), ("https://evil.example", 403)):
+            async with session.post(
+                f"{url}&sid={sid}", data="40", headers={"Origin": origin}
+            ) as answer:
+                assert answer.status == status
+                assert (answer.headers.get("Access-Control-Allow-Origin") == PAGE) is (
+                    origin == PAGE
+                )
+        counted = await get_metrics(node.url)
+    assert counted['collab_errors_total{code="not_allowed"}'] == 2

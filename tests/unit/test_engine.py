@@ -33,6 +33,7 @@ from collab.sio.engine import new_sid
         (AsyncSocket, "close", "wait abort reason"),
         (AsyncSocket, "_upgrade_websocket", "environ"),
         (AsyncSocket, "_websocket_handler", "ws"),
+        (engineio.AsyncServer, "handle_request", "args kwargs"),
         (engineio.AsyncServer, "_handle_connect", "environ transport jsonp_index"),
         (engineio.AsyncServer, "_trigger_event", "event args kwargs"),
         (engineio.AsyncServer, "_service_task", ""),

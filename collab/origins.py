@@ -1,0 +1,118 @@
+"""Which pages may connect: the setting, and the one rule that every endpoint asks.
+
+A browser writes the origin of the page into ``Origin``. The Host header is never looked at: a page
+whose name is bound to this machine's address (DNS rebinding) chooses both alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from collab.errors import OriginNotAllowed
+
+log = logging.getLogger(__name__)
+
+FORM = "an origin is scheme://host or scheme://host:port"
+SHOWN = 200
+"""Characters of a refused origin that are logged."""
+LARGEST_PORT = 65535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_ADDRESS = re.compile(
+    r"(?P<host>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Origins as browsers write them; None is any."""
+
+    allowed: frozenset[str] | None
+
+    def __str__(self) -> str:
+        return "*" if self.allowed is None else ",".join(sorted(self.allowed))
+
+    @classmethod
+    def parse(cls, raw: str) -> Origins:
+        """Read ``*``, or origins separated by commas. Raises ValueError."""
+        if raw.strip() == "*":
+            return cls(None)
+        return cls(frozenset(_origin(entry.strip()) for entry in raw.split(",")))
+
+    def allow(self, origin: str | None, sockname: Any) -> bool:
+        """Whether a page of ``origin`` may connect; None is a client that is no browser.
+
+        ``sockname`` is the node's side of the connection. A page that the node itself served is
+        from that address, unless there is a proxy in between.
+        """
+        if self.allowed is None or origin is None:
+            return True
+        return origin in self.allowed or origin in _own_origins(sockname)
+
+    def check(self, origin: str | None, sockname: Any) -> None:
+        """Raise OriginNotAllowed, and log which it was, if a page may not connect."""
+        if not self.allow(origin, sockname):
+            log.info("origin refused", extra={"origin": str(origin)[:SHOWN]})
+            raise OriginNotAllowed(
+                "pages of this origin may not connect; COLLAB_CORS_ORIGINS lists those that may "
+                "(behind a proxy also the public address of the service's own page)"
+            )
+
+
+ANY_ORIGIN = Origins(None)
+
+
+def _origin(entry: str) -> str:
+    """Return one origin as browsers write it. Raises ValueError, to be read behind the setting."""
+    if not entry:
+        raise ValueError("has an empty entry between its commas")
+    if "*" in entry:
+        raise ValueError(f"has {entry!r}: '*' stands alone, for all origins, or not at all")
+    if entry == "null":
+        raise ValueError("has 'null', the origin of any sandboxed page: only '*' allows it")
+    if not entry.isascii():
+        raise ValueError(f"has {entry!r}: browsers write such a host in ASCII, as xn--…")
+    scheme, separator, rest = entry.lower().partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise ValueError(f"has {entry!r} without a scheme: {FORM}")
+    if scheme in ("ws", "wss"):
+        raise ValueError(f"has {entry!r}: a page's origin begins with http:// or https://")
+    for sign, part in (("/", "path"), ("?", "query"), ("#", "fragment"), ("@", "user")):
+        if sign in rest:
+            raise ValueError(f"has {entry!r} with a {part}: {FORM}")
+    address = _ADDRESS.fullmatch(rest)
+    if not address or int(address["port"] or 0) > LARGEST_PORT:
+        raise ValueError(f"has {entry!r} with no host, or no port, that can be: {FORM}")
+    host = address["host"]
+    if host.startswith("["):
+        try:
+            host = str(IPv6Address(host[1:-1]))
+        except ValueError as problem:
+            raise ValueError(f"has {entry!r}: {problem}") from None
+    return _written(scheme, host, int(address["port"]) if address["port"] else None)
+
+
+def _written(scheme: str, host: str, port: int | None) -> str:
+    """Return an origin as browsers write it: without the port that the scheme has anyway."""
+    if ":" in host:
+        host = f"[{host}]"
+    if port is None or port == _DEFAULT_PORTS.get(scheme):
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{port}"
+
+
+def _own_origins(sockname: Any) -> set[str]:
+    """Return the origins of a page served by the socket with this name (none for a unix socket)."""
+    if not isinstance(sockname, tuple):
+        return set()
+    address = ip_address(sockname[0].partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    hosts = {str(address)}
+    if address.is_loopback:
+        hosts |= {"localhost", "127.0.0.1", "::1"}
+    return {_written("http", host, sockname[1]) for host in hosts}
