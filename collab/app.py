@@ -13,7 +13,7 @@ from functools import partial
 
 from aiohttp import web
 
-from collab.config import Config
+from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
 from collab.http import page
 from collab.http.api import Api
@@ -50,7 +50,11 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
 
 
 async def application() -> web.Application:
-    """Return the service as gunicorn's aiohttp worker and adev want it."""
+    """Return the service as gunicorn's aiohttp worker and adev want it.
+
+    Whoever opens the port then says that the node is ready (`collab.logs.say_ready`).
+    """
+    warn_of_unknown_variables(os.environ)
     return create_app()
 
 
@@ -121,16 +125,9 @@ class _Node:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            log.info(
-                "ready",
-                extra={
-                    "node": config.node_id,
-                    "url": f"http://{config.host}:{config.port}",
-                    "redis": "given" if config.redis_url else "private",
-                },
-            )
+            log.info("started", extra={"redis": "given" if config.redis_url else "private"})
             yield
-            log.info("stopped", extra={"node": config.node_id})
+            log.info("stopped")
 
     async def drain(self, app: web.Application) -> None:
         """Move the clients off, spread over half of the drain time, so that no node is stormed."""

@@ -9,19 +9,24 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from signal import SIGINT, SIGTERM
 
 import uvloop
 from aiohttp import web
 
 from collab import __version__, logs
 from collab.app import create_app
-from collab.config import Config
+from collab.config import Config, option_name, warn_of_unknown_variables
 from collab.errors import CollabError, ConfigError
 
 EXIT_FAILED = 1
 """The service could not start or go on: a taken port, a Redis that is down."""
 EXIT_USAGE = 2
 """It was told to do something it can't: an unknown option, a bad value."""
+KEEPALIVE = 75.0
+"""Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that no request
+meets a closing one."""
+STOP_SIGNALS = (SIGINT, SIGTERM)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         variable, about = setting.metadata["variable"], setting.metadata["about"]
         shown = setting.default if setting.default != "" else "none"
         parser.add_argument(
-            "--" + setting.name.replace("_", "-"),
+            option_name(setting),
             dest=variable,
             metavar="VALUE",
             help=f"{about} [{variable}, default: {shown}]".replace("%", "%%"),
@@ -44,26 +49,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+async def _serve(config: Config) -> None:
+    """Run the service until it is told to stop: then this is cancelled."""
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving is not None
+
+    def stop() -> None:
+        for signal in STOP_SIGNALS:  # who sends a second one does not want to wait
+            loop.remove_signal_handler(signal)
+        serving.cancel()
+
+    for signal in STOP_SIGNALS:
+        loop.add_signal_handler(signal, stop)
+    runner = web.AppRunner(
+        create_app(config),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE,
+        shutdown_timeout=config.drain_time,
+    )
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, config.host, config.port, backlog=config.backlog).start()
+        logs.say_ready(runner.addresses)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service until it is told to stop; return the process's exit code."""
     given = {key: value for key, value in vars(_parser().parse_args(arguments)).items() if value}
     try:
-        config = Config.from_env({**os.environ, **given})
+        config = Config.from_env(os.environ, given)
     except ConfigError as problem:
         print(f"collab: {problem}", file=sys.stderr)
         return EXIT_USAGE
-    logs.set_up(config.log_level, config.log_format)
-    loop = uvloop.new_event_loop()
+    logs.set_up(config.log_level, config.log_format, config.node_id)
+    warn_of_unknown_variables(os.environ)
     try:
-        web.run_app(
-            create_app(config),
-            host=config.host,
-            port=config.port,
-            print=None,
-            access_log=None,
-            shutdown_timeout=config.drain_time,
-            loop=loop,
-        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 0
     except CollabError as problem:
         print(f"collab: {problem}", file=sys.stderr)
         return EXIT_FAILED
@@ -71,6 +98,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "is taken" if problem.errno == errno.EADDRINUSE else f"can't be used: {problem}"
         print(f"collab: {config.host} port {config.port} {what}", file=sys.stderr)
         return EXIT_FAILED
-    finally:
-        asyncio.set_event_loop(None)
     return 0

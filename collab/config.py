@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
 from collab.errors import ConfigError
 from collab.origins import ANY_ORIGIN, Origins
 
+log = logging.getLogger(__name__)
+
 KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+PREFIX = "COLLAB_"
+FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
+"""Of Compose and of the load test: a node that finds them in its environment passes over them."""
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -105,6 +112,10 @@ class Config:
     port: int = _setting(
         8005, "COLLAB_PORT", _whole(0, 65535), "port to listen on; 0 lets the system choose"
     )
+    backlog: int = _setting(
+        4096, "COLLAB_BACKLOG", _whole(1, 65535),
+        "connections that may wait to be accepted, if the system allows as many",
+    )  # fmt: skip
     redis_url: str = _setting(
         "", "REDIS_URL", _redis_url, "redis://, rediss:// or unix:// URL; none: a private Redis"
     )
@@ -231,21 +242,45 @@ class Config:
     )
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Config:
+    def from_env(cls, env: Mapping[str, str], options: Mapping[str, str] | None = None) -> Config:
         """Read the settings from ``env``, variable to text; what is empty has its default.
 
-        Raises ConfigError, naming the variable, for a value the service cannot run with.
+        ``options`` are those of the command line, by the variables that they win over. Raises
+        ConfigError, naming the option or the variable, for a value the service cannot run with.
         """
         values: dict[str, Any] = {}
         for setting in fields(cls):
-            variable = setting.metadata["variable"]
+            variable, name = setting.metadata["variable"], setting.metadata["variable"]
             raw = env.get(variable, "").strip()
+            if options and (given := options.get(variable, "").strip()):
+                raw, name = given, option_name(setting)
             if not raw:
                 continue
             try:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
                 shown = "the URL given" if setting.name == "redis_url" else repr(raw)
-                raise ConfigError(f"{variable}: {shown} {problem}") from None
+                raise ConfigError(f"{name}: {shown} {problem}") from None
         values.setdefault("node_id", _fresh_node_id())
         return cls(**values)
+
+
+def option_name(setting: Field[Any]) -> str:
+    """Return what the command line calls a field of Config."""
+    return "--" + setting.name.replace("_", "-")
+
+
+def unknown_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each variable that looks like a setting and is none, with the nearest that is one."""
+    variables = [setting.metadata["variable"] for setting in fields(Config)]
+    words = {variable.removeprefix(PREFIX): variable for variable in variables}
+    for variable in sorted(env):
+        if variable.startswith(PREFIX) and variable not in (*variables, *FOREIGN_VARIABLES):
+            near = get_close_matches(variable.removeprefix(PREFIX), words, 1)
+            yield variable, words[near[0]] if near else None
+
+
+def warn_of_unknown_variables(env: Mapping[str, str]) -> None:
+    """Log what may be a misspelt setting; it may be somebody else's variable, so it is no error."""
+    for variable, nearest in unknown_variables(env):
+        log.warning("unknown variable", extra={"variable": variable, "nearest": nearest})

@@ -1,57 +1,129 @@
 """Structured logs: an event's name and its fields, as text on a terminal and JSON elsewhere.
 
 Fields are given as ``extra={...}``. Documents, tokens and names of people are never among them.
+Every line, also of a library, names the node, and the request that caused it where the load
+balancer gave that one an id.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+log = logging.getLogger(__name__)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id that the load balancer gave to the request on whose behalf this runs; '' if none."""
+
+CLIENT_FAULTS = (HttpProcessingError, RequestPayloadError)
+"""What aiohttp raises, and logs with a traceback, for bytes that are not HTTP."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+class _Formatter(logging.Formatter):
+    """Makes one line of a record, with the fields that all lines have."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__()
+        self._node = node
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        request = request_id.get()
+        common = {"node": self._node, **({"request": request} if request else {})}
+        own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        return {**common, **own}
 
 
-class TextFormatter(logging.Formatter):
-    """``12:00:00.123 INFO  joined  room=a sid=b``."""
+class TextFormatter(_Formatter):
+    """``12:00:00.123 INFO  joined  node=n room=a sid=b``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line for ``record``, and the traceback after it if there is one."""
+        """Return one line for ``record``, and the traceback behind it, indented, if there is one.
+
+        What clients say can be in any of it, and must not look like another line.
+        """
         when = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
-        pairs = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        line = f"{when} {record.levelname:<7} {record.getMessage()}  {pairs}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        pairs = " ".join(f"{key}={_quoted(value)}" for key, value in self._fields(record).items())
+        line = f"{when} {record.levelname:<7} {_printable(record.getMessage())}  {pairs}"
+        if record.exc_info:
+            trace = self.formatException(record.exc_info).split("\n")
+            line += "".join(f"\n    {_printable(each)}" for each in trace)
+        return line
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line: time, level, logger, event, and the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return ``record`` as one line of JSON."""
+        """Return ``record`` as one line of JSON, in ASCII."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
-            **_fields(record),
+            **self._fields(record),
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        return json.dumps(entry, separators=(",", ":"), default=str)
 
 
-def set_up(level: str, form: str) -> None:
+class _WithoutClientFaults(logging.Filter):
+    """Makes one line at info of the traceback of a request that is not HTTP."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        fault = record.exc_info[1] if record.exc_info else None
+        if not isinstance(fault, CLIENT_FAULTS):
+            return True
+        record.exc_info = None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "bad request", ()
+        record.reason = type(fault).__name__
+        return logging.getLogger(record.name).isEnabledFor(logging.INFO)
+
+
+def set_up(level: str, form: str, node: str) -> None:
     """Send all logs to standard error; ``form`` is text, json, or auto (text on a terminal)."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if text else JsonFormatter())
+    handler.setFormatter(TextFormatter(node) if text else JsonFormatter(node))
+    handler.addFilter(_WithoutClientFaults())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("aiohttp.access", "engineio.server", "socketio.server"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def say_ready(addresses: Iterable[Any]) -> None:
+    """Log that the node serves at sockets with these names; whoever opened them says so."""
+    log.info("ready", extra={"url": ", ".join(_url(address) for address in addresses)})
+
+
+def _url(address: Any) -> str:
+    if not isinstance(address, tuple):
+        return f"unix:{address}"
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with everything written out that would break the line or move the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _quoted(value: Any) -> str:
+    """Return a field's value so that its end can be seen."""
+    text = _printable(str(value))
+    if text and not any(sign in text for sign in ' "='):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'

@@ -23,7 +23,18 @@ SPARE_SECONDS = 10
 
 
 class NodeWorker(GunicornUVLoopWebWorker):  # type: ignore[misc]  # gunicorn has no types
-    """aiohttp's uvloop worker, which ends with one clear line where a node can't start."""
+    """aiohttp's uvloop worker, which says when it serves, or in one clear line why it can't."""
+
+    _serves = False
+
+    def notify(self) -> None:
+        """Tell gunicorn that this worker lives: it does so from the moment when it serves."""
+        super().notify()
+        if not self._serves:
+            self._serves = True
+            for listener in self.sockets:
+                listener.sock.listen(settings.backlog)  # aiohttp has set it to its own 128
+            logs.say_ready(listener.getsockname() for listener in self.sockets)
 
     def run(self) -> None:
         try:
@@ -40,7 +51,11 @@ class NodeLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-        logs.set_up(settings.log_level, settings.log_format)
+        set_up_logs()
+
+
+def set_up_logs() -> None:
+    logs.set_up(settings.log_level, settings.log_format, settings.node_id)
 
 
 def refuse(why: object) -> NoReturn:
@@ -60,6 +75,7 @@ logger_class = NodeLogger
 loglevel = settings.log_level
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
+backlog = settings.backlog
 
 # One process is one node. Workers behind one socket take turns at accepting connections, and a
 # long-polling client's next request would reach one that never heard of its session. More nodes are
@@ -84,6 +100,16 @@ def on_starting(server: Arbiter) -> None:
             f"{server.cfg.workers} workers behind one socket break long-polling; "
             "start one gunicorn for each node, on a port of its own, behind nginx"
         )
+
+
+def pre_fork(server: Arbiter, worker: NodeWorker) -> None:
+    """Let the supervisor's lines name the node that it starts, also after a reload."""
+    set_up_logs()
+
+
+def post_fork(server: Arbiter, worker: NodeWorker) -> None:
+    """Let the node have the name that the log has; the supervisor's environment stays as it is."""
+    os.environ["COLLAB_NODE_ID"] = settings.node_id
 
 
 def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> None:

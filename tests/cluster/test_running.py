@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from tests.support.clients import JsHost, eventually
+from tests.support.crowd import connections_that_wait
 from tests.support.processes import (
     ROOT,
     Node,
@@ -43,7 +47,14 @@ COLLAB = (sys.executable, "-m", "collab")
 @pytest.mark.parametrize(
     ("options", "env", "said"),
     [
-        (("--port", "high"), {}, "COLLAB_PORT: 'high' is not a whole number"),
+        (("--port", "high"), {}, "collab: --port: 'high' is not a whole number"),
+        (
+            ("--port", "high"),
+            {"COLLAB_PORT": "low"},
+            "collab: --port: 'high' is not a whole number",
+        ),
+        ((), {"COLLAB_PORT": "high"}, "collab: COLLAB_PORT: 'high' is not a whole number"),
+        (("--redis-url", "x"), {}, "collab: --redis-url: the URL given must start with redis://"),
         ((), {"COLLAB_ROOM_TTL": "0"}, "COLLAB_ROOM_TTL: '0' is not between 1 and"),
         ((), {"REDIS_URL": "localhost:6379"}, "REDIS_URL: the URL given must start with redis://"),
     ],
@@ -73,7 +84,62 @@ async def test_a_taken_port_is_one_line_and_exit_code_1(redis_server: Redis) -> 
     async with taken:
         code, output = await ended(*COLLAB, "--port", str(port), REDIS_URL=redis_server.url)
     assert code == 1 and f"collab: 127.0.0.1 port {port} is taken" in output
-    assert "Traceback" not in output
+    assert "Traceback" not in output and "ready" not in output
+
+
+def lines_of(node: Process, event: str) -> list[dict[str, Any]]:
+    """Return the lines of a node's log that tell of an event."""
+    lines = [json.loads(line) for line in node.output().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_ready_is_said_when_the_port_accepts_and_says_which_it_is(
+    redis_server: Redis, host: str
+) -> None:
+    node = Node(redis_server.url, "chosen", COLLAB_HOST=host)
+    node.command += ("--port", "0")
+    await Process.start(node)
+    try:
+        [ready] = await eventually(lambda: lines_of(node, "ready"))
+        for url in ready["url"].split(", "):
+            parts = urlsplit(url)
+            assert parts.port, "the port that the system chose"
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.close()
+        assert await node.stop() == 0
+    finally:
+        if node.running:
+            await node.kill()
+
+
+async def test_a_node_that_is_told_to_stop_while_it_waits_for_redis_stops() -> None:
+    node = Node(f"redis://127.0.0.1:{free_port()}")
+    await Process.start(node)
+    await eventually(lambda: "waiting for Redis" in node.output())
+    assert await node.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in node.output() and "ready" not in node.output()
+
+
+async def test_a_variable_that_is_no_setting_is_named_with_the_nearest_that_is(
+    redis_server: Redis,
+) -> None:
+    strange = {"COLLAB_PROT": "1", "COLLAB_SOMETHING_ELSE": "2"}
+    others = {"COLLAB_PUBLIC_PORT": "8005", "COLLAB_URL": "http://localhost"}
+    node = Node(redis_server.url, "typo", **strange, **others)
+    async with running(node):
+        warned = lines_of(node, "unknown variable")
+    assert [(line["level"], line["variable"], line["nearest"]) for line in warned] == [
+        ("warning", "COLLAB_PROT", "COLLAB_PORT"),
+        ("warning", "COLLAB_SOMETHING_ELSE", None),
+    ]
+
+
+async def test_hundreds_that_arrive_at_once_all_wait_to_be_accepted(redis_server: Redis) -> None:
+    usual, small = Node(redis_server.url, "usual"), Node(redis_server.url, COLLAB_BACKLOG="16")
+    async with running(usual, small):
+        assert connections_that_wait(usual.port, usual.pid, 400) == 400
+        assert connections_that_wait(small.port, small.pid, 100) <= 20
 
 
 async def test_a_redis_that_is_down_is_waited_for_and_then_one_line_and_exit_code_1() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import time
 
 import aiohttp
 
 from tests.deploy.polling import PollingClient
+from tests.support.clients import eventually
+from tests.support.crowd import connections_that_wait
 from tests.support.processes import ROOT, Process, Redis, free_port, running, until_ready
 
 BOOT_FAILED = 3
@@ -44,7 +48,33 @@ async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
         await clients[0].close()
     lines = gunicorn.output().splitlines()
     assert all(line.startswith('{"time":') for line in lines), gunicorn.output()
-    assert any('"event":"stopped"' in line for line in lines)
+    said = [json.loads(line) for line in lines]
+    events = [line["event"] for line in said]
+    assert "stopped" in events
+    [ready] = [line for line in said if line["event"] == "ready"]
+    assert ready["url"] == gunicorn.url
+    assert {line["node"] for line in said} == {"green"}
+
+
+async def test_ready_under_gunicorn_says_which_port_it_is_and_all_may_wait_there(
+    redis_server: Redis,
+) -> None:
+    gunicorn = Gunicorn(REDIS_URL=redis_server.url, COLLAB_PORT="0", COLLAB_LOG_FORMAT="json")
+    async with running(gunicorn):
+        ready = await eventually(lambda: re.search('"event":"ready".*', gunicorn.output()))
+        [port] = re.findall(r"http://127.0.0.1:([1-9][0-9]*)", ready[0])
+        assert connections_that_wait(int(port), gunicorn.pid, 400) == 400
+
+
+async def test_workers_and_their_supervisor_agree_on_a_name_that_nobody_gave(
+    redis_server: Redis, http: aiohttp.ClientSession
+) -> None:
+    gunicorn = Gunicorn(REDIS_URL=redis_server.url, COLLAB_NODE_ID="", COLLAB_LOG_FORMAT="json")
+    async with running(gunicorn):
+        await until_ready(gunicorn.url, gunicorn)
+        async with http.get(gunicorn.url + "/healthz") as answer:
+            name = (await answer.json())["node"]
+    assert {json.loads(line)["node"] for line in gunicorn.output().splitlines()} == {name}
 
 
 async def test_more_than_one_worker_is_refused() -> None:

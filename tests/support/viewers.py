@@ -13,7 +13,7 @@ from collab.logs import set_up
 
 def main() -> None:
     config = Config.from_env(os.environ)
-    set_up(config.log_level, config.log_format)
+    set_up(config.log_level, config.log_format, config.node_id)
     app = create_app(config, may_write=lambda room, member: not member.startswith("viewer"))
     web.run_app(app, host=config.host, port=config.port, print=None, access_log=None)
 

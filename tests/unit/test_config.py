@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from collab.config import Config
+from collab.config import Config, unknown_variables
 from collab.errors import ConfigError
 
 
@@ -43,6 +43,18 @@ def test_every_setting_has_a_variable_of_its_own_and_says_what_it_is() -> None:
 def test_a_bad_value_is_refused_with_the_variables_name(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=variable):
         Config.from_env({variable: value})
+
+
+def test_a_bad_option_is_named_as_the_option_and_wins_over_its_variable() -> None:
+    with pytest.raises(ConfigError, match=r"^--room-ttl: 'soon'"):
+        Config.from_env({"COLLAB_ROOM_TTL": "7"}, {"COLLAB_ROOM_TTL": "soon"})
+    assert Config.from_env({"COLLAB_ROOM_TTL": "7"}, {"COLLAB_ROOM_TTL": "8"}).room_ttl == 8
+
+
+def test_an_unknown_variable_comes_with_the_nearest_known_one() -> None:
+    known = ("COLLAB_PORT", "COLLAB_URL", "REDIS_URL", "PATH")
+    unknown = {"COLLAB_PROT": "COLLAB_PORT", "COLLAB_REDIS_URL": "REDIS_URL", "COLLAB_XYZZY": None}
+    assert dict(unknown_variables(dict.fromkeys((*known, *unknown), "1"))) == unknown
 
 
 def test_a_bad_url_is_not_repeated_since_it_may_hold_a_password() -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from collab import errors
-from collab.config import Config
+from collab.config import Config, unknown_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,15 @@ def test_the_configuration_page_lists_every_variable_with_its_default_and_no_oth
         setting.metadata["variable"]: str(setting.default) if setting.default != "" else "none"
         for setting in fields(Config)
     }
+
+
+def test_no_variable_that_the_deployment_has_of_its_own_is_taken_for_a_mistake() -> None:
+    places = [ROOT / name for name in ("Makefile", "Procfile", "docker-compose.scale.yml", ".env")]
+    for folder in ("deploy", "loadtest"):
+        places += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    text = "".join(path.read_text(errors="replace") for path in places)
+    used = dict.fromkeys(re.findall(r"\bCOLLAB_[A-Z_]+\b", text), "")
+    assert "COLLAB_PUBLIC_PORT" in used and not list(unknown_variables(used))
 
 
 def test_the_readme_explains_every_error_code_a_client_can_meet() -> None:

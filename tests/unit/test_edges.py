@@ -1,15 +1,10 @@
-"""Small parts at the edges: JSON, logs, announcements."""
+"""Small parts at the edges: JSON, announcements, errors."""
 
 from __future__ import annotations
-
-import json as stdlib
-import logging
-import sys
 
 import pytest
 
 from collab.errors import CollabError, ConfigError, StoreUnavailable
-from collab.logs import JsonFormatter, TextFormatter
 from collab.sio import json
 from collab.store.announcement import Announcement
 
@@ -27,31 +22,6 @@ def test_json_that_only_the_standard_library_takes_is_taken_to_be_looked_at() ->
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         json.loads(text)
-
-
-def record(problem: bool = False) -> logging.LogRecord:
-    info = None
-    if problem:
-        try:
-            raise StoreUnavailable("gone")
-        except StoreUnavailable:
-            info = sys.exc_info()
-    made = logging.LogRecord("collab.x", logging.INFO, __file__, 1, "joined", None, info)
-    made.room = "a"
-    return made
-
-
-def test_a_log_line_is_json_with_its_fields() -> None:
-    line = stdlib.loads(JsonFormatter().format(record()))
-    assert line["event"] == "joined" and line["room"] == "a" and line["level"] == "info"
-    assert "StoreUnavailable" in stdlib.loads(JsonFormatter().format(record(True)))["traceback"]
-
-
-def test_a_log_line_is_text_with_its_fields() -> None:
-    assert "INFO" in TextFormatter().format(record()) and "room=a" in TextFormatter().format(
-        record()
-    )
-    assert "StoreUnavailable: gone" in TextFormatter().format(record(True))
 
 
 def test_an_announcement_says_what_was_committed_behind_what() -> None:

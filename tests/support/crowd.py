@@ -1,0 +1,48 @@
+"""Connections that all arrive while nobody accepts any."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+
+SECONDS = 0.25
+"""For connections on loopback to be made; one that was turned away tries again after a second."""
+
+
+def connections_that_wait(port: int, pid: int, arriving: int) -> int:
+    """Return how many of ``arriving`` connections a stopped server's port takes.
+
+    ``pid`` is the server's; its children are stopped too.
+    """
+    with _stopped(pid), contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for _ in range(arriving):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+            selector.register(client, selectors.EVENT_WRITE)
+        made: set[int] = set()
+        deadline = time.monotonic() + SECONDS
+        while len(made) < arriving and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                made.add(key.fd)
+                selector.unregister(key.fileobj)
+        return len(made)
+
+
+@contextlib.contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    server = psutil.Process(pid)
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
