@@ -17,6 +17,7 @@ from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
 from collab.http import page
 from collab.http.api import Api
+from collab.http.edge import Edge
 from collab.http.health import Health
 from collab.metrics import Metrics
 from collab.rooms.policy import MayWrite, everybody
@@ -42,8 +43,9 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     CollabError there if it can't.
     """
     settings = config or Config.from_env(os.environ)
-    app = web.Application()
-    node = _Node(settings, app, may_write)
+    metrics = Metrics()
+    app = web.Application(middlewares=[Edge(metrics).pass_on])
+    node = _Node(settings, app, may_write, metrics)
     app.cleanup_ctx.append(node.run)
     app.on_shutdown.append(node.drain)
     return app
@@ -61,19 +63,22 @@ async def application() -> web.Application:
 class _Node:
     """One node: its parts, in the order in which they are opened and, reversed, closed."""
 
-    def __init__(self, config: Config, app: web.Application, may_write: MayWrite) -> None:
+    def __init__(
+        self, config: Config, app: web.Application, may_write: MayWrite, metrics: Metrics
+    ) -> None:
         self.config = config
         self.may_write = may_write
-        self.metrics = Metrics()
+        self.metrics = metrics
         self._server: Server | None = None
         self._yjs: YjsDoor | None = None
         page.add_routes(app)
-        self._api = Api(config, self.metrics)
+        self._api = Api(config, metrics)
         self._api.add_routes(app)
         # Routes can't be added once an application runs, and the parts need a running loop.
         self._health: Health | None = None
         app.router.add_get("/{probe:healthz|readyz|metrics}", self._probe)
-        app.router.add_route("*", "/socket.io/", self._socket_io)
+        for method in ("GET", "POST", "OPTIONS"):
+            app.router.add_route(method, "/socket.io/", self._socket_io)
         app.router.add_get(YJS_PATH, self._y_websocket)
 
     async def _probe(self, request: web.Request) -> web.Response:

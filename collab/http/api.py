@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import hmac
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,8 @@ from collab.errors import (
     RoomExists,
     StoreUnavailable,
 )
-from collab.http.answers import Handler, answer, in_json, moment, read_fields
+from collab.http.answers import Handler, answer, moment, read_fields
+from collab.http.edge import code_of
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.merge.units import utf16_ops
@@ -44,6 +46,8 @@ from collab.store.records import ROOM, ZERO, Commit, Entry, Refused, Update, ent
 from collab.store.store import ANEW, Store
 from collab.store.subscriber import Subscriber
 
+log = logging.getLogger(__name__)
+
 CALLER = Author("api", "API")
 """Whose edit a PUT is."""
 COMMIT_PATIENCE = 10.0
@@ -54,6 +58,13 @@ USUAL_PAGE, LARGEST_PAGE = 100, 1000
 """Rooms on a page of the list: each costs Redis two look-ups."""
 LARGEST_CURSOR = 2**64 - 1
 """SCAN's cursors are 64 bits."""
+OUTCOMES = {"PUT": {200: "merged", 201: "created"}, "DELETE": {204: "ended"}}
+"""What the log says of a request that sets or ends a room, if nothing went wrong."""
+CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+SIZE = "bytes"
+"""Where a request holds the size of the text that it sets, for the log."""
+MOST_CLIENT = 200
+"""Characters of X-Forwarded-For, which a client may write, in the log."""
 MOST_STREAMS = 16
 """Histories that a node sends at once: each holds a journal in memory while its reader reads."""
 STREAM_PATIENCE = 30.0
@@ -61,6 +72,13 @@ STREAM_PATIENCE = 30.0
 PIECE = 1 << 16
 """Bytes of history that are written at once, and the journal's bytes that are played without a
 break for others."""
+
+
+HISTORY_HEADERS = {
+    "Content-Type": "application/x-ndjson",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Api:
@@ -79,7 +97,8 @@ class Api:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve ``/api``. The routes work between `open`'s beginning and end."""
-        api = web.Application(middlewares=[in_json, self._guard])
+        api = web.Application(middlewares=[self._report, self._guard])
+        api.on_response_prepare.append(self._share_history)
         api.router.add_get("/openapi.json", self._openapi, name="openapi")
         api.router.add_get("/rooms", self._list)
         room = api.router.add_resource("/rooms/{room}")
@@ -102,7 +121,32 @@ class Api:
         finally:
             await self._census.close()
 
-    # Who may
+    # Who may, and who did
+
+    @web.middleware
+    async def _report(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Leave a line of each request that is to set or end a room: by whom, and its outcome."""
+        if request.method not in OUTCOMES:
+            return await handler(request)
+        outcome = ""
+        try:
+            response = await handler(request)
+            outcome = OUTCOMES[request.method][response.status]
+            return response
+        except BaseException as problem:
+            outcome = code_of(problem)
+            raise
+        finally:
+            fields = {
+                "method": request.method,
+                "room": request.match_info.get("room", "")[: self._config.max_room_name],
+                "bytes": request.get(SIZE),
+                "outcome": outcome,
+                "client": request.headers.get("X-Forwarded-For", "")[:MOST_CLIENT] or None,
+                "peer": request.remote,
+            }
+            told = {key: value for key, value in fields.items() if value is not None}
+            log.info("api request", extra=told)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -160,19 +204,18 @@ class Api:
     async def _put(self, request: web.Request) -> web.Response:
         name = self._name(request)
         _query(request)
+        only_new = _is_only_for_a_new_room(request)
         most = self._config.max_code_bytes
         fields = await read_fields(request, {"code", "base"}, self._config.max_frame_bytes)
         code, base = check_code(fields.get("code"), most), fields.get("base")
+        request[SIZE] = len(code.encode())
         if base is not None:
             base = check_code(base, most, "base")
-        condition = request.headers.get("If-None-Match")
-        if condition is None:
-            text, created = await self._merge(name, code, base)
-        elif condition.strip() == "*":
+        if only_new:
             await self._create(name, code)
             text, created = code, True
         else:
-            raise BadRequest("If-None-Match may be * only: texts have no tags")
+            text, created = await self._merge(name, code, base)
         stored = {"room": name, "code": text, "node": self._config.node_id}
         return answer(stored, 201 if created else 200)
 
@@ -211,6 +254,8 @@ class Api:
     async def _delete(self, request: web.Request) -> web.Response:
         name = self._name(request)
         _query(request)
+        for condition, _ in _conditions(request):
+            raise BadRequest(f"{condition} can't be kept: a room is ended whatever its text is")
         if not await self._directory.end(name, self._config.room_ttl):
             if not await self._census.ask(name):
                 raise NoSuchRoom("there is no such room")
@@ -241,7 +286,7 @@ class Api:
     async def _stream(
         self, request: web.Request, head: dict[str, Any], lines: Iterator[dict[str, Any]]
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers=self._stream_headers(request))
+        response = web.StreamResponse(headers=HISTORY_HEADERS)
         await response.prepare(request)
         if request.method == "HEAD":
             return response
@@ -266,21 +311,18 @@ class Api:
         async with asyncio.timeout(STREAM_PATIENCE):
             await response.write(piece)
 
-    def _stream_headers(self, request: web.Request) -> dict[str, str]:
-        """Let pages of the origins that may connect read a history."""
-        headers = {
-            "Content-Type": "application/x-ndjson",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        }
+    async def _share_history(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let pages of the origins that may connect read a history, or what is wrong with it."""
+        if request.match_info.route.name != "history":
+            return
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         origins, origin = self._config.cors_origins, request.headers.get("Origin")
         if origins == ANY_ORIGIN:
-            headers["Access-Control-Allow-Origin"] = "*"
+            response.headers["Access-Control-Allow-Origin"] = "*"
         else:
-            headers["Vary"] = "Origin"
+            response.headers["Vary"] = "Origin"
             if origin and origins.allow(origin, request.get_extra_info("sockname")):
-                headers["Access-Control-Allow-Origin"] = origin
-        return headers
+                response.headers["Access-Control-Allow-Origin"] = origin
 
 
 def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
@@ -308,6 +350,26 @@ def _about(entry: Entry) -> dict[str, Any]:
         "at": moment(entry.id[0]),
         "author": {"id": author.id, "name": author.name} if author else None,
     }
+
+
+def _conditions(request: web.Request) -> list[tuple[str, str]]:
+    """Return the conditions on which a request is to be done, each with its value."""
+    headers = request.headers
+    return [(name, value.strip()) for name in CONDITIONS for value in headers.getall(name, ())]
+
+
+def _is_only_for_a_new_room(request: web.Request) -> bool:
+    """Whether a PUT may only begin a room. Raises BadRequest for any other condition.
+
+    To pass over one would be to overwrite what its sender wanted to spare.
+    """
+    conditions = _conditions(request)
+    if conditions and conditions != [("If-None-Match", "*")]:
+        raise BadRequest(
+            f"{conditions[0][0]} can't be kept, for texts have no tags: send the text that was "
+            "read as base, or If-None-Match: * alone to begin a room"
+        )
+    return bool(conditions)
 
 
 def _seconds(left: float | None) -> int | None:

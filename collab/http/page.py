@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from collab.names import ROOM_CHARACTERS
+
 DIST = Path(str(files("collab"))) / "page" / "dist"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -23,6 +25,10 @@ _HEADERS = {
 }
 
 
+_ASSETS = {path.name: path for path in (DIST / "assets").iterdir()}
+"""What there is to ask for: a name that a client chose never reaches the file system."""
+
+
 def add_routes(app: web.Application) -> None:
     """Serve the page at ``/``, and its assets, whose names change with their content."""
     app.router.add_get("/", _page)
@@ -36,13 +42,15 @@ async def _page(request: web.Request) -> web.FileResponse:
 
 async def _playback(request: web.Request) -> web.Response:
     """Lead to the page's own address for it: what the page loads is relative to ``/``."""
-    room = quote(request.match_info["room"], safe="")
-    raise web.HTTPFound(f"/?room={room}&playback")
+    room = request.match_info["room"]
+    if not ROOM_CHARACTERS.fullmatch(room):
+        raise web.HTTPNotFound
+    raise web.HTTPFound(f"/?room={quote(room, safe='')}&playback")
 
 
 async def _asset(request: web.Request) -> web.FileResponse:
-    path = DIST / "assets" / Path(request.match_info["name"]).name
-    if not path.is_file():
+    path = _ASSETS.get(request.match_info["name"])
+    if path is None:
         raise web.HTTPNotFound
     cached = {"Cache-Control": "public, max-age=31536000, immutable"}
     return web.FileResponse(path, headers={**_HEADERS, **cached})

@@ -11,14 +11,12 @@ from aiohttp import web
 
 from collab.config import Config
 from collab.errors import (
-    RETRY_AFTER,
     BadRoom,
     CollabError,
     Draining,
     NodeFull,
     RoomClosed,
     RoomFull,
-    StoreUnavailable,
 )
 from collab.metrics import Metrics
 from collab.names import check_room, clean_name
@@ -60,22 +58,22 @@ class YjsDoor:
         rooms.on_end.append(self._room_ended)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one WebSocket until it ends, or say why not."""
-        try:
-            self._admit(request)
-        except CollabError as problem:
-            return _refusal(problem, 503 if problem.retryable else 403)
+        """Serve one WebSocket until it ends.
+
+        Raises CollabError, or an error of HTTP, where none can begin.
+        """
+        self._admit(request)
         if not self._socket(request).can_prepare(request):
-            return _refusal(BadRoom("this is a WebSocket of the y-websocket protocol"), 426)
+            raise web.HTTPUpgradeRequired(
+                text="this is a WebSocket of the y-websocket protocol",
+                headers={"Upgrade": "websocket"},
+            )
         try:
             name = check_room(request.match_info["room"], self._config.max_room_name)
         except BadRoom as problem:
             # A browser hears nothing of a handshake's refusal; a close code it does.
             return await self._turn_away(request, BAD_ROOM, problem)
-        try:
-            room = await self._rooms.hold(name)
-        except (StoreUnavailable, RoomClosed) as problem:
-            return _refusal(problem, 503)
+        room = await self._rooms.hold(name)
         try:
             socket = self._socket(request)
             await socket.prepare(request)
@@ -141,8 +139,3 @@ class YjsDoor:
 
     def _socket(self, request: web.Request) -> Socket:
         return Socket(request, self._config, self._metrics)
-
-
-def _refusal(problem: CollabError, status: int) -> web.Response:
-    headers = {"Retry-After": RETRY_AFTER} if problem.retryable else {}
-    return web.json_response(problem.payload(), status=status, headers=headers)

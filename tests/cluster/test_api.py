@@ -10,7 +10,7 @@ import random
 import sys
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 import redis.asyncio
 from jsonschema_rs import Draft202012Validator
+from multidict import CIMultiDict
 from pycrdt import Doc, Text
 
 from collab.app import create_app
@@ -608,6 +609,116 @@ async def test_what_is_wrong_is_told_in_json_with_the_fitting_status(
     assert (found, told["error"]["code"]) == (status, word) and told["error"]["message"]
 
 
+PRECONDITIONS = [
+    ("PUT", {"If-Match": '"1"'}), ("PUT", {"If-Match": "*"}), ("PUT", {"If-None-Match": '"1"'}),
+    ("PUT", {"If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+    ("PUT", {"If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+    ("DELETE", {"If-Match": '"1"'}), ("DELETE", {"If-None-Match": "*"}),
+    ("DELETE", {"If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "headers"), PRECONDITIONS, ids=str)
+async def test_a_precondition_that_is_not_kept_is_refused_and_nothing_is_done(
+    callers: list[Caller], room: str, method: str, headers: dict[str, str]
+) -> None:
+    await callers[0].put(room, "as it was")
+    status, told = await callers[0].ask(
+        method, f"/rooms/{room}", json={"code": "overwritten"}, headers=headers
+    )
+    assert (status, told["error"]["code"]) == (400, "bad_request")
+    [header] = headers
+    assert header in told["error"]["message"]
+    assert ("base" in told["error"]["message"]) is (method == "PUT")
+    assert (await callers[0].get(room))["code"] == "as it was"
+
+
+async def test_two_conditions_of_which_one_is_kept_are_refused(
+    callers: list[Caller], room: str
+) -> None:
+    headers = CIMultiDict([("If-None-Match", "*"), ("If-None-Match", '"1"')])
+    status, _ = await callers[0].ask("PUT", f"/rooms/{room}", json={"code": "x"}, headers=headers)
+    assert status == 400 and (await callers[0].ask("GET", f"/rooms/{room}"))[0] == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_page_can_read_what_is_wrong_with_a_history(
+    redis_server: Redis, room: str, method: str
+) -> None:
+    page, other = "https://a.example", "https://b.example"
+    node = Node(redis_server.url, "pages", COLLAB_CORS_ORIGINS=page)
+    async with running(node), calling(node) as (caller,), aiohttp.ClientSession() as session:
+        await caller.put(room, "x")
+        for path, status in ((room, 200), (f"{room}-2", 404), (f"{room}?format=xml", 400)):
+            path = path.replace("?", "/history?") if "?" in path else f"{path}/history"
+            for origin in (page, other, node.url):
+                async with session.request(
+                    method, f"{node.url}/api/rooms/{path}", headers={"Origin": origin}
+                ) as answer:
+                    assert answer.status == status
+                    allowed = answer.headers.get("Access-Control-Allow-Origin")
+                    assert allowed == (None if origin == other else origin)
+                    assert answer.headers["Vary"] == "Origin"
+                    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
+        async with session.get(f"{node.url}/api/rooms", headers={"Origin": page}) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+PLAIN = [
+    ("GET", "/nowhere", 404, "not_found"),
+    ("POST", "/", 405, "method_not_allowed"),
+    ("GET", "/assets/nothing.js", 404, "not_found"),
+    ("GET", "/yjs/r", 426, "upgrade_required"),
+    ("POST", "/yjs/r", 405, "method_not_allowed"),
+    ("PUT", "/socket.io/", 405, "method_not_allowed"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "word"), PLAIN)
+async def test_errors_have_one_form_below_every_path(
+    nodes: Nodes, method: str, path: str, status: int, word: str
+) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, nodes[0].url + path) as answer,
+    ):
+        told = await answer.json()
+        assert answer.status == status
+        assert answer.headers.get("Upgrade") == ("websocket" if status == 426 else None)
+        assert ("Allow" in answer.headers) is (status == 405)
+    matches("Error", told)
+    assert told["error"]["code"] == word
+
+
+async def test_who_set_or_ended_a_room_is_in_the_log(redis_server: Redis, room: str) -> None:
+    node = Node(redis_server.url, "seen", COLLAB_API_KEY=KEY)
+    proxied = {"X-Forwarded-For": "192.0.2.7, 10.0.0.1", "X-Request-Id": "0a1b"}
+    right = {"Authorization": f"Bearer {KEY}", **proxied}
+    async with running(node), calling(node) as (caller,):
+        path = f"/rooms/{room}"
+        for method, given, headers in (
+            ("PUT", {"json": {"code": "sup3r größer"}}, right),
+            ("PUT", {"json": {"code": "sup3r"}}, {"Authorization": f"Bearer {KEY}"}),
+            ("PUT", {"json": {"code": "sup3r"}}, {**right, "If-None-Match": "*"}),
+            ("DELETE", {}, {**proxied, "X-Request-Id": "not\tsane"}),
+            ("DELETE", {}, right), ("DELETE", {}, right), ("GET", {}, right),
+        ):  # fmt: skip
+            await caller.ask(method, path, headers=headers, **given)
+        await caller.ask("DELETE", "/rooms/a%0Ab", headers=right)
+    lines = [json.loads(line) for line in node.output().splitlines()]
+    told = [line for line in lines if line["event"] == "api request"]
+    assert [(line["method"], line["outcome"]) for line in told] == [
+        ("PUT", "created"), ("PUT", "merged"), ("PUT", "room_exists"), ("DELETE", "not_allowed"),
+        ("DELETE", "ended"), ("DELETE", "no_such_room"), ("DELETE", "bad_room"),
+    ]  # fmt: skip
+    assert [line.get("bytes") for line in told[:4]] == [14, 5, 5, None]
+    assert all(line["room"] == room for line in told[:-1]) and told[-1]["room"] == "a\nb"
+    assert [line.get("client") for line in told[:2]] == ["192.0.2.7, 10.0.0.1", None]
+    assert [line.get("request") for line in told[:4]] == ["0a1b", None, "0a1b", None]
+    assert all(line["peer"] == "127.0.0.1" and line["node"] == "seen" for line in told)
+    assert KEY not in node.output() and "sup3r" not in node.output()
+
+
 async def test_a_compressed_body_counts_as_what_it_unpacks_to(callers: list[Caller]) -> None:
     bomb = zlib.compress(b" " * (64 << 20))
     headers = {**JSON, "Content-Encoding": "deflate"}
@@ -639,6 +750,29 @@ async def test_without_redis_it_says_503_and_nothing_was_done(
 # The contract
 
 
+def test_every_answer_is_a_named_schema_that_forbids_what_it_does_not_name() -> None:
+    schemas = CONTRACT["components"]["schemas"]
+    for name, schema in schemas.items():
+        assert schema["title"] == name, name
+        if schema.get("type") == "object":
+            assert schema["additionalProperties"] is False, name
+        inner = [*schema.get("properties", {}).values(), schema.get("items", {})]
+        inner = [part for part in inner if part is not True]
+        for part in [*inner, *(each.get("items", {}) for each in inner), *schema.get("oneOf", ())]:
+            assert part.get("type") != "object", f"{name} has an object without a name"
+    for answer in _answers(CONTRACT):
+        for kind, content in answer.get("content", {}).items():
+            assert "$ref" in content["schema"] or kind == "application/x-ndjson", answer
+
+
+def _answers(contract: Any) -> Iterator[Any]:
+    yield from contract["components"]["responses"].values()
+    for item in contract["paths"].values():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield from operation["responses"].values()
+
+
 def test_every_route_below_api_is_in_the_contract_and_nothing_else() -> None:
     app = create_app(Config.from_env({}))
     served = {
@@ -668,6 +802,4 @@ async def test_the_service_keeps_its_contract(redis_server: Redis, tmp_path: Pat
         )  # fmt: skip
         said, _ = await process.communicate()
         assert process.returncode == 0, said.decode()
-    assert '"level":"error"' not in "".join(
-        line for line in node.output().splitlines() if "aiohttp.server" not in line
-    )
+    assert '"level":"error"' not in node.output()

@@ -393,7 +393,8 @@ async def test_a_plain_request_is_told_that_this_is_a_websocket(nodes: Nodes, ro
         aiohttp.ClientSession() as session,
         session.get(f"{nodes[0].url}/yjs/{room}") as answer,
     ):
-        assert answer.status == 426 and (await answer.json())["code"]
+        assert answer.status == 426
+        assert (await answer.json())["error"]["code"] == "upgrade_required"
 
 
 async def test_a_page_of_an_origin_that_may_not_connect_is_refused(redis_server: Redis) -> None:

@@ -1,0 +1,120 @@
+"""What every HTTP request passes: its id for the log, and one form for whatever goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+
+from aiohttp import web
+
+from collab.errors import (
+    RETRY_AFTER,
+    BadRequest,
+    CodeTooLarge,
+    CollabError,
+    Draining,
+    FrameTooLarge,
+    NodeFull,
+    NoSuchRoom,
+    NotAllowed,
+    OriginNotAllowed,
+    RoomClosed,
+    RoomExists,
+    RoomFull,
+    StoreUnavailable,
+)
+from collab.http.answers import Handler, answer
+from collab.logs import request_id
+from collab.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What is taken for an id: nginx's $request_id has 32 hexadecimal digits."""
+STATUSES: dict[type[CollabError], int] = {
+    NotAllowed: 401,
+    OriginNotAllowed: 403,
+    NoSuchRoom: 404,
+    RoomClosed: 409,
+    RoomFull: 409,
+    RoomExists: 412,
+    CodeTooLarge: 413,
+    FrameTooLarge: 413,
+    NodeFull: 503,
+    Draining: 503,
+    StoreUnavailable: 503,
+}
+"""What is not here is the caller's mistake: 400."""
+WORDS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    415: "bad_media_type",
+    426: "upgrade_required",
+}
+"""The machine words of errors that HTTP has and the contract has not."""
+OWN_SENTENCES = (415, 426)
+"""Statuses that are raised here, with a sentence; aiohttp's have none worth telling."""
+KEPT_HEADERS = ("Allow", "Upgrade")
+
+
+def code_of(problem: BaseException) -> str:
+    """Return the machine word of what went wrong with a request."""
+    if isinstance(problem, CollabError):
+        return problem.code
+    if isinstance(problem, web.HTTPException):
+        return WORDS.get(problem.status, BadRequest.code)
+    return CollabError.code
+
+
+class Edge:
+    """The middleware of all endpoints. Errors it tells are counted."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @web.middleware
+    async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle a request; answer whatever goes wrong as ``{error: {code, message}}``."""
+        given = request.headers.get("X-Request-Id", "")
+        request_id.set(given if REQUEST_ID.fullmatch(given) else "")
+        try:
+            return await handler(request)
+        except CollabError as problem:
+            status = STATUSES.get(type(problem), 400)
+            response = self._told(problem.code, str(problem), status)
+            if problem.retryable:
+                response.headers["Retry-After"] = RETRY_AFTER
+            if status == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        except web.HTTPException as problem:
+            if problem.status < 400:
+                raise
+            known = HTTPStatus(problem.status).phrase
+            message = str(problem.text if problem.status in OWN_SENTENCES else known)
+            response = self._told(code_of(problem), message, problem.status)
+            for name in KEPT_HEADERS:
+                if name in problem.headers:
+                    response.headers[name] = problem.headers[name]
+            return response
+        except web.RequestPayloadError:
+            return self._told(BadRequest.code, "the body can't be read", 400)
+        except Exception as fault:  # the edge: a fault of ours is logged here, told without details
+            if isinstance(fault, ConnectionError) and _is_gone(request):
+                log.debug("client went away", extra={"method": request.method})
+            else:
+                log.exception(
+                    "request failed", extra={"method": request.method, "path": request.path}
+                )
+            if request.writer.output_size and request.transport is not None:
+                request.transport.abort()  # the answer was under way: it ends here, unfinished
+            return self._told(CollabError.code, "the server made a mistake", 500)
+
+    def _told(self, code: str, message: str, status: int) -> web.Response:
+        self._metrics.errors.labels(code).inc()
+        return answer({"error": {"code": code, "message": message}}, status)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
