@@ -28,6 +28,14 @@ CLIENT_FAULTS = (HttpProcessingError, RequestPayloadError)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+_CHATTY = {
+    "aiohttp.access": logging.WARNING,
+    "aiohttp.websocket": logging.ERROR,  # it warns of what a handshake proposes, and repeats that
+    "engineio.server": logging.WARNING,
+    "socketio.server": logging.WARNING,
+}
+"""Libraries' loggers, and the least level that is worth a line."""
+
 
 class _Formatter(logging.Formatter):
     """Makes one line of a record, with the fields that all lines have."""
@@ -98,8 +106,8 @@ def set_up(level: str, form: str, node: str) -> None:
     handler.setFormatter(TextFormatter(node) if text else JsonFormatter(node))
     handler.addFilter(_WithoutClientFaults())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("aiohttp.access", "engineio.server", "socketio.server"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for chatty, least in _CHATTY.items():
+        logging.getLogger(chatty).setLevel(least)
 
 
 def say_ready(addresses: Iterable[Any]) -> None:

@@ -55,6 +55,14 @@ WORDS = {
 """The machine words of errors that HTTP has and the contract has not."""
 OWN_SENTENCES = (415, 426)
 """Statuses that are raised here, with a sentence; aiohttp's have none worth telling."""
+HANDSHAKE_HEADERS = (
+    "Upgrade",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+)
+"""aiohttp takes them for ASCII, and fails where they are not."""
 KEPT_HEADERS = ("Allow", "Upgrade")
 
 
@@ -64,6 +72,8 @@ def code_of(problem: BaseException) -> str:
         return problem.code
     if isinstance(problem, web.HTTPException):
         return WORDS.get(problem.status, BadRequest.code)
+    if isinstance(problem, web.RequestPayloadError):
+        return BadRequest.code
     return CollabError.code
 
 
@@ -79,6 +89,8 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
+            if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
+                raise BadRequest("a header of the WebSocket handshake is not ASCII")
             return await handler(request)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
@@ -101,20 +113,18 @@ class Edge:
         except web.RequestPayloadError:
             return self._told(BadRequest.code, "the body can't be read", 400)
         except Exception as fault:  # the edge: a fault of ours is logged here, told without details
-            if isinstance(fault, ConnectionError) and _is_gone(request):
-                log.debug("client went away", extra={"method": request.method})
+            gone = request.transport is None or request.transport.is_closing()
+            fields = {"method": request.method, "path": request.path}
+            if isinstance(fault, ConnectionError) and gone:
+                log.debug("client went away", extra=fields)
             else:
-                log.exception(
-                    "request failed", extra={"method": request.method, "path": request.path}
-                )
-            if request.writer.output_size and request.transport is not None:
-                request.transport.abort()  # the answer was under way: it ends here, unfinished
-            return self._told(CollabError.code, "the server made a mistake", 500)
+                log.exception("request failed", extra=fields)
+            if not gone and not request.writer.output_size:
+                return self._told(CollabError.code, "the server made a mistake", 500)
+            if request.transport is not None:
+                request.transport.abort()  # an answer that was under way ends unfinished
+            return web.Response(status=500)
 
     def _told(self, code: str, message: str, status: int) -> web.Response:
         self._metrics.errors.labels(code).inc()
         return answer({"error": {"code": code, "message": message}}, status)
-
-
-def _is_gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()

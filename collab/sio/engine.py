@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from http import HTTPStatus
 from typing import Any
 
@@ -208,7 +209,13 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         """Handle what a polling client sends, in its order."""
-        body = await self._body(environ["wsgi.input"])
+        try:
+            body = await self._body(environ["wsgi.input"])
+        except web.RequestPayloadError:
+            await self.server.tell(self, BadEvent("the request's body can't be read"))
+            return
+        except ConnectionError:
+            return  # the client went away in the middle of it
         if body is None:
             await self.server.tell(self, self._too_large("request"))
             return
@@ -241,7 +248,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             size += len(chunk)
             if size <= most:
                 parts.append(chunk)
-            elif size > MOST_READ_PAST * most:
+            elif size > MOST_READ_PAST * most and not self.closed:
                 raise exceptions.ContentTooLongError()
         return b"".join(parts) if size <= most else None
 
@@ -336,6 +343,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self._request.transport.abort()
 
 
+def _can_be_websocket(request: web.Request) -> bool:
+    return bool(web.WebSocketResponse().can_prepare(request))
+
+
 def _noop() -> list[packet.Packet]:
     return [packet.Packet(packet.NOOP)]
 
@@ -377,6 +388,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self.words: Callable[[CollabError], str] = str
         self.on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]] = _nobody
 
+    def _log_error_once(self, message: str, message_key: str) -> None:
+        """Log what is wrong with a request; the whole message would repeat what a client says."""
+        log.info("bad request", extra={"reason": message_key})
+
     def generate_id(self) -> str:
         """Return a fresh id (of a Socket.IO session; those of Engine.IO come with a key)."""
         return new_sid()
@@ -412,6 +427,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
     ) -> Any:
+        if transport == "websocket" and not _can_be_websocket(environ["aiohttp.request"]):
+            return self._bad_request("Invalid websocket upgrade")
         problem: CollabError | None = None
         if self.draining:
             problem = Draining("this node is shutting down")
@@ -421,7 +438,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             return self._refuse(problem, HTTPStatus.SERVICE_UNAVAILABLE)
         if self.start_service_task:
             self.start_service_task: bool = False
-            self.service_task_handle = self.start_background_task(self._service_task)
+            # It ends the sessions of all, so it is not for the request of the first to be logged.
+            self.service_task_handle = asyncio.create_task(self._service_task(), context=Context())
 
         sid = new_sid(environ.get(ROUTE_KEY_HEADER, ""))
         socket = EngineSocket(self, sid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -42,6 +43,10 @@ async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
         for client in clients:
             assert await client.join("under-gunicorn") == "green"
         await clients[0].upgrade()
+        _, writer = await asyncio.open_connection("127.0.0.1", gunicorn.port)
+        writer.write(b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+        await eventually(lambda: '"event":"bad request"' in gunicorn.output())
+        writer.close()
         began = time.monotonic()
         assert await gunicorn.stop() == 0
         assert time.monotonic() - began < DRAIN_TIME + 2
@@ -54,6 +59,7 @@ async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
     [ready] = [line for line in said if line["event"] == "ready"]
     assert ready["url"] == gunicorn.url
     assert {line["node"] for line in said} == {"green"}
+    assert not any("traceback" in line for line in said)
 
 
 async def test_ready_under_gunicorn_says_which_port_it_is_and_all_may_wait_there(

@@ -40,6 +40,8 @@ from collab.sio.engine import new_sid
         (engineio.AsyncServer, "_upgrades", "sid transport"),
         (engineio.AsyncServer, "_ok", "packets headers jsonp_index"),
         (engineio.AsyncServer, "generate_id", ""),
+        (engineio.AsyncServer, "_bad_request", "message"),
+        (engineio.AsyncServer, "_log_error_once", "message message_key"),
         (socketio.AsyncServer, "_engineio_server_class", ""),
         (socketio.AsyncServer, "_handle_event", "eio_sid namespace id data"),
         (socketio.AsyncServer, "_handle_connect", "eio_sid namespace data"),
