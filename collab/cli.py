@@ -55,9 +55,8 @@ async def _serve(config: Config) -> None:
     assert serving is not None
 
     def stop() -> None:
-        for signal in STOP_SIGNALS:  # who sends a second one does not want to wait
-            loop.remove_signal_handler(signal)
-        serving.cancel()
+        if not serving.cancelling():  # a second signal must not cut off what the first began
+            serving.cancel()
 
     for signal in STOP_SIGNALS:
         loop.add_signal_handler(signal, stop)

@@ -232,6 +232,18 @@ async def test_told_to_stop_it_commits_moves_its_clients_and_exits_with_0(
         await eventually(lambda: len(witness.of("presence")[-1]["members"]) == 1)
 
 
+async def test_a_second_signal_cuts_nothing_off(redis_server: Redis, js: JsHost) -> None:
+    node = Node(redis_server.url, "twice")
+    async with running(node):
+        for _ in range(MANY):
+            await js.connect(node.url)
+        assert node.process is not None
+        node.process.send_signal(signal.SIGINT)
+        await eventually(lambda: lines_of(node, "draining"))
+        assert await node.stop(signal.SIGTERM) == 0
+    assert lines_of(node, "stopped") and "Traceback" not in node.output()
+
+
 async def test_health_and_metrics(redis_server: Redis, nodes: tuple[Node, Node]) -> None:
     async with aiohttp.ClientSession() as session:
         for path in ("/healthz", "/readyz"):
