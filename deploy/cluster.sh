@@ -5,7 +5,8 @@
 set -eu
 
 host=${CLUSTER_HOST:-127.0.0.1}                           # nginx listens here, where clients come in,
-port=${CLUSTER_PORT:-8005}                                # on this port;
+port=${CLUSTER_PORT:-8005}                                # on this port; /api is for other services,
+api_port=${CLUSTER_API_PORT:-8006}                        # on loopback;
 node_ports=${CLUSTER_NODE_PORTS:-"8011 8012 8013 8014"}   # behind it, on loopback, are the nodes
 redis_port=${CLUSTER_REDIS_PORT:-6390}                    # and Redis.
 home=${CLUSTER_HOME:-var/cluster}                         # All that is written is written in here.
@@ -56,7 +57,9 @@ nginx)
     mkdir -p "$home/nginx/place"
     ln -sf "$here/nginx/nginx.conf" "$home/nginx/nginx.conf"
     # The log is a file here: a line for each poll would bury what the nodes say.
-    echo "listen $host:$port; access_log access.log json;" >"$home/nginx/place/front.conf"
+    log="access_log access.log json;"
+    echo "listen $host:$port; $log" >"$home/nginx/place/front.conf"
+    echo "listen 127.0.0.1:$api_port; $log" >"$home/nginx/place/api.conf"
     for node_port in $node_ports; do
         echo "server 127.0.0.1:$node_port max_fails=0;"
     done >"$home/nginx/place/nodes.conf"

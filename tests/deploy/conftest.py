@@ -23,17 +23,19 @@ from tests.support.processes import (
 
 
 class Nginx(Process):
-    """nginx as the Procfile starts it, in front of some nodes."""
+    """nginx as the Procfile starts it, in front of what listens on some ports."""
 
-    def __init__(self, home: Path, *nodes: Node) -> None:
+    def __init__(self, home: Path, *ports: int) -> None:
         tool("nginx")
         self.port = free_port()
+        self.api_port = free_port()
         self.home = home
         super().__init__(
             "sh", str(ROOT / "deploy" / "cluster.sh"), "nginx",
             env={
                 "CLUSTER_PORT": str(self.port),
-                "CLUSTER_NODE_PORTS": " ".join(str(node.port) for node in nodes),
+                "CLUSTER_API_PORT": str(self.api_port),
+                "CLUSTER_NODE_PORTS": " ".join(map(str, ports)),
                 "CLUSTER_HOME": str(home),
             },
         )  # fmt: skip
@@ -41,6 +43,10 @@ class Nginx(Process):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}"
 
     async def start(self) -> None:
         await super().start()
@@ -57,11 +63,15 @@ class Cluster:
 
     def __init__(self, home: Path, redis: Redis, *names: str) -> None:
         self.nodes = {name: Node(redis.url, name, COLLAB_DRAIN_TIME="0.2") for name in names}
-        self.nginx = Nginx(home, *self.nodes.values())
+        self.nginx = Nginx(home, *(node.port for node in self.nodes.values()))
 
     @property
     def url(self) -> str:
         return self.nginx.url
+
+    @property
+    def api_url(self) -> str:
+        return self.nginx.api_url
 
 
 @pytest.fixture(scope="session")

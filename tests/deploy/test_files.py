@@ -59,6 +59,14 @@ def test_only_nginx_can_be_reached_from_outside(compose: dict[str, Any]) -> None
     assert published == {"nginx": ["${COLLAB_PUBLIC_PORT:-8005}:8005"]}
 
 
+def test_the_api_is_for_the_services_of_composes_network(compose: dict[str, Any]) -> None:
+    """On a port of nginx's that is not published, with the key that Compose was started with."""
+    listens = (DEPLOY / "nginx" / "compose" / "api.conf").read_text()
+    assert "\nlisten 8006;" in listens
+    assert compose["services"]["nginx"]["expose"] == ["8006"]
+    assert compose["services"]["collab"]["environment"]["COLLAB_API_KEY"] == "${COLLAB_API_KEY:-}"
+
+
 def test_services_start_in_order_of_health(compose: dict[str, Any]) -> None:
     services = compose["services"]
     healthy = {"condition": "service_healthy"}

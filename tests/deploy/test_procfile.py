@@ -23,19 +23,21 @@ RETURN_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class Honcho(Process):
     """``honcho start``, on ports of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **env: str) -> None:
         tool("redis-server")
         tool("nginx")
-        self.ports = [free_port() for _ in range(6)]
-        self.port, redis, *self.nodes = self.ports
+        self.ports = [free_port() for _ in range(7)]
+        self.port, self.api_port, redis, *self.nodes = self.ports
         super().__init__(
             sys.executable, "-m", "honcho", "start",
             env={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "CLUSTER_HOME": str(home),
                 "CLUSTER_PORT": str(self.port),
+                "CLUSTER_API_PORT": str(self.api_port),
                 "CLUSTER_REDIS_PORT": str(redis),
                 "CLUSTER_NODE_PORTS": " ".join(map(str, self.nodes)),
+                **env,
             },
         )  # fmt: skip
 
@@ -84,3 +86,17 @@ async def test_the_procfile_starts_a_cluster_and_ends_it_cleanly(
     assert "SIGKILL" not in honcho.output(), honcho.output()
     assert "Traceback" not in honcho.output(), honcho.output()
     assert not any([await is_open(port) for port in honcho.ports])
+
+
+async def test_the_procfiles_nodes_ask_for_the_key_that_it_was_started_with(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    key = secrets.token_hex(16)
+    honcho = Honcho(tmp_path, COLLAB_API_KEY=key)
+    rooms = f"http://127.0.0.1:{honcho.api_port}/api/rooms"
+    async with running(honcho):
+        async with http.get(rooms) as asked:
+            assert asked.status == 401
+        async with http.get(rooms, headers={"Authorization": f"Bearer {key}"}) as asked:
+            assert asked.status == 200
+    assert key not in honcho.output()

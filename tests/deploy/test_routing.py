@@ -27,7 +27,8 @@ async def served_by(
     cluster: Cluster, http: aiohttp.ClientSession, path: str, query: str = ""
 ) -> str:
     """Ask for a path nobody else asks for; return the node that got the request, by nginx's log."""
-    async with http.get(URL(f"{cluster.url}{path}{query}", encoded=True)):
+    url = cluster.api_url if path.startswith("/api/") else cluster.url
+    async with http.get(URL(f"{url}{path}{query}", encoded=True)):
         pass
     line = await eventually(
         lambda: next((line for line in cluster.nginx.requests() if line["path"] == path), None),

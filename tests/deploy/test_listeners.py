@@ -1,0 +1,222 @@
+"""What nginx lets in: what pages need where everybody comes, `/api` on a listener of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+import aiohttp
+import pytest
+
+from tests.deploy.conftest import Cluster, Nginx
+from tests.deploy.polling import PATIENCE
+from tests.support.processes import running
+
+ROOM, CODE = "secret", "the room's text"
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "OPTIONS")
+READING = ("GET", "HEAD")
+HISTORY = "/api/rooms/secret/history"
+NEEDED_BY_PAGES = re.compile(
+    r"/|/(healthz|readyz|socket\.io/)|/(assets|yjs)/.*|/(?!api/)[^/]+/playback"
+    r"|/api/rooms/[^/]+/history",
+    re.DOTALL,
+)
+PIECES = (
+    "/", "//", "/", ".", "..", "%2e", "%2E%2e", "%2f", "%2F", "%252f", "%252e", "%5c", ";", "#",
+    "?", "%23", "%3f", "%00", "%0a", "%20", "api", "API", "%61pi", "rooms", "secret", "history",
+    "playback", "assets", "yjs", "socket.io", "metrics",
+)  # fmt: skip
+
+
+class Answer:
+    """The status and the body of an answer, and whether nginx gave it without asking a node."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        self.status = int(head.split(b" ", 2)[1])
+        self.of_nginx = b"nginx</center>" in self.body
+
+
+async def ask(port: int, target: str, method: str = "GET", *headers: str) -> Answer:
+    """Send a request whose target nobody has tidied up on the way."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = [f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
+    writer.write("\r\n".join(lines).encode())
+    async with asyncio.timeout(PATIENCE):
+        answer = Answer(await reader.read())
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+class Upstream:
+    """Stands where a node would, and keeps what nginx asks: method, target, headers."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.rstrip().split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        self.requests.append((method, target, headers))
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Upstream]:
+    upstream = Upstream()
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    upstream.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[Upstream]:
+    async with listening() as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+async def nginx(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Nginx]:
+    balancer = Nginx(tmp_path_factory.mktemp("nginx"), upstream.port)
+    async with running(balancer):
+        yield balancer
+
+
+@pytest.fixture(scope="module")
+async def written(cluster: Cluster) -> None:
+    """A room with a text, begun through the API's listener."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{cluster.api_url}/api/rooms/{ROOM}", json={"code": CODE}) as put,
+    ):
+        assert put.status in (200, 201), await put.text()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api",
+        "/api/",
+        "/api/rooms",
+        "/api/rooms?limit=1",
+        "/api/rooms/secret",
+        "/api/rooms/secret/",
+        "/api/rooms/secret/history/",
+        "/api/rooms/a/secret/history",
+        "/api/rooms//history",
+        "/api/openapi.json",
+        "/api/playback",
+        "//api/rooms",
+        "///api//rooms//secret",
+        "/./api/rooms",
+        "/api/../api/rooms",
+        "/x/../api/rooms/secret",
+        "/assets/../api/rooms/secret",
+        "/assets/..%2fapi/rooms/secret",
+        "/assets/%2e%2e/api/rooms/secret",
+        "/assets%2f%2e%2e%2fapi%2frooms%2fsecret",
+        "/yjs/%2E%2E/api/rooms/secret",
+        "/socket.io/../api/rooms/secret",
+        "/secret/playback/../../api/rooms/secret",
+        "/api/rooms/secret/history/..",
+        "/api/rooms/secret/history/%2e%2e",
+        "/api/rooms/secret/history%2f..",
+        "/api/rooms/secret#/history",
+        "/%61pi/rooms/secret",
+        "/%2fapi/rooms/secret",
+        "/api%2frooms",
+        "/api%2Frooms%2Fsecret",
+        "/api/rooms%2fsecret",
+        "/API/rooms",
+        "/api/rooms/secret/History",
+        "http://x/api/rooms/secret",
+        "/metrics",
+        "//%6detrics",
+    ],
+)
+async def test_nothing_but_what_pages_need_gets_in_where_everybody_does(
+    cluster: Cluster, written: None, target: str
+) -> None:
+    for method in METHODS:
+        answer = await ask(cluster.nginx.port, target, method)
+        assert answer.status == 404, (method, answer.status, answer.body)
+        assert answer.of_nginx or method == "HEAD", (method, answer.body)
+
+
+async def test_a_history_can_be_read_where_everybody_comes_in_and_nothing_be_done_to_it(
+    cluster: Cluster, written: None
+) -> None:
+    """The page's playback reads it, so that people's browsers must."""
+    for method in METHODS:
+        answer = await ask(cluster.nginx.port, HISTORY + "?format=deltas", method)
+        assert answer.status == (200 if method in READING else 404), method
+        assert (CODE.encode() in answer.body) == (method == "GET")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/", 200),
+        ("/?room=r&playback", 200),
+        ("/assets/nothing.js", 404),
+        ("/r/playback", 302),
+        ("/socket.io/?EIO=4&transport=polling", 200),
+        ("/yjs/r", 426),
+        ("/healthz", 200),
+        ("/readyz", 200),
+    ],
+)
+async def test_what_pages_need_gets_through(cluster: Cluster, target: str, status: int) -> None:
+    answer = await ask(cluster.nginx.port, target)
+    assert (answer.status, answer.of_nginx) == (status, False), answer.body
+
+
+async def test_the_node_gets_the_path_that_was_checked(nginx: Nginx, upstream: Upstream) -> None:
+    """Were it the raw one, a node that reads it in another way would do what nginx refuses."""
+    await ask(nginx.port, "/x/..//yjs/%2e/a%3Ab%20c%2525?d=%2f..%2f&e#f")
+    assert upstream.requests[-1][1] == "/yjs/a:b%20c%2525?d=%2f..%2f&e"
+    chance = random.Random(8005)
+    upstream.requests.clear()
+    for _ in range(1500):
+        pieces = chance.choices(PIECES, k=chance.randrange(1, 12))
+        await ask(nginx.port, "/" + "".join(pieces), chance.choice(METHODS))
+    assert len(upstream.requests) > 50
+    for method, target, _ in upstream.requests:
+        path = unquote(target.partition("?")[0], "latin-1")
+        assert NEEDED_BY_PAGES.fullmatch(path) and "//" not in path, target
+        assert not {".", ".."} & set(path.split("/")), target
+        assert method in READING or not path.startswith("/api/"), (method, target)
+
+
+async def test_the_api_has_a_listener_of_its_own(
+    cluster: Cluster, written: None, http: aiohttp.ClientSession
+) -> None:
+    room = f"{cluster.api_url}/api/rooms/{ROOM}"
+    async with http.get(room) as got:
+        assert (await got.json())["code"] == CODE
+    async with http.get(f"{cluster.api_url}/api/openapi.json") as contract:
+        assert contract.status == 200
+    for path in ("/", "/assets/a", "/socket.io/", "/yjs/r", "/r/playback", "/metrics", "/readyz"):
+        answer = await ask(cluster.nginx.api_port, path)
+        assert (answer.status, answer.of_nginx) == (404, True), path
+
+
+async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
+    """CLUSTER_HOST is where people come in; other services have a port of this machine."""
+    with socket.socket() as probe:
+        # Were nginx on all addresses, or on this one, it would be taken.
+        probe.bind(("127.0.0.2", nginx.api_port))
+    assert (await ask(nginx.api_port, "/api/rooms")).status == 200
