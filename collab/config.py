@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -240,6 +241,14 @@ class Config:
         _seconds(0, 600),
         "time over which clients are moved off at the end",
     )
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the node, as far as its ``host`` tells."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], options: Mapping[str, str] | None = None) -> Config:

@@ -68,3 +68,14 @@ def test_a_bad_url_is_not_repeated_since_it_may_hold_a_password() -> None:
 )
 def test_the_urls_that_redis_has_are_taken(url: str) -> None:
     assert Config.from_env({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [
+        ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
+        ("0.0.0.0", False), ("::", False), ("10.0.0.5", False), ("node.example", False),
+    ],
+)  # fmt: skip
+def test_a_host_tells_whether_other_machines_reach_the_node(host: str, alone: bool) -> None:
+    assert Config(host=host).on_loopback is alone
