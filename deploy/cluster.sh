@@ -58,7 +58,8 @@ nginx)
     ln -sf "$here/nginx/nginx.conf" "$home/nginx/nginx.conf"
     # The log is a file here: a line for each poll would bury what the nodes say.
     log="access_log access.log json;"
-    echo "listen $host:$port; $log" >"$home/nginx/place/front.conf"
+    # The system allows as many (net.core.somaxconn) to wait; nginx alone would let 511.
+    echo "listen $host:$port backlog=4096; $log" >"$home/nginx/place/front.conf"
     echo "listen 127.0.0.1:$api_port; $log" >"$home/nginx/place/api.conf"
     for node_port in $node_ports; do
         echo "server 127.0.0.1:$node_port max_fails=0;"

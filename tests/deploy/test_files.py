@@ -67,6 +67,13 @@ def test_the_api_is_for_the_services_of_composes_network(compose: dict[str, Any]
     assert compose["services"]["collab"]["environment"]["COLLAB_API_KEY"] == "${COLLAB_API_KEY:-}"
 
 
+def test_as_many_may_wait_for_nginx_in_compose_as_in_the_procfile() -> None:
+    front = (DEPLOY / "nginx" / "compose" / "front.conf").read_text()
+    script = (DEPLOY / "cluster.sh").read_text()
+    [in_compose], [in_procfile] = (re.findall(r"backlog=(\d+)", text) for text in (front, script))
+    assert in_compose == in_procfile
+
+
 def test_services_start_in_order_of_health(compose: dict[str, Any]) -> None:
     services = compose["services"]
     healthy = {"condition": "service_healthy"}

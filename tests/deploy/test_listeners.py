@@ -7,10 +7,11 @@ import random
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import unquote
 
 import aiohttp
+import psutil
 import pytest
 
 from tests.deploy.conftest import Cluster, Nginx
@@ -31,6 +32,8 @@ PIECES = (
     "?", "%23", "%3f", "%00", "%0a", "%20", "api", "API", "%61pi", "rooms", "secret", "history",
     "playback", "assets", "yjs", "socket.io", "metrics",
 )  # fmt: skip
+BURST = 700
+"""Connections at once: a listener that nothing is said of takes 512."""
 
 
 class Answer:
@@ -220,3 +223,17 @@ async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
         # Were nginx on all addresses, or on this one, it would be taken.
         probe.bind(("127.0.0.2", nginx.api_port))
     assert (await ask(nginx.api_port, "/api/rooms")).status == 200
+
+
+async def test_a_crowd_that_comes_at_once_waits_in_line(nginx: Nginx) -> None:
+    """As when a node's clients connect again: who finds no room in the line tries for seconds."""
+    master = psutil.Process(nginx.pid)
+    family = [master, *master.children()]
+    async with AsyncExitStack() as closing:
+        for process in family:
+            process.suspend()
+            closing.callback(process.resume)
+        opening = [asyncio.open_connection("127.0.0.1", nginx.port) for _ in range(BURST)]
+        async with asyncio.timeout(PATIENCE):
+            for _, writer in await asyncio.gather(*opening):
+                closing.callback(writer.close)
