@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -223,6 +224,20 @@ async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
         # Were nginx on all addresses, or on this one, it would be taken.
         probe.bind(("127.0.0.2", nginx.api_port))
     assert (await ask(nginx.api_port, "/api/rooms")).status == 200
+
+
+async def test_each_request_has_an_id_that_its_client_cannot_choose(
+    nginx: Nginx, upstream: Upstream
+) -> None:
+    """The same in nginx's access log and, by the header, in what the node logs."""
+    tag = secrets.token_hex(8)
+    for port, target in ((nginx.port, f"/assets/{tag}"), (nginx.api_port, f"/api/{tag}")):
+        await ask(port, target, "GET", "X-Request-Id: mine")
+        _, path, headers = upstream.requests[-1]
+        [logged] = [line["request"] for line in nginx.requests() if line["path"] == target]
+        assert path == target
+        assert headers["x-request-id"] == logged
+        assert re.fullmatch("[0-9a-f]{32}", logged)
 
 
 async def test_a_crowd_that_comes_at_once_waits_in_line(nginx: Nginx) -> None:
