@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,9 +40,14 @@ State = dict[str, Any]
 """What a client tells about itself: ``user: {name, color}``, a cursor, whatever it likes."""
 
 
-def default_color(id: str) -> str:
-    """Return a color for a member that chose none, the same on every node."""
-    return COLORS[zlib.crc32(id.encode()) % len(COLORS)]
+def default_color(id: str, taken: Collection[str] = ()) -> str:
+    """Return a color for a member that chose none, the same on every node.
+
+    It is one that is not ``taken``, while there is any.
+    """
+    first = zlib.crc32(id.encode()) % len(COLORS)
+    choices = COLORS[first:] + COLORS[:first]
+    return next((color for color in choices if color not in taken), choices[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +153,10 @@ class Roster:
         self.people_changed = True
 
     def introduce(self, id: str) -> None:
-        """Make a state for a member that has none of its own."""
-        member = self._here[id]
-        person = member.person
-        self.show(id, secrets.randbits(32), {"user": {"name": person.name, "color": person.color}})
+        """Make a state for a member that has none of its own, in a color that nobody has yet."""
+        taken = {person.color for person in self.people() if person.id != id}
+        user = {"name": self._here[id].name, "color": default_color(id, taken)}
+        self.show(id, secrets.randbits(32), {"user": user})
 
     def leave(self, id: str) -> None:
         """A member left from here."""

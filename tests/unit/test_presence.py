@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pycrdt import Awareness, Doc
 
-from collab.rooms.presence import MARK, SILENCE, Roster, default_color
+from collab.rooms.presence import COLORS, MARK, SILENCE, Roster, default_color
 
 INTERVAL = 8.0
 
@@ -93,6 +93,23 @@ def test_a_text_member_has_a_state_with_name_and_color() -> None:
     client.apply_awareness_update(b.states(b.clients()), None)
     (shown,) = (s for id, s in client.states.items() if id != client.client_id)
     assert shown == {"user": {"name": "Ada", "color": default_color("1")}}
+
+
+def test_a_text_member_that_comes_later_takes_a_color_that_nobody_has() -> None:
+    """Who was there keeps theirs, on whichever node; more people than colors share them."""
+    a, b = nodes("a", "b")
+    first, *others = [id for id in map(str, range(1000)) if default_color(id) == COLORS[0]]
+    a.enter(first, "Ada")
+    a.introduce(first)
+    for count, id in enumerate(others[: len(COLORS)], start=2):
+        b.hear(a.report(ask=False), 0.0)
+        b.enter(id, "Bob")
+        b.introduce(id)
+        a.hear(b.report(ask=False), 0.0)
+        shown = {person.id: person.color for person in a.people()}
+        assert shown == {person.id: person.color for person in b.people()}
+        assert shown[first] == COLORS[0]
+        assert len(set(shown.values())) == min(count, len(COLORS))
 
 
 def test_a_yjs_member_is_called_what_its_state_says_and_a_guest_until_then() -> None:
