@@ -127,6 +127,19 @@ def test_the_badge_names_the_node_and_tells_what_is_saved(
     expect(ada.badge).to_contain_text("All changes saved")
 
 
+@pytest.mark.parametrize(
+    ("query", "current"), [("", "Editor"), ("&door=text", "Text door"), ("&playback", "Playback")]
+)
+def test_one_link_alone_is_to_the_current_page(
+    visit: Visit, two_nodes: Nodes, room: str, query: str, current: str
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    ada.page.goto(f"{two_nodes[0]}/?room={room}{query}")
+    expect(ada.page.locator("[aria-current]")).to_have_accessible_name(current)
+    assert ada.page.locator("html").get_attribute("href") is None
+    ada.failures.clear()  # the history of nothing is a 404, of which the browser complains
+
+
 def test_nothing_is_requested_from_anywhere_else(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
     for language in ("JavaScript", "Java", "C++", "Python"):

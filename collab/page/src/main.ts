@@ -6,12 +6,12 @@ import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room"
 import { watchTheme } from "./theme";
 
 function link(room: string, screen: ScreenName): void {
-  for (const each of document.querySelectorAll<HTMLAnchorElement>("[data-screen]")) {
+  for (const each of document.querySelectorAll<HTMLAnchorElement>(".screens a")) {
     each.href = linkTo(room, each.dataset["screen"] as ScreenName);
     if (each.dataset["screen"] === screen) each.setAttribute("aria-current", "page");
   }
   // Beside the editor, not instead of it: to see both doors at once is what the text door is for.
-  if (screen === "yjs") find<HTMLAnchorElement>("[data-screen=text]").target = "_blank";
+  if (screen === "yjs") find<HTMLAnchorElement>(".screens [data-screen=text]").target = "_blank";
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
