@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from tests.support.processes import INSTALL, Node, Redis, in_background
 from tests.support.proxy import Proxy, proxy
+from tests.support.yjs import YjsClient, yjs_clients
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The browser's own errands are not the page's requests, and a test must not wait for the outside.
@@ -48,6 +49,10 @@ class Cluster:
         self._start(self._redis)
         self.urls = (self.start_node("a"), self.start_node("b"))
 
+    @property
+    def redis_url(self) -> str:
+        return self._redis.url
+
     def start_node(self, name: str, *command: str) -> str:
         """Start a node, with another command than usual if one is given; return its address."""
         node = Node(self._redis.url, name)
@@ -78,6 +83,27 @@ class Wire:
         self._run(_calling(self._wire.accept))
 
 
+class Stranger:
+    """A Yjs client that is not the page: it may say of itself what it likes."""
+
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], client: YjsClient) -> None:
+        self._run = run
+        self._client = client
+
+    def says(self, state: dict[str, Any]) -> None:
+        """Show this awareness state."""
+        self._run(_calling(lambda: self._client.do("state", value=state)))
+
+    def chooses(self, language: Any) -> None:
+        """Set the room's language."""
+        self._run(_calling(lambda: self._client.edit(["set", "language", language])))
+
+    def types(self, text: str) -> int:
+        """Insert a text at the beginning; return the id of the client in Yjs."""
+        self._run(_calling(lambda: self._client.insert(0, text)))
+        return self._client.client
+
+
 async def _calling(function: Callable[[], None]) -> None:
     function()
 
@@ -100,6 +126,15 @@ def wire(cluster: Cluster) -> Iterator[Wire]:
     passing = proxy(urlsplit(cluster.urls[0]).port or 0)
     yield Wire(cluster.run, cluster.run(passing.__aenter__()))
     cluster.run(passing.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def stranger(cluster: Cluster, room: str) -> Iterator[Stranger]:
+    """Somebody at the second node, by y-websocket's own provider."""
+    hosting = yjs_clients()
+    host = cluster.run(hosting.__aenter__())
+    yield Stranger(cluster.run, cluster.run(host.connect(cluster.urls[1], room)))
+    cluster.run(hosting.__aexit__(None, None, None))
 
 
 # Playwright's synchronous door keeps an event loop running in this thread, in which no asyncio
@@ -155,6 +190,12 @@ class Person:
     def plays_back(self, url: str, room: str) -> Person:
         self.page.goto(f"{url}/?room={room}&playback")
         expect(self.page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+        return self
+
+    def gets_history(self, lines: list[Any]) -> Person:
+        """Let the page get these lines when it asks for a room's history."""
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        self.page.route("**/history?*", lambda route: route.fulfill(body=body))
         return self
 
     def caret_of(self, name: str) -> Locator:

@@ -4,6 +4,7 @@ import { NameDialog } from "./dialogs";
 import { Notices } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
+import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
   return document.querySelector(selector) as T;
@@ -42,6 +43,11 @@ export class Frame {
   state(state: State, node: string): void {
     this.badge.show(state, node);
     this.presence.dim(state === "offline" || state === "closed");
+  }
+
+  /** Shows ourselves, until it is known who else is here. */
+  alone(): void {
+    this.presence.show([{ id: "own", ...personFrom(this.#name, undefined) }], "own");
   }
 
   caretAt(line: number, column: number): void {

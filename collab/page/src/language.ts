@@ -3,8 +3,13 @@ import { python } from "@codemirror/lang-python";
 import { Compartment, type Extension } from "@codemirror/state";
 import type { EditorView } from "@codemirror/view";
 
+interface Language {
+  label: string;
+  load: () => Extension | Promise<Extension>;
+}
+
 /** Python comes with the page; the others are fetched when somebody asks for them. */
-const LANGUAGES: Record<string, { label: string; load: () => Extension | Promise<Extension> }> = {
+const LANGUAGES: Record<string, Language> = {
   python: { label: "Python", load: () => python() },
   javascript: {
     label: "JavaScript",
@@ -37,8 +42,8 @@ export class Languages {
 
   /** Colours the text as that language; others may have chosen one that this page does not know. */
   async show(language: unknown): Promise<string | null> {
-    const known = typeof language === "string" ? LANGUAGES[language] : undefined;
-    if (known === undefined || typeof language !== "string") return null;
+    if (typeof language !== "string" || !Object.hasOwn(LANGUAGES, language)) return null;
+    const known = LANGUAGES[language] as Language;
     this.#select.value = language;
     if (language === this.#shown) return null;
     this.#shown = language;

@@ -24,15 +24,8 @@ export function colourFor(name: string, taken: readonly string[] = []): string {
 
 /** Whether two colours are taken for each other, as teal and green are. */
 export function alike(one: string, other: string): boolean {
-  const [hue, otherHue] = [hueOf(one), hueOf(other)];
-  if (hue === null || otherHue === null) return one === other;
-  const apart = Math.abs(hue - otherHue);
+  const apart = Math.abs(hueOf(one) - hueOf(other));
   return Math.min(apart, 360 - apart) < ALIKE_DEGREES;
-}
-
-/** What others say is their colour, if it is one. */
-export function colourFrom(said: unknown, name: string): string {
-  return typeof said === "string" && CSS.supports("color", said) ? said : colourFor(name);
 }
 
 /** Gives an element and what is in it a person's colour; the style sheets make shades of it. */
@@ -43,21 +36,17 @@ export function paint(element: HTMLElement | SVGElement, colour: string): void {
 }
 
 function luminance(colour: string): number {
-  const [red, green, blue] = channelsOf(colour) ?? [0, 0, 0];
+  const [red, green, blue] = channelsOf(colour);
   return 0.2126 * red ** 2.2 + 0.7152 * green ** 2.2 + 0.0722 * blue ** 2.2;
 }
 
-function hueOf(colour: string): number | null {
-  const channels = channelsOf(colour);
-  if (channels === null) return null;
-  const [red, green, blue] = channels;
+function hueOf(colour: string): number {
+  const [red, green, blue] = channelsOf(colour);
   return (Math.atan2(Math.sqrt(3) * (green - blue), 2 * red - green - blue) * 180) / Math.PI;
 }
 
-/** Of a colour in six hexadecimal digits, each from 0 to 1; the names and functions of CSS are left alone. */
-function channelsOf(colour: string): [number, number, number] | null {
-  const digits = /^#([0-9a-f]{6})$/i.exec(colour)?.[1];
-  if (digits === undefined) return null;
-  const channel = (at: number) => parseInt(digits.slice(at, at + 2), 16) / 255;
-  return [channel(0), channel(2), channel(4)];
+/** Of a colour in six hexadecimal digits, each from 0 to 1. */
+function channelsOf(colour: string): [number, number, number] {
+  const channel = (at: number) => parseInt(colour.slice(at, at + 2), 16) / 255;
+  return [channel(1), channel(3), channel(5)];
 }

@@ -1,11 +1,10 @@
 /** Who is here. */
-import { colourFrom, paint } from "./palette";
+import { paint } from "./palette";
+import type { Person } from "./untrusted";
 
-export interface Member {
+export interface Member extends Person {
   id: string;
-  name: string;
   node?: string;
-  color?: string;
 }
 
 export function initialsOf(name: string): string {
@@ -42,8 +41,7 @@ export class Presence {
 
   show(members: Member[], ownId: string | undefined): void {
     const own = (member: Member) => Number(member.id === ownId);
-    const sorted = members
-      .map((member) => ({ ...member, name: member.name || "Guest" }))
+    const sorted = [...members]
       .sort((one, other) => own(other) - own(one) || one.name.localeCompare(other.name) || (one.id < other.id ? -1 : 1));
     // Carets move a lot; the list is only drawn again when it would look different.
     const drawn = JSON.stringify([ownId, sorted]);
@@ -62,10 +60,10 @@ export class Presence {
   }
 
   #row(member: Member, own: boolean): HTMLLIElement {
-    const { name } = member;
+    const { name, colour } = member;
     const item = document.createElement("li");
     item.dataset["member"] = name;
-    paint(item, colourFrom(member.color, name));
+    paint(item, colour);
     if (own) {
       item.dataset["own"] = "";
       const button = document.createElement("button");

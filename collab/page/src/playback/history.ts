@@ -1,4 +1,5 @@
 /** A room's history as the service tells it: one line of JSON for what was there, one for each edit. */
+import { fieldsOf, nameFrom } from "../untrusted";
 
 /** In UTF-16 units, as strings are counted here. */
 export type Op = { retain: number } | { insert: string } | { delete: number };
@@ -24,14 +25,6 @@ export interface History {
 /** Why there is nothing to play, in words for people. */
 export class NoHistory extends Error {}
 
-interface Line {
-  base?: string;
-  entries?: number;
-  at?: string;
-  author?: Author | null;
-  delta?: Op[];
-}
-
 export async function fetchHistory(room: string, progress: (done: number) => void): Promise<History> {
   const address = new URL(`api/rooms/${room}/history?format=deltas`, location.href);
   let answer: Response;
@@ -45,21 +38,43 @@ export async function fetchHistory(room: string, progress: (done: number) => voi
     throw new NoHistory(`The history can't be read now (${answer.status}). Try again in a moment.`);
   }
   const history: History = { base: "", edits: [] };
-  let expected: number | undefined;
+  let expected = 0;
   for await (const text of linesOf(answer.body)) {
-    const line = JSON.parse(text) as Line;
-    if (line.base !== undefined) {
-      history.base = line.base;
-      expected = line.entries;
+    const line: unknown = JSON.parse(text);
+    const { base, entries } = fieldsOf(line);
+    if (typeof base === "string") {
+      history.base = base;
+      expected = Number(entries);
     } else {
-      history.edits.push({ at: Date.parse(line.at ?? ""), author: line.author ?? null, delta: line.delta ?? [] });
-      if (expected) progress(history.edits.length / expected);
+      history.edits.push(editFrom(line));
+      if (expected > 0) progress(history.edits.length / expected);
     }
   }
-  if (expected !== undefined && history.edits.length < expected) {
+  if (history.edits.length < expected) {
     throw new NoHistory("The history broke off on its way here. Load the page again.");
   }
   return history;
+}
+
+/** Throws a TypeError where a line is no edit. */
+function editFrom(line: unknown): Edit {
+  const { at, author, delta } = fieldsOf(line);
+  const time = typeof at === "string" ? Date.parse(at) : NaN;
+  if (Number.isNaN(time) || !Array.isArray(delta) || !delta.every(isOp)) throw new TypeError("not an edit");
+  return { at: time, author: authorFrom(author), delta };
+}
+
+function authorFrom(said: unknown): Author | null {
+  const { id, name } = fieldsOf(said);
+  const author = { id: nameFrom(id), name: nameFrom(name) };
+  return author.id || author.name ? author : null;
+}
+
+function isOp(said: unknown): said is Op {
+  const [[kind, value] = [], ...more] = Object.entries(fieldsOf(said));
+  if (more.length > 0) return false;
+  if (kind === "insert") return typeof value === "string";
+  return (kind === "retain" || kind === "delete") && Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -27,7 +27,7 @@ export function openTextDoor(frame: Frame, room: string): void {
   );
   languages.attach(editor.view);
   void languages.show(memory.get(LANGUAGE));
-  frame.presence.show([{ id: "own", name: frame.name }], "own");
+  frame.alone();
   let session: Session | undefined;
   session = new Session(room, frame.name, {
     text: () => editor.text(),
@@ -44,7 +44,7 @@ export function openTextDoor(frame: Frame, room: string): void {
     },
   });
   frame.renamed = (name) => {
-    frame.presence.show([{ id: "own", name }], "own");
+    frame.alone();
     session?.rename(name);
   };
   frame.dirty = () => session?.unsaved ?? false;

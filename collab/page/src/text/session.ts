@@ -3,8 +3,9 @@ import { io, type Socket } from "socket.io-client";
 import type { State } from "../badge";
 import type { Refusal } from "../notices";
 import type { Member } from "../presence";
+import { fieldsOf, nameFrom, personFrom, sentenceFrom, wordFrom } from "../untrusted";
 
-type Answer = { ok: true; node?: string } | { ok: false; error: Refusal };
+type Answer = { ok: true; node: string } | { ok: false; error: Refusal };
 
 /** What the session asks of the page around it. */
 export interface Screen {
@@ -59,12 +60,19 @@ export class Session {
     this.#socket.on("connect", () => this.#connected());
     this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.#socket.on("connect_error", (error) => this.#turnedAway(error));
-    this.#socket.on("receive", (message: { code: string }) => this.#receive(message.code));
-    this.#socket.on("presence", (message: { room: string; members: Member[] }) => {
-      if (message.room === this.#room) this.#screen.members(message.members, this.#socket.id);
+    this.#socket.on("receive", (message: unknown) => {
+      const { code } = fieldsOf(message);
+      if (typeof code === "string") this.#receive(code);
     });
-    this.#socket.on("error", (error: Refusal & { room?: string }) => {
-      if (error.code === "room_closed" && (error.room ?? this.#room) === this.#room) this.#end();
+    this.#socket.on("presence", (message: unknown) => {
+      const { room, members } = fieldsOf(message);
+      if (room === this.#room && Array.isArray(members)) {
+        this.#screen.members(members.flatMap(memberFrom), this.#socket.id);
+      }
+    });
+    this.#socket.on("error", (message: unknown) => {
+      const error = refusalFrom(message);
+      if (error.code === "room_closed" && (fieldsOf(message)["room"] ?? this.#room) === this.#room) this.#end();
       // The server hangs up after this one; the same text would only make it hang up again.
       if (error.code === "frame_too_large") this.#oversized = this.#edits;
       this.#screen.refused(error);
@@ -122,10 +130,10 @@ export class Session {
     this.#report();
   }
 
-  #turnedAway(error: Error & { data?: Partial<Refusal> }): void {
+  #turnedAway(error: Error & { data?: unknown }): void {
     // While `active`, it is the network, and Socket.IO tries again; else the server has declined.
     if (!this.#socket.active) {
-      this.#screen.refused({ message: error.data?.message ?? error.message, code: error.data?.code });
+      this.#screen.refused(refusalFrom(error.data ?? error));
       this.#connectSoon();
     }
     this.#report();
@@ -150,7 +158,7 @@ export class Session {
       if (answer.ok) {
         this.#membership = "joined";
         this.#everJoined = true;
-        this.#node = answer.node ?? this.#node;
+        this.#node = answer.node;
         this.#screen.joined();
       } else {
         this.#membership = "denied";
@@ -185,9 +193,9 @@ export class Session {
 
   #ask(event: string, payload: object, answered: (answer: Answer) => void): void {
     const connection = this.#socket.id;
-    this.#socket.emit(event, payload, (answer: Answer) => {
+    this.#socket.emit(event, payload, (answer: unknown) => {
       if (this.#socket.id !== connection) return;
-      answered(answer);
+      answered(answerFrom(answer));
       this.#report();
     });
   }
@@ -217,4 +225,19 @@ export class Session {
     if (this.#viewer) return "viewing";
     return this.#edits > 0 ? "saved" : "connected";
   }
+}
+
+function answerFrom(said: unknown): Answer {
+  const { ok, node, error } = fieldsOf(said);
+  return ok === true ? { ok, node: nameFrom(node) } : { ok: false, error: refusalFrom(error) };
+}
+
+function refusalFrom(said: unknown): Refusal {
+  const { message, code } = fieldsOf(said);
+  return { message: sentenceFrom(message) || "The service refused, and did not say why.", code: wordFrom(code) };
+}
+
+function memberFrom(said: unknown): Member[] {
+  const { id, name, color, node } = fieldsOf(said);
+  return typeof id === "string" ? [{ id, node: nameFrom(node), ...personFrom(name, color) }] : [];
 }

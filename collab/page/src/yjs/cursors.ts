@@ -4,7 +4,8 @@ import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import { type Caret, caretLayers, setCarets } from "../carets";
-import { colourFrom } from "../palette";
+import { fieldsOf } from "../untrusted";
+import { personOf } from "./people";
 
 /** A selection that is being dragged changes with every pixel; the others see it this often. */
 const PACE_MS = 60;
@@ -67,21 +68,21 @@ class Cursors {
     const shown: Caret[] = [];
     for (const [client, state] of this.awareness.getStates()) {
       if (client === this.awareness.clientID) continue;
-      const anchor = this.#indexOf(state["cursor"]?.anchor);
-      const head = this.#indexOf(state["cursor"]?.head);
+      const cursor = fieldsOf(state["cursor"]);
+      const anchor = this.#indexOf(cursor["anchor"]);
+      const head = this.#indexOf(cursor["head"]);
       if (anchor === null || head === null) continue;
-      const name = String(state["user"]?.name ?? "").slice(0, 60) || "Guest";
-      shown.push({ id: String(client), name, colour: colourFrom(state["user"]?.color, name), anchor, head });
+      shown.push({ id: String(client), ...personOf(state), anchor, head });
     }
     this.view.dispatch({ effects: setCarets.of(shown) });
   }
 
-  /** Others may say anything. */
+  /** Others may say anything; Yjs would begin a shared type for the name of any other. */
   #indexOf(said: unknown): number | null {
-    if (typeof said !== "object" || said === null) return null;
+    if (fieldsOf(said)["tname"] !== "code") return null;
     try {
       const place = Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(said), this.text.doc as Y.Doc);
-      return place?.type === this.text ? place.index : null;
+      return place?.type === this.text && Number.isSafeInteger(place.index) ? place.index : null;
     } catch {
       return null;
     }

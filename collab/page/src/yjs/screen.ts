@@ -12,7 +12,7 @@ const LANGUAGE = "language";
 
 export function openYjsDoor(frame: Frame, room: string): void {
   let session: Session | undefined;
-  frame.presence.show([{ id: "own", name: frame.name }], "own");
+  frame.alone();
   frame.renamed = (name) => session?.rename(name);
   frame.dirty = () => session?.unsaved ?? false;
   const open = (viewer: boolean) => {

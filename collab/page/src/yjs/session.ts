@@ -6,8 +6,8 @@ import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import type { State } from "../badge";
 import type { Refusal } from "../notices";
-import { alike, colourFor } from "../palette";
 import type { Member } from "../presence";
+import { People } from "./people";
 
 /** What the session asks of the page around it. */
 export interface Screen {
@@ -41,10 +41,9 @@ export class Session {
   readonly awareness: Awareness;
   readonly #doc = new Y.Doc();
   readonly #provider: WebsocketProvider;
+  readonly #people: People;
   readonly #screen: Screen;
   readonly #gone = new AbortController();
-  #name: string;
-  #colour: string;
   #node = "";
   #everSynced = false;
   #viewer: boolean;
@@ -59,8 +58,6 @@ export class Session {
 
   /** `viewer`: it is known already that the room refuses what we type. */
   constructor(room: string, name: string, viewer: boolean, screen: Screen) {
-    this.#name = name;
-    this.#colour = colourFor(name);
     this.#viewer = viewer;
     this.#screen = screen;
     this.text = this.#doc.getText("code");
@@ -76,6 +73,7 @@ export class Session {
       params: { name },
     });
     this.awareness = this.#provider.awareness;
+    this.#people = new People(this.awareness, name);
     this.#hearDoor();
     this.#provider.on("status", () => this.#connectionChanged());
     this.#provider.on("sync", () => this.#connectionChanged());
@@ -89,8 +87,7 @@ export class Session {
     this.#doc.on("update", (_update: Uint8Array, _origin: unknown, _doc: Y.Doc, transaction: Y.Transaction) => {
       if (transaction.local) this.#edited();
     });
-    this.awareness.on("change", () => this.#peopleChanged());
-    this.#introduce();
+    this.awareness.on("change", () => this.#screen.members(this.#people.members, String(this.awareness.clientID)));
     this.#watchNetwork();
     this.#provider.connect();
     this.#report();
@@ -101,10 +98,8 @@ export class Session {
   }
 
   rename(name: string): void {
-    this.#name = name;
-    this.#colour = colourFor(name, this.#coloursOfOthers());
     this.#provider.params = { name };
-    this.#introduce();
+    this.#people.rename(name);
   }
 
   close(): void {
@@ -182,7 +177,6 @@ export class Session {
       this.#asked = false;
       clearTimeout(this.#again);
     } else if (this.#provider.synced) {
-      if (!this.#everSynced) this.#pickColour();
       this.#everSynced = true;
       if (!this.#viewer) this.#screen.joined();
       this.#screen.recovered();
@@ -220,47 +214,6 @@ export class Session {
     if (this.unsaved) return "saving";
     if (this.#node === "") return "connecting";
     return this.#edits > 0 ? "saved" : "connected";
-  }
-
-  // Who is here
-
-  #introduce(): void {
-    this.awareness.setLocalStateField("user", {
-      name: this.#name,
-      color: this.#colour,
-      colorLight: `${this.#colour}33`,
-    });
-  }
-
-  #coloursOfOthers(): string[] {
-    return [...this.awareness.getStates()]
-      .filter(([client]) => client !== this.awareness.clientID)
-      .map(([, state]) => String(state["user"]?.color));
-  }
-
-  /** Two may take the same when they come in; whoever has the greater id takes another. */
-  #pickColour(): void {
-    const earlier = [...this.awareness.getStates()]
-      .filter(([client]) => client < this.awareness.clientID)
-      .map(([, state]) => String(state["user"]?.color));
-    if (!earlier.some((colour) => alike(this.#colour, colour))) return;
-    const others = this.#coloursOfOthers();
-    const better = colourFor(this.#name, others);
-    // In a full room all are alike; one that is at least not the same will do.
-    const clash = earlier.includes(this.#colour) ? others.includes(better) : others.some((colour) => alike(better, colour));
-    if (clash || better === this.#colour) return;
-    this.#colour = better;
-    this.#introduce();
-  }
-
-  #peopleChanged(): void {
-    if (this.#everSynced) this.#pickColour();
-    const members = [...this.awareness.getStates()].map(([client, state]) => ({
-      id: String(client),
-      name: String(state["user"]?.name ?? "").slice(0, 60),
-      color: state["user"]?.color,
-    }));
-    this.#screen.members(members, String(this.awareness.clientID));
   }
 }
 
