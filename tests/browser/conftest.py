@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from tests.support.clients import eventually
 from tests.support.processes import INSTALL, Node, Redis, in_background
 from tests.support.proxy import Proxy, proxy
 from tests.support.yjs import YjsClient, yjs_clients
@@ -102,6 +103,10 @@ class Stranger:
         """Insert a text at the beginning; return the id of the client in Yjs."""
         self._run(_calling(lambda: self._client.insert(0, text)))
         return self._client.client
+
+    def sees(self, check: Callable[[list[dict[str, Any]]], bool]) -> None:
+        """Wait until the others' states are as they should be."""
+        self._run(eventually(lambda: check(list(self._client.states.values()))))
 
 
 async def _calling(function: Callable[[], None]) -> None:

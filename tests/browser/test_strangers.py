@@ -40,7 +40,7 @@ STATES: list[tuple[Any, str]] = [
     ({"user": {"name": "\u202eB\u2066o\x07b\r\n", "color": "#fd0"}}, "Bob"),
     ({"user": {"name": "<b>Bob</b>", "color": "red;"}}, "<b>Bob</b>"),
     ({"user": {"name": "🐍" * 900, "color": "#" + "0" * 200}}, "🐍" * 64),
-    ({"user": {"name": "Bob"}, "cursor": "here"}, "Bob"),
+    ({"user": {"name": "Bob"}, "cursor": "here", "arriving": ODD}, "Bob"),
     ({"user": {"name": "Bob"}, "cursor": {"anchor": 1, "head": {"item": ODD}}}, "Bob"),
     ({"user": {"name": "Bob"}, "cursor": at({"tname": ODD})}, "Bob"),
     ({"user": {"name": "Bob"}, "cursor": at({"tname": "another", "type": ODD})}, "Bob"),

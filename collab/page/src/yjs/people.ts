@@ -4,17 +4,27 @@ import { alike, colourFor } from "../palette";
 import type { Member } from "../presence";
 import { fieldsOf, type Person, personFrom } from "../untrusted";
 
+/** While somebody arrives their colour may change; the nodes tell each other who is here in less. */
+const ARRIVAL_MS = 2000;
+
 /** The person of an awareness state. */
 export function personOf(state: unknown): Person {
   const user = fieldsOf(fieldsOf(state)["user"]);
   return personFrom(user["name"], user["color"]);
 }
 
-/** Ourselves among the others. */
+/**
+ * Ourselves among the others. Whoever was here before keeps their colour, and a newcomer takes one that is
+ * not taken. Who came first can't be read off a list of states, so a newcomer's has `arriving`, the time at
+ * which it came, for as long as it looks about; of several who arrive together the first keeps theirs.
+ */
 export class People {
   readonly #awareness: Awareness;
   #name: string;
   #colour: string;
+  /** Null once we have settled. */
+  #arriving: number | null = Date.now();
+  #settling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(awareness: Awareness, name: string) {
     this.#awareness = awareness;
@@ -35,14 +45,35 @@ export class People {
     this.#introduce();
   }
 
-  #introduce(): void {
-    const user = { name: this.#name, color: this.#colour, colorLight: `${this.#colour}33` };
-    this.#awareness.setLocalState({ ...this.#awareness.getLocalState(), user });
+  /** We are in the room, and hear who else is. */
+  arrived(): void {
+    this.#settling ??= setTimeout(() => {
+      this.#arriving = null;
+      this.#introduce();
+    }, ARRIVAL_MS);
   }
 
-  /** Takes another colour, if ours is that of somebody with a lower id. */
+  /** We are out of the room, and come back as somebody new: our colour may be another's by then. */
+  left(): void {
+    this.close();
+    this.#settling = undefined;
+    this.#arriving = Date.now();
+    this.#introduce();
+  }
+
+  close(): void {
+    clearTimeout(this.#settling);
+  }
+
+  #introduce(): void {
+    const user = { name: this.#name, color: this.#colour, colorLight: `${this.#colour}33` };
+    this.#awareness.setLocalState({ ...this.#awareness.getLocalState(), user, arriving: this.#arriving });
+  }
+
+  /** Takes another colour, if ours is that of somebody who was here before. */
   #yield(): void {
-    const taken = this.#coloursOf((client) => client < this.#awareness.clientID);
+    if (this.#arriving === null) return;
+    const taken = this.#coloursOf((client, state) => this.#wasBefore(client, state));
     const clashes = (colour: string) => taken.some((other) => alike(colour, other));
     if (!clashes(this.#colour)) return;
     const better = colourFor(this.#name, taken);
@@ -52,9 +83,15 @@ export class People {
     this.#introduce();
   }
 
-  #coloursOf(wanted: (client: number) => boolean): string[] {
+  #wasBefore(client: number, state: unknown): boolean {
+    const { arriving } = fieldsOf(state);
+    if (typeof arriving !== "number" || this.#arriving === null) return true;
+    return arriving < this.#arriving || (arriving === this.#arriving && client < this.#awareness.clientID);
+  }
+
+  #coloursOf(wanted: (client: number, state: unknown) => boolean): string[] {
     return [...this.#awareness.getStates()]
-      .filter(([client]) => client !== this.#awareness.clientID && wanted(client))
+      .filter(([client, state]) => client !== this.#awareness.clientID && wanted(client, state))
       .map(([, state]) => personOf(state).colour);
   }
 }

@@ -105,6 +105,7 @@ export class Session {
   close(): void {
     this.#gone.abort();
     clearTimeout(this.#again);
+    this.#people.close();
     this.#provider.destroy();
     this.#doc.destroy();
   }
@@ -176,7 +177,9 @@ export class Session {
     if (!this.#provider.wsconnected) {
       this.#asked = false;
       clearTimeout(this.#again);
+      this.#people.left();
     } else if (this.#provider.synced) {
+      this.#people.arrived();
       this.#everSynced = true;
       if (!this.#viewer) this.#screen.joined();
       this.#screen.recovered();
