@@ -125,6 +125,12 @@ def two_nodes(cluster: Cluster) -> tuple[str, str]:
     return cluster.urls
 
 
+@pytest.fixture(scope="package")
+def viewers_node(cluster: Cluster) -> str:
+    """The address of a node on which whoever is called a viewer may only look."""
+    return cluster.start_node("v", "-m", "tests.support.viewers")
+
+
 @pytest.fixture
 def wire(cluster: Cluster) -> Iterator[Wire]:
     """A way to the first node that the test may cut."""

@@ -358,7 +358,7 @@ def test_an_address_without_a_room_gets_a_fresh_one(visit: Visit, two_nodes: Nod
 def test_the_link_to_the_room_is_copied(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada", permissions=["clipboard-read", "clipboard-write"])
     ada.enters(two_nodes[0], room)
-    ada.page.get_by_role("button", name="Copy the link to this room").click()
+    ada.page.get_by_role("button", name="Copy link to this room").click()
     expect(ada.page.get_by_role("banner").get_by_text("Copied", exact=True)).to_be_visible()
     copied = ada.page.evaluate("navigator.clipboard.readText()")
     assert copied == f"{two_nodes[0]}/?room={room}"
@@ -390,13 +390,6 @@ def test_a_text_that_is_too_large_is_said_to_be_and_can_be_mended(
     ada.types("small again")
     ada.has_state("saved")
     visit("Bob").enters(two_nodes[1], room).sees("small again")
-
-
-@pytest.fixture(scope="module")
-def viewers_node(cluster: Any) -> str:
-    """The address of a node on which whoever is called a viewer may only look."""
-    url: str = cluster.start_node("v", "-m", "tests.support.viewers")
-    return url
 
 
 @pytest.mark.parametrize("door", ["", "text"])

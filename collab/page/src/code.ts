@@ -62,6 +62,8 @@ export function labelled(label: string, description: string): Extension {
   return EditorView.contentAttributes.of({
     "aria-label": label,
     "aria-description": description,
+    // It can have the focus without; this says so to software that looks for what scrolls and can't.
+    tabindex: "0",
     autocapitalize: "off",
     autocorrect: "off",
     spellcheck: "false",

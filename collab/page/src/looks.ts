@@ -31,7 +31,10 @@ export const looks = EditorView.theme({
     to: { backgroundColor: "transparent" },
   },
   "@media (prefers-reduced-motion: reduce)": { ".cm-received": { animation: "none" } },
-  ".painted": { "--person-ink": "light-dark(var(--person), oklch(from var(--person) 0.78 calc(c * 0.85) h))" },
+  ".painted": {
+    "--person-ink":
+      "light-dark(oklch(from var(--person) min(l, 0.5) c h), oklch(from var(--person) 0.78 calc(c * 0.85) h))",
+  },
   ".cm-stretch": { backgroundColor: "color-mix(in oklab, var(--person-ink) 24%, transparent)" },
   ".cm-carets, .cm-stretches": { pointerEvents: "none" },
   ".cm-caret": { width: "2px", marginLeft: "-1px", borderRadius: "1px", backgroundColor: "var(--person-ink)" },

@@ -2,8 +2,8 @@
 
 const PALETTE = ["#c2410c", "#1d4ed8", "#15803d", "#a21caf", "#0f766e", "#b91c1c", "#6d28d9", "#4d7c0f"];
 
-/** Below this luminance white letters can be read on a colour, above it black ones. */
-const HALFWAY = 0.36;
+/** Here black and white letters contrast equally with a colour, by 4.6 to 1; people's may be of any luminance. */
+const HALFWAY = 0.179;
 /** Nearer than this on the colour wheel, two colours are hard to tell apart at the size of a caret. */
 const ALIKE_DEGREES = 37;
 
@@ -32,7 +32,7 @@ export function alike(one: string, other: string): boolean {
 export function paint(element: HTMLElement | SVGElement, colour: string): void {
   element.classList.add("painted");
   element.style.setProperty("--person", colour);
-  element.style.setProperty("--on-person", luminance(colour) > HALFWAY ? "#15171b" : "#fff");
+  element.style.setProperty("--on-person", luminance(colour) > HALFWAY ? "#000" : "#fff");
 }
 
 function luminance(colour: string): number {

@@ -69,11 +69,13 @@ export class Presence {
       const button = document.createElement("button");
       button.type = "button";
       button.title = "Change your name";
-      button.setAttribute("aria-label", `${name}, you. Change your name`);
       const mark = document.createElement("span");
       mark.className = "you";
       mark.textContent = "you";
-      button.append(...portrait(name), mark);
+      const purpose = document.createElement("span");
+      purpose.className = "hidden";
+      purpose.textContent = "Change your name";
+      button.append(...portrait(name), mark, purpose);
       button.addEventListener("click", this.#rename);
       item.append(button);
     } else {

@@ -92,7 +92,10 @@ class Player {
   }
 
   #listCast(): void {
-    find("#cast").replaceChildren(
+    const list = find("#cast");
+    // It scrolls where it is longer than its line, which the arrow keys can do once it has the focus.
+    list.tabIndex = 0;
+    list.replaceChildren(
       ...this.#actors.map(({ name, colour }) => {
         const item = document.createElement("li");
         item.dataset["author"] = name;
@@ -123,7 +126,7 @@ class Player {
 
   #key(event: KeyboardEvent): void {
     const target = event.composedPath()[0] as HTMLElement;
-    const elsewhere = target.closest("dialog, select, input:not(#moment)") !== null;
+    const elsewhere = target.closest("dialog, select, input:not(#moment), #cast") !== null;
     if (elsewhere || event.ctrlKey || event.metaKey || event.altKey || this.#film.count === 0) return;
     const done = this.#keyDone(event, target);
     if (done) event.preventDefault();

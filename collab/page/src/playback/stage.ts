@@ -36,7 +36,6 @@ export class Stage {
     this.#view = mount(host, [
       new Lock().extension,
       EditorView.editable.of(false),
-      EditorView.contentAttributes.of({ tabindex: "0" }),
       languages.extension,
       oneLineEnd,
       viewing,

@@ -1,0 +1,187 @@
+"""axe finds nothing to complain of: on any screen, light and dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.timeout(60)
+
+Nodes = tuple[str, str]
+Visit = Callable[..., Any]
+
+AXE = ROOT / "tests" / "js" / "node_modules" / "axe-core" / "axe.min.js"
+SIZES = ({"width": 1280, "height": 800}, {"width": 360, "height": 740})
+SCHEMES = ("light", "dark")
+CODE = "def two(x):  # twice\n    return 'a' * 2\nclass A: pass"
+AUTHORS = ("Ada", "Bob", "Cy", "Dee", "Eve", "Fay", "Gus", "Hal", None)
+"""One for each colour, and those whom a history does not tell apart."""
+RUN = """async () => (await axe.run()).violations.map(({id, nodes}) =>
+    id + ": " + nodes.map(node => node.target.flat() + " " + node.failureSummary).join("; "))"""
+
+
+def complaints(person: Any) -> dict[str, list[str]]:
+    """Return what axe has to say of what a person sees, by the look of it."""
+    # By way of the debugger, which the page's policy does not bind.
+    person.page.evaluate(AXE.read_text())
+    found = {}
+    for size in SIZES:
+        for scheme in SCHEMES:
+            person.page.set_viewport_size(size)
+            # Without motion: axe measures the contrast of one moment.
+            person.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            expect(person.page.locator("html")).to_have_attribute("data-theme", scheme)
+            found[f"{scheme}, {size['width']} wide"] = person.page.evaluate(RUN)
+    return {look: said for look, said in found.items() if said}
+
+
+def test_axe_sees_what_is_wrong(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    """Else no complaint could also mean that it did not look."""
+    ada = visit("Ada").enters(two_nodes[0], room)
+    for attribute in ("aria-label", "title"):
+        button = ada.page.get_by_role("banner").locator(".fresh-room")
+        button.evaluate("(element, attribute) => element.removeAttribute(attribute)", attribute)
+    ada.page.locator("#badge").evaluate("element => (element.style.color = '#ddd')")
+    found = complaints(ada)
+    assert len(found) == len(SIZES) * len(SCHEMES)
+    assert any("button-name" in said for said in found["dark, 360 wide"])
+    assert any("color-contrast" in said for said in found["light, 1280 wide"])
+
+
+def test_the_editor_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    bob = visit("Bob Featherstonehaugh").enters(two_nodes[1], room)
+    ada.code.fill(CODE)
+    bob.sees(CODE)
+    bob.code.press("Control+Home")
+    bob.code.press("Shift+ArrowDown")
+    expect(ada.caret_of(bob.name)).to_be_visible()
+    assert complaints(ada) == {}
+
+
+def test_the_plain_client_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    visit("Bob Featherstonehaugh").enters(two_nodes[1], room)
+    ada.code.fill(CODE)
+    ada.has_state("saved")
+    expect(ada.people).to_have_count(2)
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("door", ["", "text"])
+def test_an_empty_room(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, door)
+    expect(ada.page.get_by_text("Start typing.")).to_be_visible()
+    assert complaints(ada) == {}
+
+
+def test_people_in_colours_of_any_luminance(
+    visit: Visit, two_nodes: Nodes, room: str, stranger: Any
+) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    place = {"tname": "code"}
+    for color in ("#ffff00", "#808080", "#00ff00", "#ffffff", "#000000"):
+        user = {"name": color, "color": color}
+        stranger.says({"user": user, "cursor": {"anchor": place, "head": place}})
+        expect(ada.caret_of(color)).to_be_visible()
+        assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("opener", ["Room:", "Change your name"])
+def test_the_dialogs(visit: Visit, two_nodes: Nodes, room: str, opener: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    ada.page.get_by_role("button", name=opener).click()
+    expect(ada.page.get_by_role("dialog")).to_be_visible()
+    assert complaints(ada) == {}
+
+
+def test_an_address_of_no_room(visit: Visit, two_nodes: Nodes) -> None:
+    ada = visit("Ada")
+    ada.page.goto(f"{two_nodes[0]}/?room=no%20room")
+    expect(ada.page.get_by_role("dialog")).to_contain_text("1 to 128 letters")
+    assert complaints(ada) == {}
+    ada.page.keyboard.press("Escape")
+    expect(ada.page.get_by_role("dialog")).to_have_count(0)
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("door", ["", "text"])
+def test_a_refusal(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, door)
+    ada.code.fill("x" * 300_000)
+    ada.has_state("unsaved")
+    expect(ada.notices).to_have_count(1)
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("door", ["", "text"])
+def test_the_end_of_a_room(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, door)
+    ada.code.fill(CODE)
+    ada.has_state("saved")
+    assert ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}").ok
+    ada.has_state("closed")
+    assert complaints(ada) == {}
+
+
+def test_a_network_that_is_gone(visit: Visit, wire: Any, room: str) -> None:
+    ada = visit("Ada").enters(wire.url, room)
+    wire.cut()
+    ada.has_state("offline")
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("door", ["", "text"])
+def test_a_room_that_lets_one_only_look(
+    visit: Visit, viewers_node: str, room: str, door: str
+) -> None:
+    vic = visit("viewer Vic")
+    vic.page.goto(f"{viewers_node}/?room={room}" + (f"&door={door}" if door else ""))
+    vic.has_state("connected", "viewing")
+    vic.types("!").has_state("viewing")
+    assert complaints(vic) == {}
+
+
+def test_the_search(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room)
+    ada.code.fill(CODE)
+    ada.code.press("Control+f")
+    expect(ada.page.get_by_role("textbox", name="Find")).to_be_focused()
+    ada.page.keyboard.type("a")
+    assert complaints(ada) == {}
+
+
+def test_playback(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    edits = [
+        {
+            "at": f"2026-01-01T00:00:{second:02}.000Z",
+            "author": name and {"id": name, "name": name},
+            "delta": [{"insert": f"# by {name}\n"}],
+        }
+        for second, name in enumerate(AUTHORS)
+    ]
+    eve = visit("Eve").gets_history([{"base": "pass\n", "entries": len(edits)}, *edits])
+    eve.plays_back(two_nodes[0], room)
+    assert complaints(eve) == {}
+    eve.page.get_by_role("button", name="One edit back").click()
+    expect(eve.page.locator(".cm-caret")).to_have_text("Hal")
+    assert complaints(eve) == {}
+
+
+def test_playback_of_nothing(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    eve = visit("Eve").gets_history([{"base": "", "entries": 0}])
+    eve.page.goto(f"{two_nodes[0]}/?room={room}&playback")
+    expect(eve.page.get_by_text("Nothing has been typed here yet")).to_be_visible()
+    assert complaints(eve) == {}
+
+
+def test_playback_of_what_can_not_be_read(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    eve = visit("Eve").gets_history([7])
+    eve.page.goto(f"{two_nodes[0]}/?room={room}&playback")
+    expect(eve.notices).to_contain_text("could not be understood")
+    assert complaints(eve) == {}
