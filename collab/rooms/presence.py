@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,15 +66,19 @@ class Person:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A member here or elsewhere. ``client`` is its id in awareness, if it has said one.
+    """A member here or elsewhere.
 
-    ``name`` is what it is called as long as its state has no name.
+    ``name`` is what it came with, and is called as long as the state that it shows has no name.
+    ``client`` is its id in awareness, if it has said one; ``claim`` says since when, in an order
+    that all nodes agree on. ``clock`` is that of ``state``.
     """
 
     id: str
     name: str
     node: str
     client: int | None = None
+    claim: int = 0
+    clock: int = 0
     state: State | None = None
     person: Person = field(init=False)
 
@@ -96,6 +100,21 @@ class _Member:
         changed, self.person = person != self.person, person
         return changed
 
+    def told(self) -> list[Any]:
+        """Return what other nodes are told of this member."""
+        state = None if self.state is None else json.dumps(self.state, separators=(",", ":"))
+        return [self.id, self.name, self.client, self.claim, self.clock, state]
+
+    @classmethod
+    def heard(cls, node: str, told: Any) -> _Member:
+        """Read what another node told. Raises ValueError or TypeError."""
+        id, name, client, claim, clock, encoded = told
+        state = None if encoded is None else json.loads(encoded)
+        numbers = all(isinstance(each, int) for each in (client or 0, claim, clock))
+        if not numbers or not isinstance(state, dict | None):
+            raise TypeError("not what is told of a member")
+        return cls(str(id), str(name), node, client, claim, clock, state)
+
 
 @dataclass(slots=True)
 class _Node:
@@ -108,9 +127,12 @@ class Roster:
     """The people of one room, and their states. Times are monotonic seconds, given by the caller.
 
     A client id is shown by the member that said it first, until that one goes: what another says
-    of it waits. ``changed`` are the clients whose states are to be told to Yjs members,
-    ``changed_here`` those of them that the other nodes don't know, ``people_changed`` says that
-    text members are to be told; whoever tells them clears these.
+    of it waits. What is shown follows from the members that are known alone, so that nodes that
+    know the same show the same, whatever they have missed before.
+
+    ``changed`` are the clients whose states are to be told to Yjs members, ``changed_here`` those
+    of them that the other nodes don't know, ``people_changed`` says that text members are to be
+    told; whoever tells them clears these.
     """
 
     def __init__(self, node: str, interval: float) -> None:
@@ -118,7 +140,7 @@ class Roster:
         self._patience = SILENCE * interval
         self._here: dict[str, _Member] = {}
         self._elsewhere: dict[str, _Node] = {}
-        self._shown_by: dict[int, _Member] = {}
+        self._claims: dict[int, list[_Member]] = {}
         self._at = 0
         self._awareness = Awareness(Doc())
         self._awareness.set_local_state(None)
@@ -133,8 +155,12 @@ class Roster:
 
     def people(self) -> list[Person]:
         """Return everybody, in an order that is the same on every node."""
-        everybody = (member.person for member in self._everybody())
-        return sorted(everybody, key=lambda person: (person.name, person.id))
+        everybody = [*self._here.values()]
+        for node in self._elsewhere.values():
+            everybody += node.members.values()
+        return sorted(
+            (member.person for member in everybody), key=lambda person: (person.name, person.id)
+        )
 
     def clients(self) -> set[int]:
         """Return all clients that have a state."""
@@ -162,8 +188,7 @@ class Roster:
         """A member left from here."""
         member = self._here.pop(id, None)
         if member is not None:
-            self._release(member)
-            self.people_changed = True
+            self._forget(member)
 
     def show(self, id: str, client: int, state: State | None, clock: int = 0) -> bool:
         """A member here tells its state, None to show none, with its own clock.
@@ -175,20 +200,24 @@ class Roster:
         member = self._here[id]
         first = member.client is None
         returns = first and client in self._awareness.meta
-        member.client, member.state = client, state
-        if self._shown_by.setdefault(client, member) is member:
-            # One more for a first state: others may know this clock as that of one who is gone.
-            self._put(client, state, clock + first)
-            self._look(member)
+        if first:
+            latest = max((rival.claim for rival in self._claims.get(client, ())), default=0)
+            member.claim = max(time.time_ns(), latest + 1)
+        # One more for a first state: others may know this clock as that of one who is gone.
+        self._tell_of(member, client, state, max(clock + first, member.clock + 1))
+        self.changed_here.add(client)
         return returns
 
     def renew(self, age: float = RENEW_AFTER) -> None:
         """Tell again the states of members here that were told more than ``age`` seconds ago."""
         before = _now() - round(age * 1000)
-        for client, member in self._shown_by.items():
-            known = self._awareness.meta.get(client)
-            if member.id in self._here and known and known["lastUpdated"] <= before:
-                self._put(client, self._awareness.states.get(client))
+        for client in self._claims:
+            member, known = self._shower(client), self._awareness.meta.get(client)
+            if (
+                member is not None and member.id in self._here and member.state is not None
+                and known and known["lastUpdated"] <= before
+            ):  # fmt: skip
+                self._put(client, member)
 
     # Other nodes
 
@@ -199,30 +228,25 @@ class Roster:
 
     def news(self) -> bytes:
         """Return what changed here since the last report."""
-        members = [self._shown_by[c] for c in self.changed_here if c in self._shown_by]
+        members = [member for member in self._here.values() if member.client in self.changed_here]
         self.changed_here.clear()
         return self._report(members, full=False, ask=False)
 
     def _report(self, members: Iterable[_Member], *, full: bool, ask: bool) -> bytes:
-        told = [(member.id, member.name, self._shown(member)) for member in members]
+        told = [member.told() for member in members]
         self._at = max(self._at + 1, time.time_ns())
-        header = {"node": self._node, "at": self._at, "full": full, "ask": ask, "members": told}
-        states = self.states([client for _, _, client in told if client is not None])
-        return MARK + orjson.dumps(header) + b"\n" + states
+        report = {"node": self._node, "at": self._at, "full": full, "ask": ask, "members": told}
+        return MARK + orjson.dumps(report)
 
     def hear(self, message: bytes, now: float) -> bool:
         """Take in a node's report; return whether it asks for one.
 
         Raises ValueError if it is no report.
         """
-        header, _, states = message[len(MARK) :].partition(b"\n")
-        report: Any = orjson.loads(header)
+        report: Any = orjson.loads(message[len(MARK) :])
         try:
             name, at, full, ask = str(report["node"]), report["at"], report["full"], report["ask"]
-            told = [
-                _Member(str(id), str(called), name, client)
-                for id, called, client in report["members"]
-            ]
+            told = [_Member.heard(name, each) for each in report["members"]]
             node = self._elsewhere.get(name) or _Node(now)
             late = at <= node.at
         except (TypeError, KeyError) as problem:
@@ -233,95 +257,90 @@ class Roster:
             return bool(ask)
         node.heard, node.at = now, at
         self._elsewhere[name] = node
-        if full:
-            self._replace(node, told)
-        self._merge(states)
-        for member in node.members.values():
-            self._look(member)
+        self._take_in(node, told, full=bool(full))
         return bool(ask)
 
     def expire(self, now: float) -> None:
         """Forget nodes that were silent for too long, and clocks that nobody needs any more."""
         for name, node in list(self._elsewhere.items()):
             if now - node.heard > self._patience:
-                self._replace(node, [])
+                self._take_in(node, [], full=True)
                 del self._elsewhere[name]
         meta, before = self._awareness.meta, _now() - round(REMEMBERED * 1000)
         for client in [c for c in meta if c not in self._awareness.states]:
             if meta[client]["lastUpdated"] < before:
                 del meta[client]
 
-    def _replace(self, node: _Node, told: list[_Member]) -> None:
-        before, node.members = node.members, {}
-        for member in told:
-            known = before.pop(member.id, None)
-            if known is None:
-                known = member
+    def _take_in(self, node: _Node, told: list[_Member], *, full: bool) -> None:
+        """Take what a node tells of its members; where that is ``full``, it has no others."""
+        for each in told:
+            member = node.members.get(each.id)
+            if member is None:
+                member = node.members[each.id] = _Member(each.id, each.name, each.node)
                 self.people_changed = True
-            elif known.client != member.client:
-                self._release(known)
-                known.client = member.client
-            if known.client is not None:
-                self._shown_by.setdefault(known.client, known)
-            node.members[known.id] = known
-        for gone in before.values():
-            self._release(gone)
-            self.people_changed = True
-
-    def _merge(self, states: bytes) -> None:
-        meta = self._awareness.meta
-        before = {client: known["clock"] for client, known in meta.items()}
-        try:
-            self._awareness.apply_awareness_update(states, None)
-        except (IndexError, RuntimeError, TypeError, RecursionError) as problem:
-            raise ValueError("not a report of presence") from problem
-        self.changed |= {c for c, known in meta.items() if before.get(c) != known["clock"]}
+            if member.client not in (None, each.client):
+                self._withdraw(member)
+            if each.client is not None:
+                member.claim = each.claim
+                self._tell_of(member, each.client, each.state, each.clock)
+        if full:
+            for gone in node.members.keys() - {each.id for each in told}:
+                self._forget(node.members.pop(gone))
 
     # States
 
-    def _everybody(self) -> Iterator[_Member]:
-        yield from self._here.values()
-        for node in self._elsewhere.values():
-            yield from node.members.values()
+    def _tell_of(self, member: _Member, client: int, state: State | None, clock: int) -> None:
+        """Let a member have a state; show it if the client is the member's to show."""
+        if member.client is None:
+            member.client = client
+            self._claims.setdefault(client, []).append(member)
+        again = clock != member.clock and member is self._shower(client)
+        member.state, member.clock = state, clock
+        self._settle(client, again=again)
 
-    def _shown(self, member: _Member) -> int | None:
-        """Return the client that this member, and no other with the same, shows."""
+    def _forget(self, member: _Member) -> None:
+        self._withdraw(member)
+        self.people_changed = True
+
+    def _withdraw(self, member: _Member) -> None:
+        """Let a member have no client any more; another that waited to show it does so now."""
         client = member.client
-        return client if client is not None and self._shown_by.get(client) is member else None
+        if client is not None:
+            member.client, member.state = None, None
+            self._claims[client].remove(member)
+            self._settle(client)
 
-    def _look(self, member: _Member) -> None:
-        client = self._shown(member)
-        state = None if client is None else self._awareness.states.get(client)
-        self.people_changed |= member.look(state)
+    def _shower(self, client: int) -> _Member | None:
+        """Return the member that shows a client: the one that said it first."""
+        claims = self._claims.get(client, ())
+        return min(claims, key=lambda member: (member.claim, member.id), default=None)
 
-    def _put(self, client: int, state: State | None, clock: int = 0) -> None:
-        """Let a client have a state; its clock moves on in any case."""
+    def _settle(self, client: int, *, again: bool = False) -> None:
+        """Show what is to be shown of a client, and tell it ``again`` if it is the same."""
+        member = self._shower(client)
+        state = None if member is None else member.state
+        if again or state != self._awareness.states.get(client):
+            self._put(client, member)
+        for rival in self._claims.get(client, ()):
+            self.people_changed |= rival.look(state if rival is member else None)
+        if not self._claims.get(client):
+            self._claims.pop(client, None)
+
+    def _put(self, client: int, member: _Member | None) -> None:
+        """Show a member's state of a client, None if nobody has it; its clock moves on."""
         known = self._awareness.meta.get(client)
+        clock = max(member.clock if member else 0, known["clock"] + 1 if known else 1)
+        state = member.state if member else None
         encoder = Encoder()
         encoder.write_var_uint(1)
         encoder.write_var_uint(client)
-        encoder.write_var_uint(max(clock, known["clock"] + 1 if known else 1))
+        encoder.write_var_uint(clock)
         encoder.write_var_string(json.dumps(state, separators=(",", ":")))
         self._awareness.apply_awareness_update(encoder.to_bytes(), None)
         self.changed.add(client)
-        self.changed_here.add(client)
-
-    def _release(self, member: _Member) -> None:
-        """Let nobody show a member's client, or another member that waited to."""
-        client = member.client
-        if client is None or self._shown_by.get(client) is not member:
-            return
-        del self._shown_by[client]
-        heir = next((m for m in self._everybody() if m.client == client and m is not member), None)
-        if heir is not None:
-            self._shown_by[client] = heir
-        if heir is None:
-            self._put(client, None)
-        elif heir.id in self._here:
-            # One more than the going's own: other nodes know that clock as of one who is gone.
-            self._put(client, heir.state, self._awareness.meta[client]["clock"] + 2)
-        if heir is not None:
-            self._look(heir)
+        if member is not None and member.id in self._here:
+            member.clock = clock
+            self.changed_here.add(client)
 
 
 def _now() -> int:

@@ -194,7 +194,9 @@ def test_a_state_is_told_again_before_yjs_forgets_it() -> None:
     [b"P ", b"P []", b"P {}", b'P {"node":1,"at":1,"full":true,"ask":0,"members":[1]}',
      b'P {"node":1,"at":"x","full":true,"ask":0,"members":[]}',
      b'P {"node":1,"at":1,"full":true,"ask":0,"members":[]}\n\x05\x01',
-     b'P {"node":1,"at":1,"full":true,"ask":0,"members":[]}\n\x01\x01\x01\x02{'],
+     b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada",7,1,1,"{"]]}',
+     b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada",7,1,1,"[]"]]}',
+     b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada","7",1,1,null]]}'],
 )  # fmt: skip
 def test_what_is_no_report_is_refused(message: bytes) -> None:
     assert message.startswith(MARK)
