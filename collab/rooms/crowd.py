@@ -45,6 +45,10 @@ class Crowd:
         """Return who is in the room, on all nodes."""
         return self._roster.people()
 
+    def name(self, id: str) -> str:
+        """Return what a member here is called, in presence and in the journal."""
+        return self._roster.name(id)
+
     def clients(self) -> set[int]:
         """Return the clients that have a state."""
         return self._roster.clients()

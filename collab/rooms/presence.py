@@ -162,6 +162,10 @@ class Roster:
             (member.person for member in everybody), key=lambda person: (person.name, person.id)
         )
 
+    def name(self, id: str) -> str:
+        """Return what a member here is called."""
+        return self._here[id].person.name
+
     def clients(self) -> set[int]:
         """Return all clients that have a state."""
         return set(self._awareness.states)

@@ -15,7 +15,6 @@ from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
 from collab.metrics import Metrics
-from collab.names import clean_name
 from collab.rooms.author import Author
 from collab.rooms.crowd import AwarenessLine, Crowd
 from collab.rooms.journal import Journal
@@ -33,8 +32,9 @@ class YjsLine(AwarenessLine, Protocol):
 class YjsMember:
     """A member that has a copy of the document.
 
-    ``client`` is its id in awareness: the first it named. ``stored`` is done when all that it has
-    sent is in Redis, None if that is so.
+    ``name`` is what it came with; `Crowd.name` is what it is called. ``client`` is its id in
+    awareness: the first it named. ``stored`` is done when all that it has sent is in Redis, None if
+    that is so.
     """
 
     id: str
@@ -43,11 +43,6 @@ class YjsMember:
     may_write: bool = True
     client: int | None = None
     stored: asyncio.Future[None] | None = None
-
-    @property
-    def author(self) -> str:
-        """How the journal names this member."""
-        return str(Author(self.id, self.name))
 
 
 class YjsMembers:
@@ -120,13 +115,13 @@ class YjsMembers:
             delta, repair = self._gate.admit(update)
         except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
-        gained = self._replica.gained
+        gained, author = self._replica.gained, str(Author(member.id, self._crowd.name(member.id)))
         if gained != EMPTY_UPDATE:
             self._metrics.changes.inc()
-            member.stored = self._journal.append(gained, member.author)
+            member.stored = self._journal.append(gained, author)
             self.tell(gained, but=member)
         if repair is not None:
-            member.stored = self._journal.append(repair, member.author)
+            member.stored = self._journal.append(repair, author)
             self.tell(repair)
         if not delta.is_identity:
             self._spread(delta)
@@ -145,6 +140,3 @@ class YjsMembers:
             member.client = client
         if member.client == client:
             self._crowd.show(member.id, client, state, clock)
-            user = state.get("user") if state else None
-            if isinstance(user, dict):  # whoever takes another name signs with it from now on
-                member.name = clean_name(user.get("name"), member.name)

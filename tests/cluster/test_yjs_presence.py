@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -64,6 +65,27 @@ async def test_both_doors_and_both_nodes_show_the_same_people(
         name: colors[name] for name in ("Bob", "Tim", "Tom")
     }
     await eventually(lambda: bob.names == ["None", "Tim", "Tom"])
+
+
+async def test_a_member_is_called_the_same_in_presence_and_in_the_journal(
+    nodes: Nodes, yjs: YjsHost, js: JsHost, room: str
+) -> None:
+    """By its state's name as long as that has one, else by the one that it came with."""
+    ada = await yjs.connect(nodes[0].url, room, params={"name": "Ada"})
+    tim = await js.connect(nodes[1].url, auth={"name": "Tim"})
+    await tim.join(room)
+    for name, user in (("Ada", {}), ("Ada L.", {"name": "Ada L."}), ("Ada", {"color": "#123456"})):
+        ada.do("local", field="user", value=user)
+        await eventually(lambda name=name: [known for known, _ in people(tim)] == [name, "Tim"])
+        ada.insert(0, "x")
+        await ada.stored()
+        ada.forget()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{nodes[0].url}/api/rooms/{room}/history") as answer,
+    ):
+        lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert [line["author"]["name"] for line in lines[1:]] == ["Ada", "Ada L.", "Ada"]
 
 
 async def test_a_closed_tab_is_gone_at_once(
