@@ -10,6 +10,7 @@ from typing import Any
 
 from pycrdt import Doc
 
+from collab.merge.deletions import deleted
 from collab.merge.delta import Delta, compose
 from collab.merge.diff import diff
 from collab.merge.errors import MergeError
@@ -17,7 +18,7 @@ from collab.merge.replica import Replica
 from collab.merge.survey import read_state_vector
 from collab.merge.trail import View
 from collab.rooms.pending import merged
-from collab.store.records import Entry, EntryId, Reading
+from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,10 @@ def _apply_each(room: str, updates: list[bytes]) -> Replica:
 
 
 def same(one: Replica, other: Replica) -> bool:
-    """Whether two documents are equal, if one holds all that the other does."""
-    return one.text == other.text and _clocks(one) == _clocks(other)
+    """Whether two documents are equal, in what lies outside the text too."""
+    return (
+        one.text == other.text and _clocks(one) == _clocks(other) and deleted(one) == deleted(other)
+    )
 
 
 def akin(one: Replica, other: Replica) -> bool:
@@ -79,10 +82,16 @@ def _clocks(replica: Replica) -> dict[int, int]:
     return read_state_vector(replica.state_vector())  # its bytes come in any order
 
 
-def insertions_alone(edit: Delta, size: int) -> Delta:
-    """Return what leaves, of a text of ``size`` that ``edit`` led to, only what it inserted."""
-    ops = [len(op) if isinstance(op, str) else -max(0, op) for op in edit.ops]
-    return Delta.of(*ops, sum(map(abs, ops)) - size)
+def earlier(room: str, reading: Reading, last: EntryId) -> Replica:
+    """Return what a journal held before ``last``, which is an entry of another journal.
+
+    That is a former life of the room, out of an older dump. A starter with which the journal was
+    begun is earlier too, whenever that was: a node found it where the room had been.
+    """
+    older = [entry for entry in reading.entries if entry.id <= last]
+    if reading.origin == STARTER and not reading.base and not older:
+        older = reading.entries[:1]
+    return add_up(room, reading.base if reading.base_id <= last else b"", older)
 
 
 def recent_views(room: str, reading: Reading, now: str) -> list[View]:

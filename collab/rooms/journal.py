@@ -15,14 +15,14 @@ import weakref
 from collections.abc import Callable
 
 from collab.errors import RoomClosed, StoreUnavailable
-from collab.merge.delta import Delta, transform
-from collab.merge.diff import diff
+from collab.merge.deletions import deletion, inserted
+from collab.merge.delta import Delta
 from collab.merge.errors import MergeError
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE
 from collab.merge.trail import View
 from collab.metrics import Metrics
-from collab.rooms.history import add_up, akin, fold, insertions_alone, recent_views, same
+from collab.rooms.history import add_up, akin, earlier, fold, recent_views, same
 from collab.rooms.pending import SEVERAL, Pending
 from collab.rooms.worker import Worker
 from collab.store.announcement import Announcement
@@ -85,7 +85,6 @@ class Journal:
         self._max_bytes = max_bytes
         self._clock = asyncio.get_running_loop().time
         self._deadline = 0.0
-        self._snapshot = ""
         self._waiting = Pending()
         self._flying = Pending()
         self._behind = self._astray = False
@@ -144,13 +143,11 @@ class Journal:
             self._reached(announcement.id)
             self._set_deadline(self._clock() + announcement.ttl)
         elif not ours and not (same and announcement.id <= self.last):
-            self._behind = True
-            self._kick()
+            self._read_behind()
 
     def heard_end(self) -> None:
         """Somebody has ended the room, or one of its name before it: read which."""
-        self._behind = True
-        self._kick()
+        self._read_behind()
 
     def check(self) -> None:
         """Compare with Redis, soon, and mend what differs."""
@@ -185,7 +182,7 @@ class Journal:
         """Begin again from what the journal and the replica hold, whatever went wrong."""
         self._put_back()
         if self._waiting:
-            self._give_back(self._ttl)
+            self._give_back()
         self._read_anew()
 
     def _kick(self) -> None:
@@ -222,8 +219,7 @@ class Journal:
         if self.epoch is None or self._expired:
             self._behind = True  # reading says whether the journal is to be begun here
             return
-        text = self.replica.text
-        commit = self._take(text)
+        commit = self._take()
         exact = self._refusals < REFUSALS_BEFORE_APPEND
         try:
             answer = await self._store.commit(self.room, self.epoch, self.last, commit, exact=exact)
@@ -233,7 +229,8 @@ class Journal:
         if isinstance(answer, Committed):
             self._apply_all(answer.missed)
             self._owes_snapshot = bool(answer.missed)
-            self._confirm(answer, text)
+            self._fold_due = answer.length > self._max_entries or answer.bytes > self._max_bytes
+            self._confirm(answer.id, answer.deadline)
             return
         self._put_back()
         if answer.reason == "behind":
@@ -242,28 +239,27 @@ class Journal:
         else:
             self._behind = True
 
-    def _take(self, text: str) -> Commit:
-        """Let what waits fly; ``text`` is what it leads to."""
+    def _take(self) -> Commit:
+        """Let what waits fly."""
         assert not self._flying, "one commit of a room is in flight at a time"
         self._flying, self._waiting = self._waiting, Pending()
-        return self._flying.commit(text)
+        return self._flying.fly(self.replica)
 
     def _put_back(self) -> None:
         """Let what flew wait again, before what came meanwhile."""
-        self._waiting = self._flying.followed_by(self._waiting)
-        self._flying = Pending()
+        if self._flying:
+            self._waiting = self._flying.followed_by(self._waiting)
+            self._flying = Pending()
 
-    def _confirm(self, answer: Committed, text: str) -> None:
+    def _confirm(self, last: EntryId, deadline: float | None) -> None:
         """Redis has what flew: tell whoever waits for it."""
         flown, self._flying = self._flying, Pending()
         self._refusals = 0
-        self._snapshot = text if self._waiting else self.replica.text
-        self._reached(answer.id)
-        self._set_deadline(answer.deadline)
+        self._reached(last)
+        self._set_deadline(deadline)
         if flown.since:
             self._metrics.commit_seconds.observe(self._clock() - flown.since)
         flown.succeed()
-        self._fold_due = answer.length > self._max_entries or answer.bytes > self._max_bytes
 
     def _reached(self, last: EntryId) -> None:
         self.last = max(self.last, last)
@@ -271,6 +267,12 @@ class Journal:
 
     def _set_deadline(self, deadline: float | None) -> None:
         self._deadline = self._clock() + self._ttl if deadline is None else deadline
+
+    @property
+    def _over(self) -> bool:
+        """Whether the room's time is up, and nobody was changing it before that."""
+        changing = self._waiting.since and self._waiting.since < self._deadline
+        return not changing and self._deadline - self._clock() <= EXPIRY_DOUBT
 
     # Following what others did
 
@@ -281,8 +283,6 @@ class Journal:
         except MergeError as problem:
             log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
             return False
-        if not (self._waiting or self._flying):
-            self._snapshot = self.replica.text
         if self.replica.gained != EMPTY_UPDATE:
             self._changed(delta, self.replica.gained)
         return True
@@ -294,6 +294,11 @@ class Journal:
                     self._read_anew()
                     return
                 self._reached(entry.id)
+
+    def _read_behind(self) -> None:
+        """Read what is behind the last entry that was applied."""
+        self._behind = True
+        self._kick()
 
     def _read_anew(self) -> None:
         """Trust nothing that was read before: read the whole journal, and mend what differs."""
@@ -336,107 +341,84 @@ class Journal:
         return self.ended
 
     def _adopt(self, epoch: str, reading: Reading) -> None:
-        """Follow a journal of which this node did not know all, or that has lost entries."""
-        held, left = self.epoch is not None, self._deadline - self._clock()
+        """Follow a journal of which this node did not know all, or that has lost entries.
+
+        If it has nothing in common with what is here, one of the two is over. Before the deadline
+        that is what the journal held before this node's last entry, and the starter that a node
+        without the room began it with: Redis has come back older. After it, it is what is here.
+        Over is over to the last character and key: of what two texts share by chance each holder
+        would keep a copy. It is deleted by an ordinary edit, so that Yjs members follow.
+        """
+        held = self.epoch is not None
         journal = add_up(self.room, reading.base, reading.entries)
-        if held and reading.origin == STARTER and not akin(journal, self.replica):
-            self._drop_old_text()
-        if self._loaded:
+        if not self._loaded:
+            self.replica = journal
+        elif not held or epoch == self.epoch or akin(journal, self.replica):
+            self._apply(journal.state())
+        elif self._over:
+            mine = [update.update for update in self._waiting.updates]
+            self._apply(deletion(inserted(self.replica, but=mine)))
             self._apply(journal.state())
         else:
-            self.replica = journal
-            self._snapshot = journal.text
+            over = inserted(earlier(self.room, reading, self.last))
+            self._apply(journal.state())
+            self._apply(deletion(over))
         self.epoch, self.last = epoch, reading.tail
         self._expired = self._astray = False
         if same(journal, self.replica):
-            self._waiting.updates.clear()
+            self._waiting.forget_updates()
         elif held:
             log.warning("the journal lacks what is here", extra={"room": self.room})
-            self._give_back(left)
+            self._give_back()
 
-    def _drop_old_text(self) -> None:
-        """Somebody put a new text where the room was: all but what waits is over.
+    def _give_back(self) -> None:
+        """Let the whole document be committed, with all that waits, which is in it.
 
-        To the last character: of what the texts happen to have in common each node would keep
-        another copy, and in the end there would be none.
+        Nothing less will do: an edit alone may build on what the journal does not have. It lives
+        for the time that was left, unless what waits gives it more.
         """
-        over = insertions_alone(self._mine(), len(self.replica.text))
-        self._changed(over, self.replica.edit(over))
-
-    def _mine(self) -> Delta:
-        """Return what members here did since the last snapshot."""
-        return Delta.from_splices(diff(self._snapshot, self.replica.text))
-
-    def _give_back(self, ttl: float) -> None:
-        """Let the whole document be committed, in place of all that waits, which is in it.
-
-        Nothing less will do: an edit alone may build on what the journal does not have.
-        """
-        self._waiting.replace(self.replica.state(), max(ttl, EXPIRY_DOUBT))
+        self._waiting.want_whole(max(self._deadline - self._clock(), EXPIRY_DOUBT))
 
     # Beginning a journal
 
     async def _begin(self, reading: Reading) -> None:
-        """There is no journal: begin one, if there is something to begin it with."""
-        left = self._deadline - self._clock()
-        code = reading.code
-        if self.epoch is None:
-            if code is not None:
-                await self._begin_with_starter(code)
-            elif self._waiting:
-                if not self._waiting.updates:  # '' is a text
-                    self._give_back(self._ttl)
-                await self._start(None)
-        elif code is not None and code != self._snapshot.encode():
-            await self._begin_with_foreign(code)
-        elif self._waiting or left > EXPIRY_DOUBT:
-            # Lost before its time, or over but wanted again: all of it goes back, at once.
-            self._give_back(left)
+        """There is no journal: begin one, if there is something to begin it with.
+
+        Before the deadline it was lost, and whatever text is there is of no account: it is what was
+        lost, or an older starter. After it a text is a new starter.
+        """
+        code, held = reading.code, self.epoch is not None
+        if held and not self._over:
+            self._give_back()
+            await self._start(code)
+        elif code is not None and not (held and code == self.replica.text.encode()):
+            await self._begin_with_starter(code)
+        elif self._waiting:
+            if held or not self._waiting.updates:  # '' is a text
+                self._give_back()
             await self._start(code)
         elif code is None:
-            self._expired = True
+            self._expired = held
 
     async def _begin_with_starter(self, code: bytes) -> None:
-        """Make the first entry from a text that somebody put into an empty room."""
+        """Make the first entry from a text that somebody put into an empty room.
+
+        It must not be in the replica before it is in Redis: of two nodes that do this at once one
+        is refused and drops its own, or the room would hold the text twice.
+        """
         text = code.decode("utf-8", errors="replace")
         first = Replica()
         update = first.edit(Delta.of(text)) if text else first.state()
-        await self._begin_with_others(code, STARTER, text, update, update)
-
-    async def _begin_with_foreign(self, code: bytes) -> None:
-        """Take a text that was put where the journal was for an edit of the last snapshot."""
-        theirs = Delta.from_splices(diff(self._snapshot, code.decode("utf-8", errors="replace")))
-        _, edit = transform(self._mine(), theirs)
-        edited = Replica()
-        edited.apply_update(self.replica.state())
-        update = edited.edit(edit)
-        await self._begin_with_others(code, ROOM, edited.text, edited.state(), update)
-
-    async def _begin_with_others(
-        self, code: bytes, origin: str, text: str, first: bytes, edit: bytes
-    ) -> None:
-        """Begin the journal with ``first``, made from somebody else's ``code``.
-
-        ``edit`` must not be in the replica before it is in Redis: of two nodes that do this at
-        once one is refused and drops its own, or the room would hold the text twice.
-        """
-        commit = Commit([Update(SEVERAL, first)], first, text, self._ttl)
-        epoch = secrets.token_hex(8)
-        answer = await self._store.start(
-            self.room, epoch, code, origin, commit, ended=self._last_end
+        commit = Commit([Update(SEVERAL, update)], update, text, self._ttl)
+        await self._store.start(
+            self.room, secrets.token_hex(8), code, STARTER, commit, ended=self._last_end
         )
-        if isinstance(answer, Refused):
-            self._behind = True
-            return
-        self.epoch, self.last, self._expired = epoch, answer.id, False
-        self._apply(edit)
-        self._set_deadline(answer.deadline)
+        self._behind = True  # whoever began it, it is read like anybody's
 
     async def _start(self, expected: bytes | None) -> None:
         """Begin the journal with all that waits; ``expected`` is the code that is there."""
-        text = self.replica.text
         epoch = secrets.token_hex(8)
-        commit = self._take(text)
+        commit = self._take()
         try:
             answer = await self._store.start(
                 self.room, epoch, expected, ROOM, commit, ended=self._last_end
@@ -449,7 +431,7 @@ class Journal:
             self._behind = True
             return
         self.epoch, self.last = epoch, ZERO
-        self._confirm(answer, text)
+        self._confirm(answer.id, answer.deadline)
 
     # Mending
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pycrdt import merge_updates
 
 from collab.errors import CollabError
+from collab.merge.replica import Replica
 from collab.store.records import Commit, Update
 
 MOST_PENDING = 64
@@ -19,15 +20,20 @@ SEVERAL = ""
 
 @dataclass(slots=True)
 class Pending:
-    """Updates, who waits for them, since when, and how long the room is to live with them."""
+    """Updates, who waits for them, since when, and how long the room is to live with them.
+
+    ``whole`` says that the whole document is to be committed in place of the updates, which are in
+    it.
+    """
 
     updates: list[Update] = field(default_factory=list)
     done: list[asyncio.Future[None]] = field(default_factory=list)
     since: float = 0.0
     ttl: float = 0.0
+    whole: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.updates or self.done)
+        return bool(self.updates or self.done or self.whole)
 
     def add(self, author: str, update: bytes) -> None:
         """Put an update behind the others, and into the last one if that has the same author."""
@@ -47,10 +53,15 @@ class Pending:
         self.ttl = max(self.ttl, ttl)
         return done
 
-    def replace(self, update: bytes, ttl: float) -> None:
-        """Let ``update``, which holds all that waits, be committed in its place."""
-        self.updates[:] = [Update(SEVERAL, update)]
+    def want_whole(self, ttl: float) -> None:
+        """Let the whole document be committed, for ``ttl`` seconds at least."""
+        self.whole = True
         self.ttl = max(self.ttl, ttl)
+
+    def forget_updates(self) -> None:
+        """All of the updates are in the journal."""
+        self.updates.clear()
+        self.whole = False
 
     def followed_by(self, later: Pending) -> Pending:
         """Return both in one."""
@@ -59,11 +70,14 @@ class Pending:
             self.done + later.done,
             self.since or later.since,
             max(self.ttl, later.ttl),
+            self.whole or later.whole,
         )
 
-    def commit(self, text: str) -> Commit:
-        """Return what is to be written; ``text`` is what it leads to."""
-        return Commit(self.updates, merged(each.update for each in self.updates), text, self.ttl)
+    def fly(self, replica: Replica) -> Commit:
+        """Return what is to be written, which leads to what ``replica`` is."""
+        updates = [Update(SEVERAL, replica.state())] if self.whole else self.updates
+        together = merged(each.update for each in updates)
+        return Commit(updates, together, replica.text, self.ttl)
 
     def succeed(self) -> None:
         """Redis has it: tell whoever waits."""

@@ -7,14 +7,16 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import redis.asyncio
+from pycrdt import Doc, Map
 
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.merge.splice import Splice
-from collab.merge.survey import read_state_vector
 from collab.metrics import Metrics
+from collab.rooms.history import same
 from collab.rooms.journal import Journal
 from collab.store.announcement import MARK, Announcement
 from collab.store.keys import room_channel, room_keys
@@ -196,6 +198,28 @@ async def rest(*nodes: Peer) -> None:
             await asyncio.sleep(0.01)
 
 
+async def keys_saved(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[bytes, int]]:
+    """Return the room as a dump would hold it; keys that are not there are left out."""
+    keys = room_keys(room)
+    async with client.pipeline(transaction=True) as pipe:
+        for key in keys:
+            pipe.dump(key).pttl(key)
+        found = await pipe.execute()
+    values = zip(keys, found[::2], found[1::2], strict=True)
+    return {key: (value, max(0, ttl)) for key, value, ttl in values if value is not None}
+
+
+async def keys_restored(
+    client: redis.asyncio.Redis, room: str, saved: dict[str, tuple[bytes, int]]
+) -> None:
+    """Take the room back to what it was."""
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.delete(*room_keys(room))
+        for key, (value, ttl) in saved.items():
+            pipe.restore(key, ttl, value, replace=True)
+        await pipe.execute()
+
+
 async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
     """Return what the journal in Redis adds up to, read by other means than the service's."""
     _, stream, head = room_keys(room)
@@ -207,9 +231,27 @@ async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
     return total
 
 
-def clocks(replica: Replica) -> dict[int, int]:
-    """Return how much of whose work a replica has."""
-    return read_state_vector(replica.state_vector())
+def set_key(node: Peer, key: str, value: str | None) -> asyncio.Future[None]:
+    """Set a key of a ``Y.Map``, or delete it, as a Yjs member of a node does."""
+    client: Doc[Any] = Doc()
+    shared = client.get("settings", type=Map)
+    client.apply_update(node.journal.replica.state())
+    before = client.get_state()
+    if value is not None:
+        shared[key] = value
+    elif key in shared:
+        del shared[key]
+    node.journal.replica.apply_update(client.get_update(before))
+    return node.journal.append(node.journal.replica.gained, "a Yjs member")
+
+
+def keys_of(replica: Replica) -> dict[str, Any]:
+    """Return what the ``Y.Map`` holds."""
+    client: Doc[Any] = Doc()
+    shared = client.get("settings", type=Map)
+    client.apply_update(replica.state())
+    found: dict[str, Any] = shared.to_py()
+    return found
 
 
 async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer) -> str:
@@ -222,6 +264,6 @@ async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer)
     for node in nodes:
         assert node.text == text, node.name
         assert node.shown == text, f"{node.name}'s members were not told everything"
-        assert clocks(node.journal.replica) == clocks(total)
+        assert same(node.journal.replica, total), f"{node.name} differs outside the text"
         node.journal.replica.check()
     return text

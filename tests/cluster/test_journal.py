@@ -16,7 +16,15 @@ from collab.merge.replica import Replica
 from collab.rooms import journal as journal_module
 from collab.store.keys import room_keys
 from collab.store.records import Commit, Committed, Update
-from tests.cluster.peers import Peer, assert_one_truth, cluster, peers, rest
+from tests.cluster.peers import (
+    Peer,
+    assert_one_truth,
+    cluster,
+    keys_restored,
+    keys_saved,
+    peers,
+    rest,
+)
 from tests.support.clients import eventually
 from tests.support.processes import Redis
 from tests.support.proxy import proxy
@@ -27,24 +35,6 @@ Client = redis.asyncio.Redis
 def options(random: Random) -> dict[str, int]:
     """A history that is folded often, so that folding meets everything else."""
     return {"max_entries": random.choice((4, 16, 2000))}
-
-
-async def keys_saved(client: Client, room: str) -> dict[str, tuple[bytes, int]]:
-    """Return the room as a dump would hold it."""
-    keys = room_keys(room)
-    async with client.pipeline(transaction=True) as pipe:
-        for key in keys:
-            pipe.dump(key).pttl(key)
-        found = await pipe.execute()
-    return dict(zip(keys, zip(found[::2], found[1::2], strict=True), strict=True))
-
-
-async def keys_restored(client: Client, saved: dict[str, tuple[bytes, int]]) -> None:
-    """Take the room back to what it was."""
-    async with client.pipeline(transaction=True) as pipe:
-        for key, (value, ttl) in saved.items():
-            pipe.restore(key, ttl, value, replace=True)
-        await pipe.execute()
 
 
 # Many at once
@@ -291,7 +281,7 @@ async def test_a_fold_of_what_redis_has_lost_is_refused(
         saved = await keys_saved(store, room)
         await node.put("lost")
         reading = await node.store.read(room, None, (0, 0))
-        await keys_restored(store, saved)
+        await keys_restored(store, room, saved)
         assert reading.epoch is not None
         last = reading.entries[-1].id
         assert not await node.store.fold(
@@ -376,7 +366,7 @@ async def test_redis_gone_back_in_time_or_emptied_while_people_type_loses_nothin
             random.choice(nodes).type(random)
             chance = random.random()
             if chance < 0.05:
-                await keys_restored(store, saved)
+                await keys_restored(store, room, saved)
             elif chance < 0.08:
                 await store.delete(*room_keys(room))
             elif chance < 0.15 and await store.exists(room_keys(room)[1]):
@@ -406,7 +396,7 @@ async def test_an_entry_id_is_never_given_twice_even_if_redis_and_its_clock_go_b
         await rest(node, other)
         lost = node.journal.last
         other.deaf = True
-        await keys_restored(store, saved)
+        await keys_restored(store, room, saved)
         async with peers(redis_server.url, room, "c") as (cold,):
             await cold.put("else")
             assert cold.journal.last != lost
@@ -445,7 +435,8 @@ async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
         node.deaf = False
         late = node.journal.replica.edit(Delta.of("~"))
         node.shown = node.text
-        node.journal._waiting.replace(late, 5)
+        node.journal._waiting.add("", late)
+        node.journal._waiting.want_whole(5)
         await rest(node, other)
         await assert_one_truth(store, room, node, other)
         for key in room_keys(room):
@@ -468,7 +459,7 @@ async def test_every_node_knows_a_rooms_deadline_from_what_is_announced(
             assert await store.ttl(key) > 590
         for key in room_keys(room):
             await store.expire(key, 50)
-        node.journal._waiting.replace(node.journal.replica.state(), 5)  # as if it had been lost
+        node.journal._waiting.want_whole(5)  # as if it had been lost
         node.journal._kick()
         await eventually(lambda: 45 < other.journal._deadline - clock() <= 50)
 
@@ -543,7 +534,7 @@ async def test_a_journal_that_began_with_a_starter_is_no_new_starter_when_it_com
         await rest(node, other)
         await other.put("two")
         await rest(node, other)
-        await keys_restored(store, saved)
+        await keys_restored(store, room, saved)
         await rest(node, other)
         assert await assert_one_truth(store, room, node, other) == "starter one two"
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from pycrdt import Doc, Map
 
 from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, akin, fold, insertions_alone, recent_views, same
+from collab.rooms.history import add_up, akin, earlier, fold, recent_views, same
 from collab.rooms.pending import MOST_PENDING, Pending
-from collab.store.records import Entry, Reading
-
-TEXT = st.text("ab \n", max_size=12)
+from collab.store.records import STARTER, Entry, Reading
 
 
 def written(*texts: str) -> tuple[Replica, list[Entry]]:
@@ -95,11 +94,32 @@ def test_recent_views_lead_to_the_text_as_it_is_now() -> None:
     assert all(view.way.apply(view.text) == "bc!" for view in views)
 
 
-@given(TEXT, TEXT)
-def test_insertions_alone_leave_only_what_an_edit_inserted(before: str, after: str) -> None:
-    edit = Delta.from_splices(diff(before, after))
-    inserted = "".join(op for op in edit.ops if isinstance(op, str))
-    assert insertions_alone(edit, len(after)).apply(after) == inserted
+def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_same() -> None:
+    """Their texts and state vectors are equal."""
+    client: Doc[Any] = Doc()
+    shared = client.get("settings", type=Map)
+    shared["language"] = "python"
+    one, other = Replica(), Replica()
+    for replica in (one, other):
+        replica.apply_update(client.get_update())
+    before = client.get_state()
+    del shared["language"]
+    one.apply_update(client.get_update(before))
+    assert not same(one, other)
+    other.apply_update(one.state())
+    assert same(one, other)
+
+
+def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever_it_was() -> None:
+    _, entries = written("a", "ab", "abc")
+    assert earlier("r", reading(entries), (1500, 0)).text == "ab"
+    assert earlier("r", reading(entries), (-1, 0)).text == ""
+    begun = replace(reading(entries), origin=STARTER)
+    assert earlier("r", begun, (-1, 0)).text == "a"
+    assert earlier("r", begun, (1500, 0)).text == "ab"
+    folded = replace(reading(entries[2:], written("ab")[0].state()), base_id=(1000, 0))
+    assert earlier("r", folded, (1500, 0)).text == "ab"
+    assert earlier("r", folded, (500, 0)).text == "", "the base may hold what came since"
 
 
 def test_updates_stay_their_authors_until_there_are_too_many() -> None:
@@ -112,7 +132,7 @@ def test_updates_stay_their_authors_until_there_are_too_many() -> None:
         pending.add(str(number), replica.edit(Delta.of("y")))
     assert len(pending.updates) <= MOST_PENDING
     copy = Replica()
-    copy.apply_update(pending.commit(replica.text).merged)
+    copy.apply_update(pending.fly(replica).merged)
     assert same(copy, replica)
 
 
