@@ -133,16 +133,23 @@ class Journal:
         return done
 
     def heard(self, announcement: Announcement) -> None:
-        """Take in an announcement: apply it if it is the next entry, else read the journal."""
-        ours = announcement.writer == self._store.writer
-        same = announcement.epoch == self.epoch
+        """Take in an announcement: apply it if it is the next entry, else read the journal.
+
+        That of the commit in flight is as good as its answer, which may be lost.
+        """
+        id, same = announcement.id, announcement.epoch == self.epoch
         if same and announcement.previous == self.last:
-            if announcement.update and not ours and not self._apply(announcement.update):
+            deadline = self._clock() + announcement.ttl
+            if self._flying.sent(id):
+                self._confirm(id, deadline)
+            elif self._waiting.sent(id):
+                self._read_behind()  # its entries tell which part of what waits is there
+            elif not announcement.update or self._apply(announcement.update):
+                self._reached(id)
+                self._set_deadline(deadline)
+            else:
                 self._read_anew()
-                return
-            self._reached(announcement.id)
-            self._set_deadline(self._clock() + announcement.ttl)
-        elif not ours and not (same and announcement.id <= self.last):
+        elif announcement.writer != self._store.writer and not (same and id <= self.last):
             self._read_behind()
 
     def heard_end(self) -> None:
@@ -225,12 +232,14 @@ class Journal:
             answer = await self._store.commit(self.room, self.epoch, self.last, commit, exact=exact)
         except BaseException:
             self._put_back()
+            self._behind = True  # it may be in the journal all the same
             raise
         if isinstance(answer, Committed):
             self._apply_all(answer.missed)
             self._owes_snapshot = bool(answer.missed)
             self._fold_due = answer.length > self._max_entries or answer.bytes > self._max_bytes
-            self._confirm(answer.id, answer.deadline)
+            if self._flying:
+                self._confirm(answer.id, answer.deadline)
             return
         self._put_back()
         if answer.reason == "behind":
@@ -293,6 +302,8 @@ class Journal:
                 if not self._apply(entry.update):
                     self._read_anew()
                     return
+                if self._waiting.sent(entry.id):
+                    self._waiting.found(entry.id)
                 self._reached(entry.id)
 
     def _read_behind(self) -> None:

@@ -10,7 +10,8 @@
 --       6 channel      where to announce
 --       7 header       the announcement's first words: 'J epoch writer'
 --       8 update       the updates merged, for the announcement
---       9 nonce        a random number: the second half of the ids given here
+--       9 nonce        a random number: the second half of the ids given here; the same if what
+--                      was sent before, and not answered, is sent again
 --       10... author, update    one entry each; none: only the expiry is refreshed
 --
 -- Returns  {'epoch'}             another journal, or none: read it

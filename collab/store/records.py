@@ -13,6 +13,8 @@ from typing import Any
 EntryId = tuple[int, int]
 """A journal entry's id: milliseconds, and a number that makes it unlike any other."""
 ZERO: EntryId = (0, 0)
+NONCE_BITS = 48
+"""Bits of the second half of an entry's id: the random number of the commit that appended it."""
 STARTER, ROOM = "starter", "room"
 """A journal's origin: a text that somebody else put there, or the members of the room."""
 
@@ -55,13 +57,15 @@ class Update:
 class Commit:
     """Updates on their way into a room's journal, merged too, and the text that they lead to.
 
-    ``ttl`` is how many seconds the room lives from then on.
+    ``ttl`` is how many seconds the room lives from then on. ``nonce`` is the second half of the ids
+    of entries that are appended; the first entries of a journal have others.
     """
 
     updates: list[Update]
     merged: bytes
     text: str
     ttl: float
+    nonce: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class Store:
         answer = await self._script(
             "commit", room, epoch, entry_text(last), _milliseconds(commit.ttl),
             "exact" if exact else "append", *self._announcing(room, epoch, commit),
-            secrets.randbits(48), *_entries(commit),
+            commit.nonce, *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels(word).inc()

@@ -98,23 +98,60 @@ async def test_what_was_acknowledged_survives_nodes_killed_and_replies_lost_at_a
             assert node.acknowledged == list(node.sent)
 
 
-async def test_a_lost_reply_neither_doubles_the_text_nor_loses_the_acknowledgement(
-    redis_server: Redis, store: Client, room: str
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("authors", [1, 3])
+async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
+    redis_server: Redis, store: Client, room: str, heard: bool, authors: int
 ) -> None:
+    """What is typed by the same author meanwhile is an entry of its own, which is not lost."""
     async with (
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
         await node.put("first ")
-        wire.to_client = lambda piece: []
-        done = node.put("second")
-        await eventually_in(store, room, "first second")
-        assert not done.done()
+        await rest(node)
+        wire.to_client = lambda piece: [piece] if heard and b"\nJ " in piece else []
+        done = [node.put(f"{number} ", author=str(number)) for number in range(authors)]
+        flown = "".join(f"{number} " for number in range(authors))
+        await eventually_in(store, room, f"first {flown}")
+        if heard:
+            await asyncio.wait_for(asyncio.gather(*done), 1)  # it is as good as the answer
+        assert all(each.done() == heard for each in done)
+        later = node.put("last", author=str(authors - 1))
         wire.cut()
         wire.to_client = None
-        await done
+        await asyncio.gather(*done, later)
         await rest(node)
-        assert await assert_one_truth(store, room, node) == "first second"
+        assert await assert_one_truth(store, room, node) == f"first {flown}last"
+        assert await store.xlen(room_keys(room)[1]) == authors + 2
+
+
+async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_appended_again(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    """The announcement tells nothing of which part of what waits by then is in the journal."""
+    async with (
+        proxy(redis_server.port) as wire,
+        peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
+    ):
+        await node.put("first ")
+        await rest(node)
+        late: list[bytes] = []
+        hear, node.journal.heard = node.journal.heard, late.append  # type: ignore[assignment]
+        wire.to_client = lambda piece: [piece] if b"\nJ " in piece else []
+        done = node.put("second ")
+        await eventually(lambda: late)
+        wire.refuse()
+        await eventually(lambda: node.journal._waiting.flown)
+        later = node.put("last")
+        hear(late.pop())  # type: ignore[arg-type]
+        wire.to_client = None
+        wire.accept()
+        node.journal.heard = hear  # type: ignore[method-assign]
+        await asyncio.gather(done, later)
+        await rest(node)
+        assert await assert_one_truth(store, room, node) == "first second last"
+        assert await store.xlen(room_keys(room)[1]) == 3
 
 
 async def test_a_lost_reply_to_the_first_commit_of_a_room_begins_it_once(

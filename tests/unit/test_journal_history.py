@@ -136,6 +136,34 @@ def test_updates_stay_their_authors_until_there_are_too_many() -> None:
     assert same(copy, replica)
 
 
+async def test_what_is_found_in_the_journal_waits_no_more_and_what_came_later_does() -> None:
+    replica, flown, later = Replica(), Pending(), Pending()
+    for author in "ab":
+        flown.add(author, replica.edit(Delta.of(author)))
+    commit = flown.fly(replica)
+    later.add("b", replica.edit(Delta.of("c")))
+    waiting = flown.followed_by(later)
+    waiting.add("b", replica.edit(Delta.of("d")))
+    assert [update.author for update in waiting.updates] == ["a", "b", "b"]
+    assert waiting.sent((7, commit.nonce)) and not waiting.sent((7, commit.nonce + 1))
+    for _ in commit.updates:
+        waiting.found((7, commit.nonce))
+    assert [update.author for update in waiting.updates] == ["b"]
+    again = waiting.fly(replica)
+    assert len(again.updates) == 1 and again.text == "dcba"
+
+
+async def test_the_whole_document_flies_in_place_of_what_waits_until_it_is_found() -> None:
+    replica, pending = Replica(), Pending()
+    replica.edit(Delta.of("old "))
+    pending.add("a", replica.edit(Delta.of("new ")))
+    pending.want_whole(5.0)
+    commit = pending.fly(replica)
+    assert [update.update for update in commit.updates] == [replica.state()]
+    pending.found((7, commit.nonce))
+    assert [update.author for update in pending.fly(replica).updates] == ["a"]
+
+
 async def test_what_flew_waits_again_before_what_came_meanwhile_and_for_the_longer_time() -> None:
     flown, later = Pending(), Pending()
     first, second = flown.wait(5.0, 30.0), later.wait(9.0, 1800.0)
