@@ -132,6 +132,16 @@ class Journal:
             self._give_up("the room was closed")
         return done
 
+    def stored(self) -> asyncio.Future[None] | None:
+        """Return what is done when Redis has all that is here now; None if it has.
+
+        The Future belongs to all who ask.
+        """
+        unsaved = self._waiting or self._flying
+        if unsaved:
+            return unsaved.stored()
+        return self.touch() if self.ended or self._closed else None  # it fails
+
     def heard(self, announcement: Announcement) -> None:
         """Take in an announcement: apply it if it is the next entry, else read the journal.
 

@@ -35,6 +35,7 @@ class Pending:
     whole: bool = False
     nonce: int = 0
     flown: int = 0
+    _asked: asyncio.Future[None] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.updates or self.done or self.whole)
@@ -57,6 +58,13 @@ class Pending:
         self.since = self.since or now
         self.ttl = max(self.ttl, ttl)
         return done
+
+    def stored(self) -> asyncio.Future[None]:
+        """Return what is done when Redis has it all: one Future for all who ask."""
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+            self.done.append(self._asked)
+        return self._asked
 
     def want_whole(self, ttl: float) -> None:
         """Let the whole document be committed, for ``ttl`` seconds at least."""
@@ -92,6 +100,7 @@ class Pending:
             self.whole or later.whole,
             self.nonce,
             self.flown,
+            self._asked or later._asked,
         )
 
     def fly(self, replica: Replica) -> Commit:

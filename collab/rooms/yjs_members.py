@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collab.errors import CodeTooLarge, NotAllowed
+from collab.merge.deletions import covers, deleted, normal
 from collab.merge.delta import Delta
 from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
@@ -33,8 +34,7 @@ class YjsMember:
     """A member that has a copy of the document.
 
     ``name`` is what it came with; `Crowd.name` is what it is called. ``client`` is its id in
-    awareness: the first it named. ``stored`` is done when all that it has sent is in Redis, None if
-    that is so.
+    awareness: the first it named.
     """
 
     id: str
@@ -42,7 +42,6 @@ class YjsMember:
     line: YjsLine
     may_write: bool = True
     client: int | None = None
-    stored: asyncio.Future[None] | None = None
 
 
 class YjsMembers:
@@ -96,10 +95,16 @@ class YjsMembers:
         return self._replica.diff_since(state_vector)
 
     def brings(self, update: bytes) -> bool:
-        """Whether an update inserts what is not here. Raises BadUpdate or UpdateTooLarge."""
+        """Whether an update changes anything here. Raises BadUpdate or UpdateTooLarge."""
         have = read_state_vector(self._replica.state_vector())
-        runs = survey(update, self._limits).runs
-        return any(end > have.get(client, 0) for client, _, end in runs)
+        seen = survey(update, self._limits)
+        return any(end > have.get(client, 0) for client, _, end in seen.runs) or not covers(
+            deleted(self._replica), normal(seen.deleted)
+        )
+
+    def stored(self) -> asyncio.Future[None] | None:
+        """Return what is done when Redis has all that is here now; None if it has."""
+        return self._journal.stored()
 
     def change(self, member: YjsMember, update: bytes) -> None:
         """Merge a member's update, tell everybody else, and commit it.
@@ -118,10 +123,10 @@ class YjsMembers:
         gained, author = self._replica.gained, str(Author(member.id, self._crowd.name(member.id)))
         if gained != EMPTY_UPDATE:
             self._metrics.changes.inc()
-            member.stored = self._journal.append(gained, author)
+            self._journal.append(gained, author)
             self.tell(gained, but=member)
         if repair is not None:
-            member.stored = self._journal.append(repair, author)
+            self._journal.append(repair, author)
             self.tell(repair)
         if not delta.is_identity:
             self._spread(delta)

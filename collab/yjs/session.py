@@ -273,14 +273,18 @@ class Session:
             self._ask()
 
     def _promise(self, number: int) -> None:
-        """Tell the client, with this number, when all that it has sent is in Redis."""
-        stored = self.member.stored
+        """Tell the client, with this number, when all of the room that is here now is in Redis.
+
+        What it sent on a connection before this one is in that, whoever it was there.
+        """
         if self._denied:
             return
         if self._missing:
             self._deferred = number
-        elif stored is None or stored.done():
-            self._tell_stored(number, stored)
+            return
+        stored = self.room.yjs.stored()
+        if stored is None:
+            self._send(protocol.stored_message(number, self._config.node_id))
         else:
             if all(waits is not stored for _, waits in self._questions):
                 stored.add_done_callback(self._keep_promise)
@@ -290,12 +294,8 @@ class Session:
     def _keep_promise(self, stored: asyncio.Future[None]) -> None:
         due = [number for number, waits in self._questions if waits is stored]
         self._questions = [each for each in self._questions if each[1] is not stored]
-        if due:
-            self._tell_stored(due[-1], stored)
-
-    def _tell_stored(self, number: int, stored: asyncio.Future[None] | None) -> None:
-        if stored is None or not (stored.cancelled() or stored.exception()):
-            self._send(protocol.stored_message(number, self._config.node_id))
+        if due and not (stored.cancelled() or stored.exception()):
+            self._send(protocol.stored_message(due[-1], self._config.node_id))
 
     # Awareness
 

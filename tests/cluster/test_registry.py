@@ -211,8 +211,9 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
         await there.change(member, "text")
         reader = there.join_yjs("y", "y", Silent())
         there.yjs.change(reader, _made_of("more"))
-        assert reader.stored is not None
-        await reader.stored
+        stored = there.yjs.stored()
+        assert stored is not None
+        await stored
         there.leave(member, may_return=True)
         there.leave_yjs(reader)
         held.release(name)

@@ -164,6 +164,17 @@ async def test_the_whole_document_flies_in_place_of_what_waits_until_it_is_found
     assert [update.author for update in pending.fly(replica).updates] == ["a"]
 
 
+async def test_all_who_ask_what_is_stored_are_told_when_the_last_of_it_is() -> None:
+    flown, later = Pending(), Pending()
+    first = flown.stored()
+    assert flown.stored() is first
+    second = later.stored()
+    both = flown.followed_by(later)
+    assert both.stored() is first
+    both.succeed()
+    await asyncio.gather(first, second)
+
+
 async def test_what_flew_waits_again_before_what_came_meanwhile_and_for_the_longer_time() -> None:
     flown, later = Pending(), Pending()
     first, second = flown.wait(5.0, 30.0), later.wait(9.0, 1800.0)
