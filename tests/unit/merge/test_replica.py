@@ -136,7 +136,8 @@ def test_malformed_updates_change_nothing(cut: int) -> None:
     before = replica.state()
     good = _with("other").state()
     for bad in (b"", good[:-cut], good + b"x", b"\xff" * 30, b"\x01\x01\x05" + good[cut:]):
-        with pytest.raises(BadUpdate):
+        # The last holds a random id of a client, which may look like one struct that is missing.
+        with pytest.raises((BadUpdate, EarlyUpdate)):
             replica.apply_update(bad)
         assert replica.state() == before
     with pytest.raises(BadUpdate):
