@@ -1,9 +1,8 @@
-"""What a journal, read to its end, adds up to: the document, its past texts, its older half."""
+"""What a journal, read to its end, adds up to, and the base that its older half is folded into."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +10,14 @@ from typing import Any
 from pycrdt import Doc
 
 from collab.merge.deletions import deleted
-from collab.merge.delta import Delta, compose
-from collab.merge.diff import diff
 from collab.merge.errors import MergeError
+from collab.merge.replay import may_hold_pairs
 from collab.merge.replica import Replica
 from collab.merge.survey import read_state_vector
-from collab.merge.trail import View
 from collab.rooms.pending import merged
 from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)
-
-RECENT, MOST_RECENT = 120, 256
-"""Seconds of history, and entries of it, among which a client that comes back is placed."""
-_PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
-"""A character that is two UTF-16 units, as an update holds it, or bytes that look like one."""
 
 
 def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
@@ -43,7 +35,7 @@ def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
 
 def _apply_at_once(updates: list[bytes]) -> Replica:
     replica = Replica()
-    if any(map(_PAIR.search, updates)):
+    if may_hold_pairs(updates):
         replica.apply_update(merged(updates))
     elif updates:
         # A replica looks into what it applies, for it could cut a surrogate pair: there is none
@@ -92,36 +84,6 @@ def earlier(room: str, reading: Reading, last: EntryId) -> Replica:
     if reading.origin == STARTER and not reading.base and not older:
         older = reading.entries[:1]
     return add_up(room, reading.base if reading.base_id <= last else b"", older)
-
-
-def recent_views(room: str, reading: Reading, now: str) -> list[View]:
-    """Return the texts that somebody may have been looking at lately, newest first.
-
-    ``now`` is the replica's text, to which their ways lead. They come from the journal, whose ids
-    are times, so that a node that has just loaded the room knows them as well as one that was
-    there.
-    """
-    entries = reading.entries
-    since = reading.tail[0] - RECENT * 1000
-    first = max(0, len(entries) - MOST_RECENT)
-    while first < len(entries) and entries[first].id[0] < since:
-        first += 1
-    past = add_up(room, reading.base, entries[:first])
-    steps: list[tuple[str, Delta]] = []
-    for entry in entries[first:]:
-        before = past.text
-        try:
-            delta = past.apply_update(entry.update)
-        except MergeError:
-            continue
-        if not delta.is_identity:
-            steps.append((before, delta))
-    way = Delta.from_splices(diff(past.text, now))
-    views = [View(past.text, way)]
-    for before, delta in reversed(steps):
-        way = compose(delta, way)
-        views.append(View(before, way))
-    return views
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, akin, earlier, fold, recent_views, same
+from collab.rooms.history import add_up, akin, earlier, fold, same
 from collab.rooms.pending import MOST_PENDING, Pending
 from collab.store.records import STARTER, Entry, Reading
 
@@ -85,13 +85,6 @@ def test_a_fold_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
     assert sum(len(entry.update) for entry in left) <= most_bytes // 2
     assert same(add_up("r", folded.base, left), replica)
     assert fold("r", reading(left, folded.base), most_entries, most_bytes) is None
-
-
-def test_recent_views_lead_to_the_text_as_it_is_now() -> None:
-    replica, entries = written("a", "ab", "abc", "bc")
-    views = recent_views("r", reading(entries), replica.text + "!")
-    assert [view.text for view in views] == ["bc", "abc", "ab", "a", ""]
-    assert all(view.way.apply(view.text) == "bc!" for view in views)
 
 
 def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_same() -> None:
