@@ -1,1 +1,9 @@
-"""The pure core: what happens to a text. Nothing here knows of sockets, Redis or time."""
+"""The pure core: what happens to a text. It knows no sockets, no Redis, no event loop, no clock.
+
+A member sends a whole text. `views` tells which text the member was looking at (`choice` if it
+could be several, `lateness` if its page renders late, `trail` for those on their way to it), `diff`
+what it did to that, and `delta` carries the edit over to the present, where it is applied to the
+`replica`, the room's document. `gate` looks at Yjs updates before they get there (`survey`,
+`structs`, `pairs`, `deletions`); `replay` plays a room's history. `units` converts between code
+points, UTF-16 units and bytes. docs/merging.md explains why.
+"""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .delta import IDENTITY, Delta, compose
-from .diff import diff
-from .splice import Splice, edit_size
 
 
 class View(NamedTuple):
@@ -85,37 +83,3 @@ class Trail:
             way = compose(step.onward, way)
             views.append(View(step.text, way))
         return views
-
-
-def nearest(text: str, candidates: Iterable[str]) -> tuple[int, list[Splice]]:
-    """Return which of the candidates ``text`` is the smallest edit of, and that edit.
-
-    The first of equals wins. Raises ``ValueError`` if there is no candidate.
-    """
-    chosen: tuple[int, list[Splice]] | None = None
-    smallest = 0
-    for index, candidate in enumerate(candidates):
-        if chosen is not None and abs(len(candidate) - len(text)) >= smallest:
-            continue
-        splices = diff(candidate, text)
-        size = edit_size(splices)
-        if chosen is None or size < smallest:
-            chosen, smallest = (index, splices), size
-            if not size:
-                break
-    if chosen is None:
-        raise ValueError("there is no text to choose from")
-    return chosen
-
-
-def comeback(text: str, views: Iterable[View]) -> View | None:
-    """Return the view that ``text``, from a fresh connection, is the smallest edit of.
-
-    ``views`` are those that members left behind and the room's recent texts, in order of
-    preference; ``None`` if there are none.
-    """
-    offered = list(views)
-    if not offered:
-        return None
-    index, _ = nearest(text, (view.text for view in offered))
-    return offered[index]

@@ -1,40 +1,59 @@
-"""A small world to try the merge core in: naive clients, slow links, nodes and one journal.
+"""A small world to try the merge core in: naive pages, slow links, nodes and one journal.
 
-Clients know nothing of merging: each has a text, sends all of it after an edit, shows whatever it
-receives and answers PING with PONG. Everything random comes from one seed, so a run can be had
-again. The world keeps its own books of which characters were typed and deleted.
+What decides is the code that runs in production: `Views` says what a page may be showing and what
+may be written to it, `Gate` lets Yjs updates in, `Replica` merges. The world has the rest: time,
+links, people. What is random comes from one seed, but for the ids of yrs' clients, by which letters
+that were typed at one place at once are ordered. The world keeps its own books of which characters
+were typed and deleted.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
-from collab.merge.delta import Delta
+from collab.merge.delta import Delta, compose
+from collab.merge.gate import Gate
+from collab.merge.lateness import Habit
+from collab.merge.limits import Limits
 from collab.merge.replica import Replica
-from collab.merge.trail import View
-from collab.merge.views import Stamp, Views
+from collab.merge.views import Views
 
-PING, RECEIVE, PONG, CHANGE = "ping", "receive", "pong", "change"
+from .pages import JOIN, LEAVE, PING, PONG, RECEIVE, Link, Page, YjsPage
+
 BMP_LETTERS = [*range(0x4E00, 0xA000), *range(0xAC00, 0xD7A4)]
 FIRST_PRIVATE = 0xF0000
+LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 24)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What kind of world: sizes, delays in seconds, and how people behave."""
+    """What kind of world: sizes, delays in seconds, and how people and their pages behave.
+
+    ``late`` is the share of pages that show what they receive up to ``lateness`` later. ``mounts``
+    and ``breaks`` are the shares of edits before which a page mounts anew, or loses its connection
+    and comes back: to any node, or after its node drained. ``torn`` is the share of packets written
+    together that arrive apart.
+    """
 
     nodes: int = 1
     clients: int = 3
     typists: int | None = None
+    yjs: int = 0
     edits: int = 40
     delay: float = 0.2
+    jitter: float = 1.0
+    typing: bool = False
     pause: float = 0.1
     unique: bool = True
     echoes: float = 0.0
+    late: float = 0.0
+    lateness: float = 0.016
+    mounts: float = 0.0
+    breaks: float = 0.0
+    drains: float = 0.0
     alphabet: str = "ab \n"
     start: str = ""
     heartbeat: float = 1.0
@@ -42,89 +61,43 @@ class Setting:
     torn: float = 0.02
 
 
-class Link:
-    """Delivers in order, each packet after its own delay."""
-
-    def __init__(self, world: World, deliver: Callable[[str, str], None], delay: float) -> None:
-        self.world, self.deliver, self.delay = world, deliver, delay
-        self.last = self.wrote = -1.0
-
-    def send(self, kind: str, text: str = "") -> None:
-        world = self.world
-        # What is written together mostly arrives together.
-        if world.now != self.wrote or world.random.random() < world.setting.torn:
-            self.last = max(self.last, world.now + world.random.random() * self.delay)
-        self.wrote = world.now
-        world.at(self.last, lambda: self.deliver(kind, text))
-
-
-class Client:
-    """A whole-text editor with a person in front of it."""
-
-    def __init__(self, world: World, echoes: bool) -> None:
-        self.world, self.echoes = world, echoes
-        self.text = ""
-        self.history: list[str] = []
-        self.received = self.sent = 0
-        self.up: Link
-
-    def deliver(self, kind: str, text: str) -> None:
-        if kind == PING:
-            self.up.send(PONG)
-            return
-        self.received += 1
-        self.text = text
-        if self.echoes:
-            self.up.send(CHANGE, text)
-
-    def edit(self) -> None:
-        self.enter(self.world.person(self))
-
-    def enter(self, text: str) -> None:
-        if text == self.text:
-            return
-        if self.world.setting.unique:
-            before, after = set(self.text), set(text)
-            self.world.typed |= after - before
-            self.world.deleted |= before - after
-        self.history.append(self.text)
-        self.text = text
-        self.sent += 1
-        self.up.send(CHANGE, text)
-
-
 @dataclass
 class Session:
-    """A member at its node: its views, and the changes that arrived and wait for their turn."""
+    """A text member at its node."""
 
     node: Node
     views: Views
+    page: Page
     down: Link
-    waiting: deque[tuple[Stamp, str]] = field(default_factory=deque)
     flushing: bool = False
+    joined: bool = True
+
+    @property
+    def now(self) -> float:
+        return self.node.world.now
 
     def deliver(self, kind: str, text: str) -> None:
-        if kind == PONG:
-            self.views.pong()
-            self.write_soon()
-        else:
-            self.waiting.append((self.views.stamp(), text))
-            world = self.node.world
-            world.after(world.setting.delay / 4, self.handle)
-        self.node.check()
-
-    def handle(self) -> None:
-        stamp, text = self.waiting.popleft()
         world = self.node.world
-        outcome = self.views.change(stamp, text, world.now)
-        world.changes += 1
-        world.guesses += outcome.guessed
-        if not outcome.delta.is_identity:
-            update = self.node.replica.edit(outcome.delta)
-            self.node.commit(update)
-            self.node.changed(outcome.delta, besides=self)
-        assert outcome.needs_receive == (self.views.final_text != self.node.replica.text)
-        self.write_soon()
+        if kind == PONG:
+            wait = self.views.pong(self.now)
+            if wait is not None:
+                world.after(wait, self.write_soon)
+        elif kind == JOIN:
+            self.joined = True
+            self.views.mount(self.node.replica.text, owed=True)
+            self.write_soon()
+        elif kind == LEAVE:
+            self.joined = False
+        else:
+            self.joined = True  # a change joins
+            outcome = self.views.change(text, self.now)
+            world.changes += 1
+            world.guesses += outcome.guessed
+            world.late += outcome.late
+            if not outcome.delta.is_identity:
+                self.node.edited(outcome.delta, self)
+            assert outcome.needs_receive == (self.views.final_text != self.node.replica.text)
+            self.write_soon()
         self.node.check()
 
     def heartbeat(self) -> None:
@@ -134,18 +107,19 @@ class Session:
     def write_soon(self) -> None:
         if not self.flushing:
             self.flushing = True
-            self.node.world.after(self.node.world.setting.delay / 10, self.write)
+            world = self.node.world
+            world.after(world.setting.delay / 10, self.write)
 
     def write(self) -> None:
         self.flushing = False
-        text = self.node.replica.text
-        if self.views.final_text == text or not self.views.may_receive(self.node.world.now):
+        if self.down.broken or not self.joined:
             return
-        self.views.written(text)
-        self.down.send(PING)
-        self.down.send(RECEIVE, text)
-        self.down.send(PING)
-        self.node.check()
+        text = self.views.next_receive(self.node.replica.text, self.now)
+        if text is not None:
+            self.down.send(PING)
+            self.down.send(RECEIVE, text)
+            self.down.send(PING)
+            self.node.check()
 
 
 class Node:
@@ -154,24 +128,55 @@ class Node:
     def __init__(self, world: World) -> None:
         self.world = world
         self.replica = Replica()
+        self.gate = Gate(self.replica, LIMITS)
         self.sessions: list[Session] = []
+        self.yjs: list[tuple[YjsPage, Link]] = []
         self.heard = self.said = 0.0
+        self.applied = 0
+        self.pending = 0
 
-    def changed(self, delta: Delta, besides: Session | None = None) -> None:
-        for session in self.sessions:
-            if session is not besides:
-                session.views.advance(delta)
-                session.write_soon()
+    def edited(self, delta: Delta, by: Session) -> None:
+        """Take in a text member's edit."""
+        update = self.replica.edit(delta)
+        self.spread(delta, besides=by)
+        self.tell(update)
+        self.commit(update)
+
+    def updated(self, update: bytes, by: YjsPage) -> None:
+        """Take in a Yjs member's update."""
+        delta, repair = self.gate.admit(update)
+        assert repair is None
+        self.spread(delta)
+        self.tell(update, besides=by)
+        self.commit(update)
+        self.check()
+
+    def spread(self, delta: Delta, besides: Session | None = None) -> None:
+        if not delta.is_identity:
+            for session in self.sessions:
+                if session is not besides:
+                    session.views.advance(delta, self.world.now)
+                    session.write_soon()
+
+    def tell(self, update: bytes, besides: YjsPage | None = None) -> None:
+        for page, link in self.yjs:
+            if page is not besides:
+                link.send("update", update.hex())
 
     def commit(self, update: bytes) -> None:
         world = self.world
+        self.pending += 1
         self.said = max(self.said, world.now + world.random.random() * world.setting.delay)
-        world.at(self.said, lambda: world.append(update))
+        world.at(self.said, lambda: world.append(self, update))
 
-    def hear(self, update: bytes) -> None:
+    def hear(self, update: bytes, by: Node) -> None:
+        self.applied += 1
+        if by is self:
+            self.pending -= 1
+            return
         delta = self.replica.apply_update(update)
-        if not delta.is_identity:
-            self.changed(delta)
+        self.spread(delta)
+        self.tell(update)
         self.check()
 
     def check(self) -> None:
@@ -182,22 +187,30 @@ class Node:
 class World:
     """Everybody, the clock, and the journal."""
 
-    def __init__(self, seed: int, setting: Setting) -> None:
+    def __init__(self, seed: int, setting: Setting, habit: Habit | None = None) -> None:
         self.random, self.setting = Random(seed), setting
         self.now = 0.0
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.count = 0
         self.typed: set[str] = set(setting.start)
         self.deleted: set[str] = set()
-        self.letters = self.changes = self.guesses = 0
+        self.beyond_help: set[str] = set()
+        self.letters = self.changes = self.guesses = self.late = self.returns = 0
+        self.habit = habit or Habit()
+        self.journal: list[bytes] = []
         self.nodes = [Node(self) for _ in range(setting.nodes)]
         first = Replica()
         start = first.edit(Delta.of(setting.start))
+        self.journal.append(start)
         for node in self.nodes:
             node.replica.apply_update(start)
-        self.clients: list[Client] = []
+            node.applied = 1
+        self.pages: list[Page] = []
+        self.yjs: list[YjsPage] = []
         for index in range(setting.clients):
-            self.join(self.nodes[index % setting.nodes])
+            self.open_page(self.nodes[index % setting.nodes])
+        for index in range(setting.yjs):
+            self.open_yjs(self.nodes[index % setting.nodes])
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         self.count += 1
@@ -207,30 +220,115 @@ class World:
         """Do ``action`` within ``most`` seconds; actions of one length keep their order."""
         self.at(self.now + most, action)
 
-    def join(self, node: Node) -> None:
+    def open_page(self, node: Node) -> None:
+        """Let a page come in, and plan all that will happen to it."""
         setting, random = self.setting, self.random
-        client = Client(self, random.random() < setting.echoes)
-        speed = setting.delay * random.choice((0.05, 0.5, 1.0, 3.0))
-        down = Link(self, client.deliver, speed)
-        session = Session(node, Views(View("", Delta.of(node.replica.text))), down)
-        client.up = Link(self, session.deliver, speed)
-        node.sessions.append(session)
-        self.clients.append(client)
-        session.write_soon()
+        page = Page(
+            self,
+            echoes=random.random() < setting.echoes,
+            late=setting.lateness if random.random() < setting.late else 0.0,
+            delay=setting.delay * (1 if setting.typing else random.choice((0.05, 0.5, 1.0, 3.0))),
+        )
+        self.connect(page, node, Views.blank(node.replica.text, self.habit))
+        self.pages.append(page)
         typists = setting.clients if setting.typists is None else setting.typists
         time = 0.0 if setting.typists is None else setting.delay * 8
-        for _ in range(setting.edits if len(self.clients) <= typists else 0):
+        for _ in range(setting.edits if len(self.pages) <= typists else 0):
             # Mostly fast typing, now and then a long look.
             time += random.random() * setting.pause * (30 if random.random() < 0.05 else 1)
-            self.at(time, client.edit)
-        beats = int(time / setting.heartbeat) + 1
-        for beat in range(beats):
-            self.at((beat + random.random()) * setting.heartbeat, session.heartbeat)
+            self.at(time, page.edit)
+            if random.random() < setting.mounts:
+                self.at(time, page.mount)
+            if random.random() < setting.breaks:
+                self.at(time, lambda: self.cut_off(page))
+            if random.random() < setting.drains:
+                self.at(time, lambda: self.move_off(page))
+        for beat in range(int(time / setting.heartbeat) + 1):
+            at = (beat + random.random()) * setting.heartbeat
+            self.at(at, lambda: page.session.heartbeat() if page.up else None)
 
-    def append(self, update: bytes) -> None:
+    def connect(self, page: Page, node: Node, views: Views) -> Session:
+        """Give a page a connection to a node, where it has these views."""
+        session = Session(node, views, page, Link(self, page.deliver, page.delay))
+        page.session = session
+        node.sessions.append(session)
+        session.write_soon()
+        page.come_back(Link(self, session.deliver, page.delay))
+        return session
+
+    def open_yjs(self, node: Node) -> None:
+        page = YjsPage(self)
+        down = Link(self, lambda _, update: page.hear(bytes.fromhex(update)), self.setting.delay)
+        up = Link(
+            self, lambda _, update: node.updated(bytes.fromhex(update), page), self.setting.delay
+        )
+        page.send = lambda update: up.send("update", update.hex())
+        page.hear(node.replica.state())
+        node.yjs.append((page, down))
+        self.yjs.append(page)
+        time = 0.0
+        for _ in range(self.setting.edits):
+            time += self.random.random() * self.setting.pause
+            self.at(time, page.edit)
+
+    def append(self, by: Node, update: bytes) -> None:
+        self.journal.append(update)
         for node in self.nodes:
             node.heard = max(node.heard, self.now + self.random.random() * self.setting.delay)
-            self.at(node.heard, lambda node=node: node.hear(update))  # type: ignore[misc]
+            self.at(node.heard, lambda node=node: node.hear(update, by))  # type: ignore[misc]
+
+    # Connections that end
+
+    def cut_off(self, page: Page) -> None:
+        """Break a page's connection; it comes back, to the same node or to another."""
+        if page.up is None:
+            return
+        page.session.down.broken = True
+        page.cut_off()
+        away = self.random.random() * self.setting.delay * 4
+        self.after(away, lambda: self.come_back(page, self.random.choice(self.nodes)))
+
+    def move_off(self, page: Page) -> None:
+        """Let a node send a page away, as it does when it drains: it hears all that was sent."""
+        up = page.up
+        if up is None:
+            return
+        page.up = None
+        page.session.down.broken = True
+
+        def gone() -> None:
+            if up.under_way:
+                self.after(self.setting.delay / 5, gone)
+            else:
+                self.come_back(page, self.random.choice(self.nodes))
+
+        gone()
+
+    def come_back(self, page: Page, node: Node) -> None:
+        """Let a page be the member that it was, as soon as the nodes can hand its views over."""
+        old, here = page.session, page.session.node
+        if node is not here and (here.pending or node.pending or node.applied < here.applied):
+            self.after(self.setting.delay / 5, lambda: self.come_back(page, node))
+            return
+        here.sessions.remove(old)
+        views = old.views
+        if node is not here:
+            onward = Delta()
+            past = Replica()
+            for number, update in enumerate(self.journal[: node.applied]):
+                delta = past.apply_update(update)
+                if number >= here.applied:
+                    onward = compose(onward, delta)
+            known, typing = views.is_known(self.now), views.is_typing(self.now)
+            views = Views.taken_over(views.views(), onward, self.habit, known=known)
+            if typing:
+                views.has_typed(self.now)
+        views.returned()
+        self.returns += 1
+        session = self.connect(page, node, views)
+        session.heartbeat()
+
+    # People
 
     def letter(self) -> str:
         """Return a character nobody has typed yet, or one of the few everybody types."""
@@ -245,9 +343,11 @@ class World:
     def word(self, most: int) -> str:
         return "".join(self.letter() for _ in range(self.random.randint(1, most)))
 
-    def person(self, client: Client) -> str:
-        """Return what the person in front of ``client`` makes of the text on its screen."""
-        text, random = client.text, self.random
+    def person(self, page: Page) -> str:
+        """Return what the person in front of ``page`` makes of the text on its screen."""
+        text, random = page.text, self.random
+        if self.setting.typing:
+            return self.typist(page)
         spot = random.randint(0, len(text))
         other = random.randint(0, len(text))
         left, right = min(spot, other), max(spot, other)
@@ -267,13 +367,37 @@ class World:
             return "".join(
                 self.letter() * (at % step == 0) + character for at, character in enumerate(text)
             )
-        if self.setting.unique or not client.history:
+        if self.setting.unique or not page.history:
             return self.word(4) if self.setting.resets else text[:left] + text[right:]
-        return random.choice(client.history) if random.random() < 0.7 else self.word(4)
+        return random.choice(page.history) if random.random() < 0.7 else self.word(4)
+
+    def typist(self, page: Page) -> str:
+        """Return what somebody makes of it who mostly types on at a caret."""
+        text, random = page.text, self.random
+        at = min(page.caret, len(text))
+        anywhere = random.randint(0, len(text))
+        start, end, new = at, at, self.letter()
+        choice = random.random()
+        if 0.6 <= choice < 0.72:
+            start = end = anywhere
+            new += self.word(2)
+        elif 0.72 <= choice < 0.84:
+            start, end, new = max(0, at - 1), at, ""
+        elif 0.84 <= choice < 0.92:
+            start, end, new = anywhere, anywhere + random.randint(1, 6), ""
+        elif 0.92 <= choice < 0.95:
+            start, end, new = anywhere, anywhere + random.randint(0, 3), new + self.letter()
+        elif 0.95 <= choice < 0.97:
+            new = self.word(30)
+        elif choice >= 0.97:
+            page.caret = 1
+            return new + text[:anywhere] + self.letter() + text[anywhere:] + self.letter()
+        page.caret = start + len(new)
+        return text[:start] + new + text[end:]
 
     def run(self) -> None:
         """Let everything happen, and see that everybody ends with the same text."""
-        limit = 400 * (self.setting.edits + 5) * self.setting.clients**2
+        limit = 800 * (self.setting.edits + 5) * (self.setting.clients + self.setting.yjs) ** 2
         for _ in range(limit):
             if not self.events:
                 break
@@ -284,15 +408,15 @@ class World:
         for node in self.nodes:
             node.replica.check()
             assert node.replica.text == text
-        for client in self.clients:
-            assert client.text == text
+        for page in (*self.pages, *self.yjs):
+            assert page.text == text
 
     def lost(self) -> set[str]:
-        """Return the characters that nobody deleted and that are gone."""
-        return self.typed - self.deleted - set(self.nodes[0].replica.text)
+        """Return the characters that nobody deleted and that are gone, though they were sent."""
+        return self.typed - self.deleted - self.beyond_help - set(self.nodes[0].replica.text)
 
     def risen(self) -> set[str]:
         """Return the characters that somebody deleted and that are there, or there twice."""
         text = self.nodes[0].replica.text
         twice = {character for character in text if text.count(character) > 1}
-        return (self.deleted & set(text)) | twice
+        return (self.deleted & set(text)) - self.beyond_help | twice

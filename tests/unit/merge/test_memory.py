@@ -4,6 +4,7 @@ pycrdt's documents keep their callbacks in Rust, where Python's collector does n
 that leads back to its document keeps both for ever.
 """
 
+import asyncio
 import gc
 from collections.abc import Callable
 
@@ -16,7 +17,8 @@ from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
 from collab.merge.survey import read_state_vector
-from collab.rooms.history import add_up, fold, recent_views
+from collab.rooms.history import add_up, fold
+from collab.rooms.search import Searches, nearest_text
 from collab.store.records import Entry, Reading
 
 LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 22)
@@ -82,7 +84,7 @@ USES: dict[str, Callable[[], object]] = {
     "an edit": _edit,
     "a room that is loaded": lambda: add_up("room", b"", ENTRIES),
     "a fold": lambda: fold("room", READING, 4, 1 << 20),
-    "the recent texts of a room": lambda: recent_views("room", READING, TEXT),
+    "a search of a room's history": lambda: asyncio.run(nearest_text("two", READING, Searches())),
     "an update of a Yjs member": _admit,
     "a broken surrogate pair": _break_a_pair,
     "an update that is refused": _refuse(MALFORMED),

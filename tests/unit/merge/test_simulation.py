@@ -1,43 +1,48 @@
-"""Naive clients on slow links end equal, and lose nothing."""
+"""Naive pages on slow links end equal, and lose nothing."""
 
 from dataclasses import replace
 
 import pytest
 
+from collab.merge.lateness import Habit
+
 from .conftest import EFFORT
 from .simulator import Setting, World
+from .worlds import AT_ONCE, CUT_OFF, LATE, MOUNTING, SENT_AWAY, TORN, WORLDS
 
-RACE = Setting(nodes=1, clients=3, edits=40, delay=0.1, pause=0.1, torn=0.0)
 FREE = Setting(clients=4, edits=40, delay=0.3, pause=0.1, unique=False, resets=True)
+FEW = 0.002
+"""The share of letters that a guess may harm in a test, which is short: twice what is promised."""
 
 
 def _seeds(count: int) -> range:
     return range(count * EFFORT)
 
 
+def _shares(setting: Setting, runs: int) -> tuple[float, float]:
+    """Return which shares of the letters are lost and risen, if all pages are of one site."""
+    habit, typed, lost, risen = Habit(), 0, 0, 0
+    for seed in _seeds(runs):
+        world = World(seed, setting, habit)
+        world.run()
+        typed += len(world.typed)
+        lost += len(world.lost())
+        risen += len(world.risen())
+    assert typed > 500
+    return lost / typed, risen / typed
+
+
 @pytest.mark.timeout(60 * EFFORT)
-@pytest.mark.parametrize(
-    "setting",
-    [
-        RACE,
-        replace(RACE, clients=6, pause=0.02, edits=25),
-        replace(RACE, nodes=2, clients=2, delay=0.3),
-        replace(RACE, nodes=4, clients=6, pause=0.2, edits=25, heartbeat=0.3),
-        replace(RACE, nodes=2, clients=4, echoes=0.4),
-        replace(RACE, clients=4, echoes=1.0, pause=0.02, edits=20),
-    ],
-    ids=["one node", "a crowd", "two nodes", "four nodes", "some echo", "all echo"],
-)
-def test_every_character_is_there_exactly_once_unless_somebody_deleted_it(
-    setting: Setting,
-) -> None:
+@pytest.mark.parametrize("name", [*AT_ONCE, *SENT_AWAY, *MOUNTING])
+def test_every_character_is_there_exactly_once_unless_somebody_deleted_it(name: str) -> None:
     """From the first letter on, with marks next to their receives on the wire."""
     typed = 0
     for seed in _seeds(6):
-        world = World(seed, setting)
+        world = World(seed, WORLDS[name])
         world.run()
         assert (world.lost(), world.risen()) == (set(), set()), f"seed {seed}"
-        assert setting.echoes or not world.guesses, f"seed {seed}"
+        if name in AT_ONCE and not world.setting.echoes:
+            assert not world.guesses, f"seed {seed}"
         typed += len(world.typed)
     assert typed > 500
 
@@ -47,14 +52,39 @@ def test_where_no_view_was_guessed_nothing_is_lost() -> None:
     """Where a mark and its receive arrive apart, the smallest edit decides, and can be wrong."""
     typed = harmed = 0
     for seed in _seeds(15):
-        setting = Setting(nodes=1 + seed % 3, clients=2 + seed % 3, edits=25, torn=0.1)
+        setting = replace(*TORN.values(), nodes=1 + seed % 3, clients=2 + seed % 3)
         world = World(seed, setting)
         world.run()
         harm = len(world.lost() | world.risen())
         assert not harm or world.guesses
         typed += len(world.typed)
         harmed += harm
-    assert harmed <= typed * 0.002
+    assert harmed <= typed * FEW
+
+
+@pytest.mark.timeout(60 * EFFORT)
+@pytest.mark.parametrize("name", LATE)
+def test_late_pages_lose_few_letters(name: str) -> None:
+    few = FEW if name == "16 ms late" else 4 * FEW
+    assert max(_shares(WORLDS[name], 15)) <= few
+
+
+@pytest.mark.timeout(60 * EFFORT)
+def test_late_pages_would_lose_many_if_none_was_taken_for_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The simulator can tell: this is what the test above would find without `late_edit`."""
+    monkeypatch.setattr("collab.merge.views.late_edit", lambda *_: None)
+    assert max(_shares(WORLDS["16 ms late"], 5)) > 10 * FEW
+
+
+@pytest.mark.timeout(60 * EFFORT)
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_broken_links_lose_few_letters(name: str) -> None:
+    """Who deletes nearly all as the link breaks may find it back: so an empty page looks."""
+    lost, risen = _shares(WORLDS[name], 15)
+    assert lost <= 2 * FEW
+    assert risen <= 5 * FEW
 
 
 @pytest.mark.timeout(60 * EFFORT)
@@ -78,7 +108,7 @@ def test_echoing_clients_make_nothing_grow() -> None:
     for seed in _seeds(5):
         setting = Setting(nodes=2, clients=4, typists=1, edits=20, echoes=1.0)
         world = World(seed, setting)
-        world.clients[0].echoes = False
+        world.pages[0].echoes = False
         world.run()
         assert not world.lost()
         assert not world.risen()
@@ -89,7 +119,7 @@ def test_echoing_clients_make_nothing_grow() -> None:
 def test_a_single_typist_gets_nothing_and_the_others_no_more_than_the_plain_protocol() -> None:
     for seed in _seeds(10):
         world = World(seed, Setting(nodes=2, clients=4, typists=1, edits=40, start="wxyz"))
-        typist, *others = world.clients
+        typist, *others = world.pages
         world.run()
         joined = 1
         assert typist.received <= joined

@@ -1,0 +1,178 @@
+"""Pages as people have them, for the simulator: none of them knows of merging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from collab.merge.delta import Delta
+from collab.merge.replica import Replica
+
+if TYPE_CHECKING:
+    from .simulator import Session, World
+
+PING, RECEIVE, PONG = "ping", "receive", "pong"
+JOIN, LEAVE, CHANGE = "join", "leave", "change"
+
+
+class Link:
+    """Delivers in order, each packet after its own delay, until it breaks."""
+
+    def __init__(self, world: World, deliver: Callable[[str, str], None], delay: float) -> None:
+        self.world, self.deliver, self.delay = world, deliver, delay
+        self.last = self.wrote = -1.0
+        self.shortest = delay * (1 - world.setting.jitter)
+        self.broken = False
+        self.under_way: list[tuple[str, str]] = []
+
+    def send(self, kind: str, text: str = "") -> None:
+        world = self.world
+        # What is written together mostly arrives together.
+        if world.now != self.wrote or world.random.random() < world.setting.torn:
+            delay = self.shortest + world.random.random() * (self.delay - self.shortest)
+            self.last = max(self.last, world.now + delay)
+        self.wrote = world.now
+        packet = (kind, text)
+        self.under_way.append(packet)
+        world.at(self.last, lambda: self._arrive(packet))
+
+    def _arrive(self, packet: tuple[str, str]) -> None:
+        if not self.broken:
+            self.under_way.remove(packet)
+            self.deliver(*packet)
+
+
+class Page:
+    """A whole-text editor with a person in front of it.
+
+    ``late`` is how long it may take to show what it has received: a key in between changes the
+    text before, and stands (as in React, which applies the later of two states last).
+    """
+
+    def __init__(self, world: World, *, echoes: bool, late: float, delay: float) -> None:
+        self.world, self.echoes, self.late, self.delay = world, echoes, late, delay
+        self.text = ""
+        self.history: list[str] = []
+        self.received = self.sent = 0
+        self.up: Link | None = None
+        self.session: Session
+        self.kept: list[tuple[str, str]] = []
+        self.caret = 0
+        self._to_show: str | None = None
+        self._touched: dict[str, tuple[set[str], set[str]]] = {}
+        self._at_risk: set[str] = set()
+
+    def deliver(self, kind: str, text: str) -> None:
+        assert self.up is not None
+        if kind == PING:
+            self.up.send(PONG)
+            return
+        self.received += 1
+        self._to_show = text
+        if self.late:
+            self.world.after(self.world.random.random() * self.late, self._show)
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        if self._to_show is None:
+            return
+        self._overwritten()
+        self.text, self._to_show = self._to_show, None
+        if self.echoes:
+            self._send(self.text)
+
+    def edit(self) -> None:
+        """Let the person do something to the text on the screen."""
+        self.enter(self.world.person(self))
+
+    def enter(self, text: str) -> None:
+        """Let the person make ``text`` of what is on the screen."""
+        if text == self.text:
+            return
+        if self.world.setting.unique:
+            before, after = set(self.text), set(text)
+            self.world.typed |= after - before
+            self.world.deleted |= before - after
+            self._touched[text] = before - after, after - before
+        self.history.append(self.text)
+        self.text = text
+        self._to_show = None
+        self.sent += 1
+        self._send(text)
+
+    def _send(self, text: str) -> None:
+        self._at_risk.clear()
+        self._say(CHANGE, text)
+
+    def _say(self, kind: str, text: str) -> None:
+        if self.up is None:
+            self.kept.append((kind, text))  # as socket.io-client does
+        else:
+            self.up.send(kind, text)
+
+    def mount(self) -> None:
+        """Mount anew, blank, on the same connection."""
+        if self.world.random.random() < 0.5:
+            self._say(LEAVE, "")
+        self._overwritten()
+        self.text, self._to_show = "", None
+        self._say(JOIN, "")
+
+    def cut_off(self) -> None:
+        """Lose the connection, and all that is on its way in either direction.
+
+        What the page has sent and nobody got is on its screen, and in the next text that it sends:
+        unless a text arrives before, or has arrived already. That is beyond anybody's help.
+        """
+        if self.up is None:
+            return
+        self.up.broken = True
+        shown = set(self.text)
+        for kind, text in self.up.under_way:
+            if kind == CHANGE and text in self._touched:
+                deleted, typed = self._touched[text]
+                self._at_risk |= deleted | typed
+                self.world.beyond_help |= deleted & shown | typed - shown
+        self.up = None
+
+    def _overwritten(self) -> None:
+        self.world.beyond_help |= self._at_risk
+        self._at_risk.clear()
+
+    def come_back(self, up: Link) -> None:
+        """Have a connection again: what was kept is sent before anything is received."""
+        self.up = up
+        kept, self.kept = self.kept, []
+        for kind, text in kept:
+            up.send(kind, text)
+
+
+class YjsPage:
+    """An editor with a copy of the document."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.replica = Replica()
+        self.send: Callable[[bytes], None]
+
+    @property
+    def text(self) -> str:
+        return self.replica.text
+
+    def hear(self, update: bytes) -> None:
+        self.replica.apply_update(update)
+
+    def edit(self) -> None:
+        """Type a letter, or delete a few."""
+        random, text = self.world.random, self.replica.text
+        at = random.randint(0, len(text))
+        if random.random() < 0.7 or not text:
+            letter = self.world.letter()
+            self.world.typed.add(letter)
+            self.send(self.replica.edit(Delta.of(at, letter)))
+            return
+        gone = text[at : at + random.randint(1, 2)]
+        if gone:
+            self.world.deleted |= set(gone)
+            self.send(self.replica.edit(Delta.of(at, -len(gone))))
