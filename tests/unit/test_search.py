@@ -1,0 +1,162 @@
+"""The search through a room's history for the text that somebody was looking at."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from collab.merge.delta import Delta
+from collab.merge.diff import diff
+from collab.merge.replica import Replica
+from collab.merge.splice import edit_size
+from collab.rooms.search import NEAR, RECENT, Found, Searches, nearest_text, text_at
+from collab.store.records import Entry, Reading
+
+AT_A_STRETCH = 0.02
+"""Seconds for which a search may keep everybody else from the event loop."""
+
+
+def journal(*texts: str, every: int = 1000) -> Reading:
+    """Return a journal of a room that had these texts, one each ``every`` milliseconds."""
+    replica, entries = Replica(), []
+    for number, text in enumerate(texts):
+        update = replica.edit(Delta.from_splices(diff(replica.text, text)))
+        entries.append(Entry((every * (number + 1), 0), "m", update))
+    return Reading("e", entries[-1].id, entries, None, complete=True)
+
+
+def whole_state(reading: Reading) -> bytes:
+    """Return the state of the document that a journal adds up to."""
+    replica = Replica()
+    for entry in reading.entries:
+        replica.apply_update(entry.update)
+    return replica.state()
+
+
+async def find(code: str, reading: Reading, near: int = NEAR) -> Found:
+    found = await nearest_text(code, reading, Searches(), near=near)
+    assert found is not None
+    assert found.way.apply(found.text) == found.tail
+    assert found.distance == edit_size(diff(found.text, code))
+    return found
+
+
+async def test_the_nearest_text_is_found_and_the_way_from_it() -> None:
+    lines = ["start\n" + "".join(f"line {n}\n" for n in range(count)) for count in range(8)]
+    reading = journal(*lines)
+    for text in lines:
+        assert (await find(text + "?", reading)).text == text
+    assert (await find(lines[3], reading)).tail == lines[-1]
+
+
+async def test_of_texts_that_are_as_near_it_is_the_latest() -> None:
+    found = await find("ab!", journal("ab", "abc", "ab", "x"))
+    assert found.way.apply("ab") == "x"
+    assert edit_size(found.way.to_splices()) == 3, "by the short way"
+
+
+async def test_a_text_that_is_farther_than_asked_for_is_not_found() -> None:
+    texts = ["start\n" + "".join(f"line {n}\n" for n in range(count)) for count in range(8)]
+    texts[4] += "größer 🐍\n"
+    reading, searches = journal(*texts), Searches()
+    for text in texts:
+        for typed in ("?", "é", "🐍🐍"):
+            code = text + typed
+            assert await nearest_text(code, reading, searches, most=len(typed) - 1) is None
+            found = await nearest_text(code, reading, searches, most=len(typed))
+            assert found is not None and found.text == text
+            assert found.way.apply(found.text) == found.tail == texts[-1]
+
+
+async def test_before_a_room_had_a_text_it_had_none() -> None:
+    assert (await find("", journal("abc", "abcd"))).text == ""
+
+
+async def test_no_journal_has_no_text() -> None:
+    assert (
+        await nearest_text("a", Reading(None, (0, 0), [], None, complete=True), Searches()) is None
+    )
+
+
+async def test_if_no_recent_text_is_near_it_is_sought_as_far_as_the_journal_goes() -> None:
+    old = "a text that was there an hour ago, and was replaced\n" * 3
+    new = "another one altogether, of which little is the same"
+    reading = journal(old, new, new + "!", every=(RECENT + 1) * 1000)
+    assert (await find(old + "x", reading)).text == old
+    near = new[:-1]
+    assert len(new) - len(near) < NEAR
+    assert (await find(near, reading)).text == new
+
+
+async def test_a_text_with_many_differences_here_and_there_is_nearer_than_none() -> None:
+    """It was thought to be far, and all of the text was there twice."""
+    letters = [chr(0x4E00 + n) for n in range(600)]
+    room = "".join(letters)
+    for place in range(0, 600, 12):
+        letters[place] = "x"
+    assert (await find("".join(letters), journal(room[:1], room))).text == room
+
+
+async def test_a_text_that_the_room_had_long_ago_is_found_though_a_recent_one_is_near() -> None:
+    reading = journal("one", "one two", "one two!", every=(RECENT + 1) * 1000)
+    found = await find("one two", reading, near=0)
+    assert (found.text, found.distance, found.tail) == ("one two", 0, "one two!")
+
+
+async def test_a_folded_base_is_where_the_history_begins() -> None:
+    whole = journal("one", "one two", "one two three")
+    base = whole_state(replace(whole, entries=whole.entries[:2]))
+    folded = replace(whole, entries=whole.entries[2:], base=base, base_id=(2000, 0))
+    assert (await find("one two!", folded)).text == "one two"
+    assert (await find("", folded)).text == "one two", "what was before is not known any more"
+
+
+async def test_the_text_of_a_moment_is_known_by_the_entry_that_was_its_last() -> None:
+    reading = journal("one", "one two", "one two three")
+    found = await text_at("e", (2000, 0), reading, Searches())
+    assert found is not None
+    assert (found.text, found.tail) == ("one two", "one two three")
+    assert found.way.apply(found.text) == found.tail
+    begun = await text_at(None, (0, 0), reading, Searches())
+    assert begun is not None and begun.text == ""
+    assert await text_at("another", (2000, 0), reading, Searches()) is None
+    assert await text_at("e", (2500, 0), reading, Searches()) is None
+
+
+def _long_history(size: int, entries: int, letter: str) -> Reading:
+    """Return a room of ``size`` code points that was edited all over."""
+    rng = random.Random(size)
+    text = "".join(rng.choice("abcdefgh \n") for _ in range(size))
+    texts = [text]
+    for _ in range(entries):
+        at = rng.randrange(len(text))
+        text = text[:at] + letter * 3 + text[at + 3 :]
+        texts.append(text)
+    return journal(*texts, every=100)
+
+
+@pytest.mark.parametrize("letter", ["x", "🐍"])
+@pytest.mark.parametrize("size", [5_000, 100_000])
+async def test_a_search_lets_others_have_the_event_loop(size: int, letter: str) -> None:
+    """Three return at once, with a text of which half is new."""
+    reading = _long_history(size, 500, letter)
+    rng = random.Random(1)
+    strange = "".join(rng.choice("ABCDEFGH \n") for _ in range(size // 2))
+    searches, longest, over = Searches(), 0.0, False
+
+    async def watch() -> None:
+        nonlocal longest
+        while not over:
+            began = time.process_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.process_time() - began)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.gather(*(nearest_text(strange, reading, searches) for _ in range(3)))
+    over = True
+    await watching
+    assert longest < AT_A_STRETCH
