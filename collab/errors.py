@@ -52,7 +52,7 @@ class CodeTooLarge(CollabError):
 
 
 class FrameTooLarge(CollabError):
-    """A message over the frame limit: it was not read, and the connection ends."""
+    """A message or a body over its limit of bytes: nothing of it was handled."""
 
     code = "frame_too_large"
 
@@ -124,6 +124,12 @@ class NodeFull(CollabError):
     retryable = True
 
 
+class UnknownSession(CollabError):
+    """An Engine.IO session that has ended, or that another node has."""
+
+    code = "unknown_session"
+
+
 class RateLimited(CollabError):
     """The client went on sending far more than it may, after having been slowed for long."""
 
@@ -136,6 +142,9 @@ class Draining(CollabError):
 
     code = "draining"
     retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("this node is shutting down")
 
 
 class StoreUnavailable(CollabError):

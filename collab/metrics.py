@@ -23,6 +23,11 @@ class Metrics:
             "Changes that could be an edit of more than one view: the smallest edit decided",
             registry=registry,
         )
+        self.late = Counter(
+            "collab_late_changes",
+            "Changes of a text that a receive had replaced: the page renders late",
+            registry=registry,
+        )
         self.receives = Counter("collab_receives", "Receives written", registry=registry)
         self.updates = Counter(
             "collab_updates", "Updates written to Yjs members", registry=registry

@@ -1,1 +1,4 @@
-"""What is served over plain HTTP: the page, health, metrics."""
+"""What is served over plain HTTP: the page, the API (docs/http-api.md), health and metrics.
+
+Every request of the service, also of the other endpoints, passes `edge` first.
+"""

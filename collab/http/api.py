@@ -11,8 +11,7 @@ import contextlib
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -37,14 +36,14 @@ from collab.merge.units import utf16_ops
 from collab.metrics import Metrics
 from collab.names import check_code, check_room
 from collab.origins import ANY_ORIGIN
+from collab.rooms import census
 from collab.rooms.author import Author
-from collab.rooms.census import Census
 from collab.rooms.playback import Playback, final_text
 from collab.rooms.registry import Rooms
 from collab.store.directory import Directory
+from collab.store.questions import Questions
 from collab.store.records import ROOM, ZERO, Commit, Entry, Refused, Update, entry_text
 from collab.store.store import ANEW, Store
-from collab.store.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +92,10 @@ class Api:
         self._store: Store
         self._rooms: Rooms
         self._directory: Directory
-        self._census: Census
+        self._questions: Questions
 
     def add_routes(self, app: web.Application) -> None:
-        """Serve ``/api``. The routes work between `open`'s beginning and end."""
+        """Serve ``/api``. The routes work from `open` on."""
         api = web.Application(middlewares=[self._report, self._guard])
         api.on_response_prepare.append(self._share_history)
         api.router.add_get("/openapi.json", self._openapi, name="openapi")
@@ -109,17 +108,10 @@ class Api:
         api.router.add_get("/rooms/{room}/history", self._history, name="history")
         app.add_subapp("/api", api)
 
-    @asynccontextmanager
-    async def open(self, store: Store, subscriber: Subscriber, rooms: Rooms) -> AsyncIterator[None]:
+    def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
         """Be ready for requests."""
-        self._store, self._rooms = store, rooms
+        self._store, self._questions, self._rooms = store, questions, rooms
         self._directory = Directory(store)
-        self._census = Census(self._config.node_id, store, subscriber)
-        await self._census.open()
-        try:
-            yield
-        finally:
-            await self._census.close()
 
     # Who may, and who did
 
@@ -185,7 +177,9 @@ class Api:
     async def _get(self, request: web.Request) -> web.Response:
         name = self._name(request)
         _query(request)
-        sight, people = await asyncio.gather(self._directory.look(name), self._census.ask(name))
+        sight, people = await asyncio.gather(
+            self._directory.look(name), census.ask(self._questions, name)
+        )
         if sight is None and not people:
             raise NoSuchRoom("there is no such room")
         code = sight.code if sight else None
@@ -257,7 +251,7 @@ class Api:
         for condition, _ in _conditions(request):
             raise BadRequest(f"{condition} can't be kept: a room is ended whatever its text is")
         if not await self._directory.end(name, self._config.room_ttl):
-            if not await self._census.ask(name):
+            if not await census.ask(self._questions, name):
                 raise NoSuchRoom("there is no such room")
             await self._directory.end(name, self._config.room_ttl, anyway=True)
         return web.Response(status=204)

@@ -45,7 +45,7 @@ class Health:
         """Redis takes writes, this node hears itself through pub/sub, and is not shutting down."""
         try:
             if self._draining():
-                raise Draining("shutting down")
+                raise Draining()
             await self._store.try_writing()
             await self._subscriber.probe(
                 lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word))

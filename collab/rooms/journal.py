@@ -20,9 +20,8 @@ from collab.merge.delta import Delta
 from collab.merge.errors import MergeError
 from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE
-from collab.merge.trail import View
 from collab.metrics import Metrics
-from collab.rooms.history import add_up, akin, earlier, fold, recent_views, same
+from collab.rooms.history import add_up, akin, earlier, fold, same
 from collab.rooms.pending import SEVERAL, Pending
 from collab.rooms.worker import Worker
 from collab.store.announcement import Announcement
@@ -93,6 +92,7 @@ class Journal:
         self._refusals = 0
         self._ends: frozenset[str] | None = None
         self._last_end = ""
+        self._reading: asyncio.Task[Reading] | None = None
         self._loaded = self._closed = False
         me = weakref.proxy(self)  # no cycle, for the same reason as in Room
         self._worker = Worker(room, lambda: me._next(), lambda: me._stumbled())
@@ -175,6 +175,15 @@ class Journal:
         """Wait until nothing waits for Redis."""
         await self._worker.flush()
 
+    async def quiet(self) -> bool:
+        """Wait until nothing is left to do; return whether the replica is what ``last`` ends.
+
+        It is not while Redis takes nothing. True only until the next await.
+        """
+        while self._worker.busy:
+            await self._worker.flush()
+        return not self._waiting
+
     async def close(self) -> None:
         """Stop. What still waits is given up: see ``flush``."""
         self._closed = True
@@ -185,13 +194,21 @@ class Journal:
         self._waiting.fail(RoomClosed(self.room) if self.ended else StoreUnavailable(reason))
         self._waiting = Pending()
 
-    async def recent_views(self) -> list[View]:
-        """Return the texts that somebody may have been looking at lately, newest first.
+    async def read(self) -> Reading:
+        """Return all that the journal holds. Raises StoreUnavailable.
 
-        Raises StoreUnavailable.
+        Those who ask while it is being read get one reading: many may come back at once.
         """
-        reading = await self._store.read(self.room, None, ZERO)
-        return recent_views(self.room, reading, self.replica.text)
+        reading = self._reading
+        if reading is None:
+            reading = self._reading = asyncio.create_task(self._read_all())
+        return await asyncio.shield(reading)
+
+    async def _read_all(self) -> Reading:
+        try:
+            return await self._store.read(self.room, None, ZERO)
+        finally:
+            self._reading = None
 
     # One thing at a time
 

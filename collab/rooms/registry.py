@@ -10,6 +10,7 @@ from collab.config import Config
 from collab.errors import RoomClosed
 from collab.metrics import Metrics
 from collab.rooms.room import Room
+from collab.rooms.search import Searches
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 
@@ -39,6 +40,7 @@ class Rooms:
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
+        self._searches = Searches()
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
         self._visitors: dict[str, int] = {}
@@ -55,7 +57,7 @@ class Rooms:
         ]
 
     async def close(self) -> None:
-        """Let all rooms go. What waits for Redis has the drain time to get there."""
+        """Let all rooms go. What waits for Redis has half of the drain time to get there."""
         tasks = [*self._upkeep, *self._loading.values()]
         for task in tasks:
             task.cancel()
@@ -99,6 +101,10 @@ class Rooms:
             if room := self._rooms.get(name):
                 self._let_go_in(self._config.room_grace, room)
 
+    def loaded(self, name: str) -> Room | None:
+        """Return a room if this node holds it now."""
+        return self._rooms.get(name)
+
     def check(self, name: str) -> None:
         """Compare a room with Redis now, if this node holds it."""
         if room := self._rooms.get(name):
@@ -107,8 +113,9 @@ class Rooms:
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
-                name, self._config, self._store, self._subscriber, self._metrics, self.others
-            )
+                name, self._config, self._store, self._subscriber, self._metrics, self.others,
+                self._searches,
+            )  # fmt: skip
             room.on_end = self._ended
             await room.open()
             if room.ended:

@@ -23,7 +23,7 @@ from collab.store.subscriber import Subscriber
 STANDARD_CHANNEL = "socketio"
 """Where a plain AsyncRedisManager publishes."""
 HEARD_LIMIT = 10_000
-"""Messages of other services that may wait here: past it the newest are dropped, and counted."""
+"""Messages of other services that may wait here: past it the newest are dropped."""
 
 
 class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types

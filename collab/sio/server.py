@@ -23,7 +23,7 @@ from collab.config import Config
 from collab.errors import BadEvent, CollabError
 from collab.metrics import Metrics
 from collab.sio import json
-from collab.sio.engine import EngineServer, EngineSocket
+from collab.sio.engine import EngineServer, EngineSocket, Pong
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         self.eio.words = _error_words
         self.eio.on_message = self._take
         self.events: dict[str, Handler] = {}
+        self.pid_of: Callable[[str], str] = str
+        self.on_connected: Callable[[str], None] = _nobody
+        self.on_acknowledge: Callable[[str], Pong | None] = _no_mark
         self._answering: set[asyncio.Future[None]] = set()
 
     def _engineio_server_class(self) -> type[EngineServer]:
@@ -102,6 +105,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             raise BadEvent("a client does not send CONNECT_ERROR")
         # An ACK answers nothing that this server asks.
 
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+        if sid is not None and namespace in (None, "/"):
+            self.on_connected(sid)
+
+    async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
+        if pkt.packet_type == packet.CONNECT and pkt.namespace in (None, "/"):
+            # With it socket.io-client tells who it was when it has lost its connection.
+            pkt.data["pid"] = self.pid_of(pkt.data["sid"])
+        await super()._send_packet(eio_sid, pkt)
+
     async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if not self.manager.is_connected(sid, namespace):
@@ -140,6 +155,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         answering.add_done_callback(self._answering.discard)
 
     async def _acknowledge(self, eio_sid: str, id: int, reply: Reply) -> None:
+        pong = self.on_acknowledge(self.manager.sid_from_eio_sid(eio_sid, "/"))
+        socket = self.eio.sockets.get(eio_sid)
+        if pong is not None and socket is not None:
+            await socket.send(lambda: [socket.ping_packet(pong)])
         await self._send_packet(eio_sid, packet.Packet(packet.ACK, data=[reply], id=id))
 
     async def _failed(self, eio_sid: str, id: int | None, problem: CollabError) -> None:
@@ -147,6 +166,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self.eio.tell(socket, problem)
         if id is not None:
             await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
+
+
+def _nobody(sid: str) -> None:
+    """Take in that a client is connected."""
+
+
+def _no_mark(sid: str) -> None:
+    """Say that no PING is needed with an acknowledgement."""
 
 
 def _may_connect(config: Config, origin: str | None, environ: dict[str, Any]) -> bool:

@@ -7,6 +7,13 @@ PROBE = "collab:probe:"
 writes."""
 ANSWERS_CHANNEL = "collab:answers:"
 """A node's own channel, on which it hears what it has asked the others."""
+CLAIMS_CHANNEL = "collab:claims"
+"""All nodes' channel, on which they are asked for members that come back elsewhere."""
+
+
+def departed_key(member: str) -> str:
+    """Return the key of what a member left behind; ``member`` is a digest of its pid."""
+    return f"collab:departed:{member}"
 
 
 def room_keys(room: str) -> tuple[str, str, str]:

@@ -91,7 +91,8 @@ async def test_with_one_person_typing_the_typist_gets_nothing_and_the_others_eac
     for text in texts:
         assert (await (await typist.type(room, text)))["ok"]
     await all_show([beside, away], texts[-1])
-    assert typist.codes == [] and typist.pings == 0
+    assert typist.codes == []
+    assert typist.pings <= len(texts), "more than a mark with each acknowledgement"
     assert beside.codes == texts
     assert all(code in texts for code in away.codes)
     assert away.codes == sorted(set(away.codes), key=len)
@@ -130,9 +131,8 @@ async def test_a_receive_to_a_member_that_types_stands_between_two_marks(
     await two.shows("one")
     await (await two.type(room, "one two"))
     await one.shows("one two")
-    await eventually(lambda: one.log.count("ping") == 2)
     at = one.log.index("receive")
-    assert one.log[at - 1 : at + 2] == ["ping", "receive", "ping"]
+    await eventually(lambda: one.log[at - 1 : at + 2] == ["ping", "receive", "ping"])
 
 
 # Echoing editors

@@ -13,6 +13,7 @@ import redis.asyncio
 from collab.config import Config
 from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.delta import Delta
+from collab.merge.lateness import Habit
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
@@ -113,7 +114,7 @@ async def test_a_room_is_not_let_go_while_something_waits_for_redis(
 ) -> None:
     async with proxy(redis_server.port) as wire, rooms(wire.port, grace=0.05) as held:
         there = await held.hold(room)
-        member = there.join("m", "m", "", Silent())
+        member = there.enter("m", "m", Silent(), Habit())
         await there.change(member, "one")
         wire.refuse()
         done = there.change(member, "one two")
@@ -132,7 +133,7 @@ async def test_closing_takes_to_redis_what_waits(
 ) -> None:
     async with rooms(redis_server.port) as held:
         there = await held.hold(room)
-        there.change(there.join("m", "m", "", Silent()), "typed at the last moment")
+        there.change(there.enter("m", "m", Silent(), Habit()), "typed at the last moment")
     assert await store.get(f"code_{room}") == b"typed at the last moment"
 
 
@@ -164,7 +165,7 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
     async with rooms(redis_server.port) as here, rooms(redis_server.port, node="o") as there:
         mine, theirs = await here.hold(room), await there.hold(room)
         for number in range(30):
-            member = mine.join(f"m{number}", "m", "", Silent())
+            member = mine.enter(f"m{number}", "m", Silent(), Habit())
             await asyncio.sleep(0)
             if number % 3:
                 mine.leave(member, may_return=False)
@@ -182,12 +183,12 @@ async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
         told: list[Room] = []
         held.on_end.append(told.append)
         first = await held.hold(room)
-        await first.change(first.join("m", "m", "", Silent()), "one")
+        await first.change(first.enter("m", "m", Silent(), Habit()), "one")
         held.release(room)
         assert await Directory(held._store).end(room, 1800)
         await eventually(lambda: told == [first])
         with pytest.raises(RoomClosed):
-            first.join("n", "n", "", Silent())
+            first.enter("n", "n", Silent(), Habit())
         second = await held.hold(room)
         assert second is not first and not second.exists
         await asyncio.sleep(0.4)
@@ -206,8 +207,8 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
     async def visit(held: Rooms, number: int) -> None:
         name = f"{room}-{number}"
         there = await held.hold(name)
-        member = there.join("m", "m", "", Silent())
-        await there.recognise(member, "text")
+        member = there.enter("m", "m", Silent(), Habit())
+        await there.texts.recognise(member, "text")
         await there.change(member, "text")
         reader = there.join_yjs("y", "y", Silent())
         there.yjs.change(reader, _made_of("more"))

@@ -21,8 +21,9 @@ class WireMember:
     ``log`` has what came, in its order: ``ping``, ``receive`` and the names of other events.
     """
 
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, auth: Any = None) -> None:
         self._ws = ws
+        self._auth = "" if auth is None else json.dumps(auth)
         self._acks = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reading = asyncio.Event()
@@ -30,6 +31,7 @@ class WireMember:
         self._unanswered = 0
         self.answering = True
         self.connected = False
+        self.pid = ""
         self.text = ""
         self.codes: list[str] = []
         self.errors: list[dict[str, str]] = []
@@ -57,13 +59,14 @@ class WireMember:
 
     async def _take(self, packet: str) -> None:
         if packet.startswith("0"):
-            await self._ws.send_str("40")
+            await self._ws.send_str("40" + self._auth)
         elif packet == "2":
             self.log.append("ping")
             self._unanswered += 1
             if self.answering:
                 await self.answer()
         elif packet.startswith("40"):
+            self.pid = json.loads(packet[2:]).get("pid", "")
             self.connected = True
         elif packet.startswith("43"):
             id, _, reply = packet[2:].partition("[")
@@ -106,6 +109,10 @@ class WireMember:
     async def join(self, room: str) -> None:
         assert (await self.ask("join", {"room": room}))["ok"]
 
+    async def received(self) -> None:
+        """Wait until the member has received a text."""
+        await eventually(lambda: self.codes, "no text came")
+
     async def type(self, room: str, text: str) -> asyncio.Future[Any]:
         """Show ``text`` and send it, as an editor does after a keystroke."""
         self.text = text
@@ -119,8 +126,10 @@ class WireMember:
 
 
 @asynccontextmanager
-async def wire_member(url: str, *, receive_buffer: int | None = None) -> AsyncIterator[WireMember]:
-    """Connect a WireMember; ``receive_buffer`` is its socket's SO_RCVBUF."""
+async def wire_member(
+    url: str, *, auth: Any = None, receive_buffer: int | None = None, deflate: bool = False
+) -> AsyncIterator[WireMember]:
+    """Connect a WireMember; ``auth`` goes with its CONNECT, ``receive_buffer`` is its SO_RCVBUF."""
 
     def connection(address: Any) -> socket.socket:
         family, kind, protocol, _, _ = address
@@ -133,13 +142,16 @@ async def wire_member(url: str, *, receive_buffer: int | None = None) -> AsyncIt
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         session.ws_connect(
-            f"{url}/socket.io/?EIO=4&transport=websocket", max_msg_size=0, autoping=True
+            f"{url}/socket.io/?EIO=4&transport=websocket",
+            max_msg_size=0,
+            autoping=True,
+            compress=15 if deflate else 0,
         ) as ws,
     ):
-        member = WireMember(ws)
+        member = WireMember(ws, auth)
         reading = asyncio.create_task(member.read())
         try:
-            await eventually(lambda: member.connected)
+            await eventually(lambda: member.connected or member.closed)
             yield member
         finally:
             reading.cancel()

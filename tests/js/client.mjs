@@ -13,7 +13,8 @@ function connect({ id, url, options }) {
   sockets.set(id, socket);
   const transport = () => socket.io.engine?.transport?.name;
   socket.on("connect", () => {
-    say({ id, what: "connect", sid: socket.id, eio: socket.io.engine.id, transport: transport() });
+    const { id: sid, recovered, _pid: pid } = socket;
+    say({ id, what: "connect", sid, recovered, pid, eio: socket.io.engine.id, transport: transport() });
     socket.io.engine.on("upgrade", () => say({ id, what: "upgrade", transport: transport() }));
   });
   socket.on("disconnect", (reason) => say({ id, what: "disconnect", reason }));
@@ -26,7 +27,10 @@ const commands = {
   emit({ id, event, data, ack }) {
     const socket = sockets.get(id);
     if (ack === undefined) socket.emit(event, ...(data === undefined ? [] : [data]));
-    else socket.emit(event, data, (reply) => say({ id, what: "ack", ack, data: reply }));
+    else {
+      const began = performance.now();
+      socket.emit(event, data, (reply) => say({ id, what: "ack", ack, data: reply, took: performance.now() - began }));
+    }
   },
   raw({ id, packet }) {
     sockets.get(id).io.engine.write(packet);

@@ -35,11 +35,13 @@ class JsClient:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self.events: list[tuple[str, Any]] = []
         self.states: list[dict[str, Any]] = []
+        self.trips: list[float] = []  # seconds that each acknowledgement took, in their order
 
     def heard(self, event: dict[str, Any]) -> None:
         if event["what"] == "event":
             self.events.append((event["event"], event["data"]))
         elif event["what"] == "ack":
+            self.trips.append(event["took"] / 1000)
             self._waiting.pop(event["ack"]).set_result(event["data"])
         else:
             self.states.append(event)
@@ -60,6 +62,16 @@ class JsClient:
     async def until(self, what: str) -> dict[str, Any]:
         """Wait for a connection event: connect, disconnect, upgrade or connect_error."""
         return await eventually(lambda: self.state(what), f"no {what}: {self.states}")
+
+    @property
+    def connects(self) -> list[dict[str, Any]]:
+        """Return what was told of each of its connections so far."""
+        return [state for state in self.states if state["what"] == "connect"]
+
+    async def returns(self, times: int = 1) -> dict[str, Any]:
+        """Wait until it has connected again so often; return what is told of the last time."""
+        await eventually(lambda: len(self.connects) > times, f"it is not back: {self.states}")
+        return self.connects[-1]
 
     def emit(self, event: str, data: Any = None) -> None:
         """Send an event without asking for an acknowledgement."""
@@ -85,9 +97,10 @@ class JsClient:
 
     async def shows(self, code: str) -> None:
         """Wait until the last text received is ``code``."""
-        await eventually(
-            lambda: self.codes[-1:] == [code], f"wanted {code!r:.200}, got {self.codes[-3:]!r:.600}"
-        )
+        try:
+            await eventually(lambda: self.codes[-1:] == [code])
+        except AssertionError:
+            raise AssertionError(f"wanted {code!r:.200}, got {self.codes[-3:]!r:.600}") from None
 
     def close(self) -> None:
         self._host.tell({"do": "close", "id": self._id})

@@ -29,6 +29,8 @@ class Proxy:
         self._open.set()
         self._accepting = True
         self._writers: set[asyncio.StreamWriter] = set()
+        self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._kept: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stall(self) -> None:
@@ -44,9 +46,19 @@ class Proxy:
         for writer in tuple(self._writers):
             writer.transport.abort()
 
+    def cut_unnoticed(self) -> None:
+        """Break the clients' ends of all connections: to the server they seem open."""
+        for down, forth in tuple(self._links):
+            self._kept.add(forth)
+            down.transport.abort()
+
+    def shut(self) -> None:
+        """Break every connection that is tried; those that are open stay so."""
+        self._accepting = False
+
     def refuse(self) -> None:
         """Break all connections, and every one that is tried."""
-        self._accepting = False
+        self.shut()
         self.cut()
 
     def accept(self) -> None:
@@ -63,14 +75,18 @@ class Proxy:
             down.transport.abort()
             return
         self._writers |= {down, forth}
+        self._links.add((down, forth))
         try:
             await asyncio.gather(
                 self._pump(up, forth, lambda: self.to_server),
                 self._pump(back, down, lambda: self.to_client),
             )
         finally:
-            self._writers -= {down, forth}
-            forth.close()  # a pump that was ended before it began has closed nothing
+            self._links.discard((down, forth))
+            self._writers.discard(down)
+            if forth not in self._kept:
+                self._writers.discard(forth)
+                forth.close()  # a pump that was ended before it began has closed nothing
 
     async def _pump(
         self,
@@ -103,7 +119,8 @@ class Proxy:
         finally:
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
-            sink.close()
+            if sink not in self._kept:
+                sink.close()
 
 
 @asynccontextmanager
