@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -25,6 +25,7 @@ from collab.rooms.registry import Rooms
 from collab.sio.door import TextDoor
 from collab.sio.manager import RoomManager
 from collab.sio.server import Server
+from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from collab.yjs.door import PATH as YJS_PATH
@@ -32,6 +33,14 @@ from collab.yjs.door import YjsDoor
 
 log = logging.getLogger(__name__)
 
+Drain = Callable[[], Awaitable[None]]
+DRAIN: web.AppKey[Drain] = web.AppKey("drain")
+"""What moves an application's clients off; it does nothing before the start, or twice."""
+KEEPALIVE = 75.0
+"""Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that no request
+meets a closing one."""
+LAST_REQUESTS = 5.0
+"""Seconds that requests which are under way have when all clients are moved off."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
 
@@ -47,15 +56,39 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     app = web.Application(middlewares=[Edge(metrics).pass_on])
     node = _Node(settings, app, may_write, metrics)
     app.cleanup_ctx.append(node.run)
-    app.on_shutdown.append(node.drain)
+    app[DRAIN] = node.drain
+    app.on_shutdown.append(lambda app: app[DRAIN]())  # where whoever runs it has not done so before
     return app
 
 
-async def application() -> web.Application:
-    """Return the service as gunicorn's aiohttp worker and adev want it.
+class NodeRunner(web.AppRunner):
+    """Runs a node; at its end its clients are moved off first, while it still listens."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            create_app(config),
+            access_log=None,
+            keepalive_timeout=KEEPALIVE,
+            shutdown_timeout=LAST_REQUESTS,
+        )
+
+    async def cleanup(self) -> None:
+        """Move the clients off, then stop listening and end the application."""
+        await self.app[DRAIN]()
+        await super().cleanup()
+
+
+async def node_runner() -> NodeRunner:
+    """Return a node that the environment describes, as gunicorn's aiohttp worker wants it.
 
     Whoever opens the port then says that the node is ready (`collab.logs.say_ready`).
     """
+    warn_of_unknown_variables(os.environ)
+    return NodeRunner(Config.from_env(os.environ))
+
+
+async def application() -> web.Application:
+    """Return the service as adev wants it, which starts it again after each change of the code."""
     warn_of_unknown_variables(os.environ)
     return create_app()
 
@@ -70,6 +103,7 @@ class _Node:
         self.may_write = may_write
         self.metrics = metrics
         self._server: Server | None = None
+        self._text: TextDoor | None = None
         self._yjs: YjsDoor | None = None
         page.add_routes(app)
         self._api = Api(config, metrics)
@@ -110,7 +144,10 @@ class _Node:
             manager = RoomManager(url, store, subscriber)
             server = Server(config=config, metrics=self.metrics, manager=manager)
             rooms.others = manager.hear
-            text = TextDoor(server, rooms, config, self.metrics)
+            questions = Questions(store, subscriber)
+            await questions.open()
+            stack.push_async_callback(questions.close)
+            text = TextDoor(server, rooms, store, subscriber, questions, config, self.metrics)
             text.may_write = self.may_write
             yjs = YjsDoor(
                 rooms, config, self.metrics,
@@ -125,8 +162,10 @@ class _Node:
             rooms.open()
             stack.push_async_callback(rooms.close)
             stack.push_async_callback(server.shutdown)
-            await stack.enter_async_context(self._api.open(store, subscriber, rooms))
-            self._server, self._yjs = server, yjs
+            await text.returns.open()
+            stack.push_async_callback(text.returns.close)
+            self._api.open(store, questions, rooms)
+            self._server, self._text, self._yjs = server, text, yjs
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
@@ -139,23 +178,24 @@ class _Node:
             yield
             log.info("stopped")
 
-    async def drain(self, app: web.Application) -> None:
-        """Move the clients off, spread over half of the drain time, so that no node is stormed."""
-        server, yjs = self._server, self._yjs
-        if server is None or yjs is None:
+    async def drain(self) -> None:
+        """Move the clients off, spread over half of the drain time, so that no node is stormed.
+
+        The node listens on meanwhile: a polling client's next request may need a connection of its
+        own. Each client has half of the drain time to say what it still has to say.
+        """
+        server, text, yjs = self._server, self._text, self._yjs
+        if server is None or text is None or yjs is None or yjs.draining:
             return
         server.eio.draining = yjs.draining = True
-        # Without a word of Engine.IO's: to many clients its CLOSE is the end, and only a transport
-        # that ends is a reason to connect again.
-        closing = [
-            partial(socket.close, wait=False, abort=True) for socket in server.eio.sockets.values()
-        ]
-        closing += [partial(yjs.close, session) for session in yjs.sessions]
-        random.shuffle(closing)
-        log.info("draining", extra={"clients": len(closing)})
-        pause = self.config.drain_time / 2 / max(1, len(closing))
+        spread = self.config.drain_time / 2
+        leaving = [partial(socket.move_off, spread) for socket in server.eio.sockets.values()]
+        leaving += [partial(yjs.move_off, session, spread) for session in yjs.sessions]
+        random.shuffle(leaving)
+        log.info("draining", extra={"clients": len(leaving)})
         async with asyncio.TaskGroup() as group:
-            for number, close in enumerate(closing):
+            for number, leave in enumerate(leaving):
                 if number:
-                    await asyncio.sleep(pause)
-                group.create_task(close())
+                    await asyncio.sleep(spread / len(leaving))
+                group.create_task(leave())
+        await text.returns.all_left()

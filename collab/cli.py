@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from collab import __version__, logs
-from collab.app import create_app
+from collab.app import NodeRunner
 from collab.config import Config, option_name, warn_of_unknown_variables
 from collab.errors import CollabError, ConfigError
 
@@ -23,9 +23,6 @@ EXIT_FAILED = 1
 """The service could not start or go on: a taken port, a Redis that is down."""
 EXIT_USAGE = 2
 """It was told to do something it can't: an unknown option, a bad value."""
-KEEPALIVE = 75.0
-"""Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that no request
-meets a closing one."""
 STOP_SIGNALS = (SIGINT, SIGTERM)
 
 
@@ -60,12 +57,7 @@ async def _serve(config: Config) -> None:
 
     for signal in STOP_SIGNALS:
         loop.add_signal_handler(signal, stop)
-    runner = web.AppRunner(
-        create_app(config),
-        access_log=None,
-        keepalive_timeout=KEEPALIVE,
-        shutdown_timeout=config.drain_time,
-    )
+    runner = NodeRunner(config)
     try:
         await runner.setup()
         await web.TCPSite(runner, config.host, config.port, backlog=config.backlog).start()

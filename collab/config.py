@@ -143,7 +143,8 @@ class Config:
     )
     room_grace: float = _setting(
         120.0, "COLLAB_ROOM_GRACE", _seconds(0, 3600),
-        "how long a node keeps a room nobody is in, and what those who return were looking at",
+        "how long a node keeps a room nobody is in, with what those who may return were looking at "
+        "(that for 120 s at most)",
     )  # fmt: skip
     max_code_bytes: int = _setting(
         256 * KIB, "COLLAB_MAX_CODE_BYTES", _whole(1, 16 * KIB * KIB), "largest text of a room"

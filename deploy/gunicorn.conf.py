@@ -69,7 +69,7 @@ try:
 except ConfigError as problem:
     refuse(problem)
 
-wsgi_app = "collab.app:application"
+wsgi_app = "collab.app:node_runner"
 worker_class = NodeWorker
 logger_class = NodeLogger
 loglevel = settings.log_level
@@ -82,12 +82,10 @@ backlog = settings.backlog
 # more gunicorns, each on a port of its own, behind nginx.
 workers = 1
 
-# A node moves its clients off over COLLAB_DRAIN_TIME and then commits what waits.
-graceful_timeout = int(settings.drain_time) + SPARE_SECONDS
+# A node moves its clients off, commits what waits, and answers the last requests.
+graceful_timeout = int(2 * settings.drain_time) + SPARE_SECONDS
 # A worker that still waits for Redis can't answer gunicorn's heartbeat, and must not die of it.
 timeout = int(settings.redis_wait) + 2 * SPARE_SECONDS
-# Longer than nginx keeps an idle connection (30 s), so that no request meets a closing one.
-keepalive = 75
 # A control socket (gunicorn 25 and later) would be a file outside of this directory, and its
 # command to add workers is one that a node must refuse.
 control_socket_disable = True

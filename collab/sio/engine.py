@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ from typing import Any
 
 import engineio
 from aiohttp import StreamReader, WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
 from engineio import exceptions, packet
 from engineio.async_socket import AsyncSocket
 
@@ -34,15 +36,18 @@ from collab.errors import (
     FrameTooLarge,
     NodeFull,
     OriginNotAllowed,
+    UnknownSession,
 )
 from collab.metrics import Metrics
 from collab.sio import json
+from collab.sio.cork import Cork
 from collab.sio.outbox import Outbox, OutboxFull, Render
+from collab.websocket import RESTART, announce_close
 
 log = logging.getLogger(__name__)
 
 ROUTE_KEY_HEADER = "HTTP_X_ROUTE_KEY"
-"""The load balancer's key for a new session; it stands at the head of the sid (DESIGN, 7)."""
+"""The load balancer's key for a new session; it stands at the head of the sid (docs/scaling.md)."""
 ROUTE_KEY_LENGTH = 64
 """Characters of that key at the most: nginx's $request_id has 32."""
 MOST_READ_PAST = 8
@@ -53,6 +58,14 @@ POLL_BATCH_BYTES = 1 << 20
 """A polling answer is closed when it holds as much: the next poll brings the rest."""
 UPGRADE_TIME = 10.0
 """Seconds that an upgrade may take: a poll is answered at once then, and asked again at once."""
+
+SILENCE = 0.5
+"""Seconds without a request after which a polling client that is sent away has nothing to say."""
+
+ANSWER_TIME = 0.5
+"""Seconds that a client which is sent away has to answer, before the node goes on regardless."""
+UNKNOWN_PACKET = "9"
+"""An Engine.IO packet of no known type (they go from 0 to 6)."""
 
 SEPARATOR = "\x1e"
 """Stands between the packets of a polling payload."""
@@ -68,9 +81,31 @@ def new_sid(key: str = "") -> str:
 
 
 class _WebSocket(web.WebSocketResponse):
-    """A WebSocket that says why before it ends for a message that is too large."""
+    """A WebSocket that writes packets together, and says why it ends for one that is too large.
+
+    It leans on a private attribute of aiohttp 3.14 (tests/cluster/test_marks.py).
+    """
 
     last_words: Render
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        stream = await super().prepare(request)
+        assert self._writer is not None
+        self._writer.transport = self._cork = Cork(self._writer.transport)
+        self._drain = stream.drain
+        return stream
+
+    async def send_packets(self, packets: list[packet.Packet]) -> None:
+        """Send packets in one write; return when the client has read enough to be sent more."""
+        with self._cork.holding():
+            for pkt in packets:
+                encoded = pkt.encode()
+                if isinstance(encoded, bytes):
+                    await self.send_bytes(encoded)
+                else:
+                    await self.send_str(encoded)
+        # The frames' own check of how far the client is came before they were written.
+        await self._drain()
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         if code == 1009 and not self.closed:
@@ -96,7 +131,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._request: web.Request | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._posting = asyncio.Lock()
-        self._probing = False
+        self._posted = asyncio.Event()
+        self._settled = asyncio.Event()  # clear while a WebSocket is tried: nobody writes then
+        self._settled.set()
+        self._handling = False
+        self._leaving = False
+        self._left = asyncio.Event()
 
     # What the doors use
 
@@ -122,9 +162,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             log.warning("client reads too slowly", extra={"sid": self.sid})
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
 
-    async def poll(self) -> list[packet.Packet]:
-        """Return what waits, for a polling answer; wait for something as long as it takes."""
-        if self._probing and not self.outbox:
+    async def poll(self) -> list[packet.Packet] | dict[str, Any]:
+        """Return what waits, for a polling answer; wait for something as long as it takes.
+
+        A client that is sent away gets an answer of another status.
+        """
+        if not self._settled.is_set() and not self.outbox:
             return _noop()
         patience = self.server.ping_interval + self.server.ping_timeout
         packets: list[packet.Packet] = []
@@ -132,6 +175,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             async with asyncio.timeout(patience):
                 while not packets:
                     if not await self.outbox.wait():
+                        if self._leaving:
+                            return await self._last_answer()
                         raise exceptions.SocketIsClosedError()
                     packets = self.outbox.take()
         except TimeoutError:
@@ -146,20 +191,70 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def _write(self, ws: _WebSocket) -> None:
         try:
             while await self.outbox.wait() and not self._is_gone(ws):
-                for pkt in self.outbox.take():
-                    encoded = pkt.encode()
-                    if isinstance(encoded, bytes):
-                        await ws.send_bytes(encoded)
-                    else:
-                        await ws.send_str(encoded)
+                await ws.send_packets(self.outbox.take())
         except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
             pass
-        await ws.close()
+        if self._leaving:
+            await self._send_away(ws)
+        else:
+            await ws.close()
 
     def _is_gone(self, ws: _WebSocket) -> bool:
         """Whether nothing can be written any more: what is taken from the outbox counts as sent."""
         transport = self._request.transport if self._request is not None else None
         return ws.closed or transport is None or transport.is_closing()
+
+    # Leaving
+
+    async def move_off(self, patience: float) -> None:
+        """Send the client away, for ``patience`` seconds at most: it connects to another node.
+
+        What waits for it is written; what it has sent until it knows, and still may send, is
+        handled. It gets no CLOSE of Engine.IO's: to many clients that is the end, and only a
+        transport that ends is a reason to connect again.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                await self._settled.wait()
+                self._leaving = True
+                self.outbox.close()
+                await self._left.wait()
+        except TimeoutError:
+            self._abort_transport()
+        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    async def _send_away(self, ws: _WebSocket) -> None:
+        """Tell the client of a WebSocket to go, in a way in which it keeps what it emits meanwhile.
+
+        A Close frame comes too early: from then on until the connection has ended, `ws` and
+        browsers discard what socket.io-client, which believes itself connected, sends. At a packet
+        of no known type engine.io-client itself ends the session at once. That packet goes alone:
+        `ws` hands on all frames of one segment together, and socket.io-client would keep the
+        receives among them for after its next connect. Other clients are sent the Close frame.
+        """
+        answered = asyncio.Event()
+        with contextlib.suppress(OSError, RuntimeError):
+            await ws.send_packets([self.ping_packet(answered.set)])
+            await _within(ANSWER_TIME, answered)
+            await ws.send_str(UNKNOWN_PACKET)
+            await _within(ANSWER_TIME, self._left)
+        if not self._left.is_set():
+            await announce_close(ws, RESTART, str(Draining()))
+
+    async def _last_answer(self) -> dict[str, Any]:
+        """Wait for the moment to tell a polling client to go; return how it is told.
+
+        What it has not put into a request when it hears of it, it throws away. It has put
+        everything into one right after the answer to the one before, or if it has nothing to say.
+        """
+        self._posted.clear()
+        await _within(SILENCE, self._posted)
+        return self.server.refusal(Draining(), HTTPStatus.GONE)
+
+    def _end_soon(self) -> None:
+        """End a polling session that is over, when requests that overtook each other are here."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(SILENCE, self._left.set)
 
     # Heartbeats and marks
 
@@ -184,7 +279,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """Close the session of a client that was silent since a heartbeat, for too long."""
         if self.closed:
             raise exceptions.SocketIsClosedError()
-        if self.last_ping and time.time() - self.last_ping > self.server.ping_timeout:
+        if self._handling or not self.last_ping:
+            return True
+        if time.time() - self.last_ping > self.server.ping_timeout:
             await self.close(wait=False, abort=True, reason=self.server.reason.PING_TIMEOUT)
             return False
         return True
@@ -196,16 +293,28 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self.last_ping:
             self.schedule_ping()
         if pkt.packet_type == packet.MESSAGE:
-            await self.server.on_message(self, pkt.data)
+            await self._handle(pkt.data)
         elif pkt.packet_type == packet.PONG:
             if self.pings and (pong := self.pings.popleft()) is not None:
                 pong()
         elif pkt.packet_type == packet.UPGRADE:
             await self.send(packet.Packet(packet.NOOP))
+        elif pkt.packet_type == packet.CLOSE and self._leaving and not self.upgraded:
+            self._end_soon()
         elif pkt.packet_type == packet.CLOSE:
             await self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
         elif pkt.packet_type != packet.NOOP:
             raise exceptions.UnknownPacketError()
+
+    async def _handle(self, message: str | bytes) -> None:
+        """Handle a message. Its client is not silent meanwhile: the node reads nothing from it."""
+        self._handling = True
+        try:
+            await self.server.on_message(self, message)
+        finally:
+            self._handling = False
+            if self.last_ping:
+                self.schedule_ping()
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         """Handle what a polling client sends, in its order."""
@@ -233,6 +342,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                     await self.receive(pkt)
                 except exceptions.UnknownPacketError:
                     await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+        self._posted.set()
 
     def _too_large(self, what: str) -> FrameTooLarge:
         return FrameTooLarge(f"a {what} is over {self.server.max_http_buffer_size} bytes")
@@ -269,7 +379,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def _websocket_handler(self, ws: _WebSocket) -> None:
         if self.connected:
             self.upgraded = await self._probed(ws)
-            self._probing = False
+            self._settled.set()
             if not self.upgraded:
                 return
         else:
@@ -292,7 +402,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                     return False
                 # The client pauses when it has the answer and no poll is out: from now on none
                 # waits. Until then polls go on, lest a WebSocket that hangs stops the session.
-                self._probing = True
+                self._settled.clear()
                 await ws.send_str("3probe")
                 self.outbox.put_slot("noop", _noop)
                 second = await ws.receive()
@@ -330,6 +440,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.outbox.close()
         self.pings.clear()  # they refer to members, and those to this socket: no cycle
         self.closed = True
+        self._left.set()
         self.server.sockets.pop(self.sid, None)  # whoever still asks for it is told that it is gone
         if (
             reason == self.server.reason.PING_TIMEOUT
@@ -349,6 +460,13 @@ def _can_be_websocket(request: web.Request) -> bool:
 
 def _noop() -> list[packet.Packet]:
     return [packet.Packet(packet.NOOP)]
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait until ``event`` is set, for ``seconds`` at the most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _nobody(socket: EngineSocket, message: str | bytes) -> None:
@@ -401,15 +519,35 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
         try:
             self.config.cors_origins.check(origin, sockname)
-        except OriginNotAllowed as problem:
-            refusal = self._refuse(problem, HTTPStatus.FORBIDDEN)
-            return web.Response(
-                status=HTTPStatus.FORBIDDEN,
-                headers=refusal["headers"],
-                body=refusal["response"],
-            )
+        except OriginNotAllowed as forbidden:
+            return self._turn_away(forbidden, HTTPStatus.FORBIDDEN)
+        # At either answer the load balancer asks the next node. It may have sent a session's
+        # handshake there while this node was down or full.
+        if (sid := request.query.get("sid")) is None:
+            if problem := self._no_more():
+                return self._turn_away(problem, HTTPStatus.SERVICE_UNAVAILABLE, origin)
+        elif sid not in self.sockets:
+            unknown = UnknownSession("this node has no session of that sid")
+            return self._turn_away(unknown, HTTPStatus.NOT_FOUND, origin)
         response: web.StreamResponse = await super().handle_request(request)
         return response
+
+    def _no_more(self) -> CollabError | None:
+        if self.draining:
+            return Draining()
+        if len(self.sockets) + self.crowded() >= self.config.max_connections:
+            return NodeFull("this node has all the connections it may have")
+        return None
+
+    def _turn_away(
+        self, problem: CollabError, status: HTTPStatus, origin: str | None = None
+    ) -> web.Response:
+        """Return the answer to a request; a page of ``origin`` may read it."""
+        refusal = self.refusal(problem, status)
+        headers = refusal["headers"]
+        if origin is not None:
+            headers.append(("Access-Control-Allow-Origin", origin))
+        return web.Response(status=status, headers=headers, body=refusal["response"])
 
     async def tell(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
@@ -429,13 +567,6 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     ) -> Any:
         if transport == "websocket" and not _can_be_websocket(environ["aiohttp.request"]):
             return self._bad_request("Invalid websocket upgrade")
-        problem: CollabError | None = None
-        if self.draining:
-            problem = Draining("this node is shutting down")
-        elif len(self.sockets) + self.crowded() >= self.config.max_connections:
-            problem = NodeFull("this node has all the connections it may have")
-        if problem is not None:
-            return self._refuse(problem, HTTPStatus.SERVICE_UNAVAILABLE)
         if self.start_service_task:
             self.start_service_task: bool = False
             # It ends the sessions of all, so it is not for the request of the first to be logged.
@@ -462,7 +593,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         socket.connected = True
         return self._ok(await socket.poll(), jsonp_index=jsonp_index)
 
-    def _refuse(self, problem: CollabError, status: HTTPStatus) -> dict[str, Any]:
+    def refusal(self, problem: CollabError, status: HTTPStatus) -> dict[str, Any]:
         """Return the answer to whoever is turned away, in the form of python-engineio's own."""
         self.metrics.errors.labels(problem.code).inc()
         headers = [("Content-Type", "application/json")]

@@ -23,6 +23,7 @@ from collab.names import check_room, clean_name
 from collab.rooms.policy import MayWrite
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
+from collab.websocket import RESTART
 from collab.yjs.session import Ended, Session, Socket, log_fields
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ BAD_ROOM = 4400
 """Close code that y-websocket takes for final, after HTTP's 400."""
 ROOM_CLOSED = 4410
 """Close code, final too, after HTTP's 410: somebody has ended the room."""
-INTERNAL_ERROR, RESTART, TRY_LATER = 1011, 1012, 1013
+INTERNAL_ERROR, TRY_LATER = 1011, 1013
 
 
 class YjsDoor:
@@ -94,9 +95,9 @@ class YjsDoor:
             self._rooms.release(name)
         return socket
 
-    async def close(self, session: Session) -> None:
-        """Move one client off: it comes back to another node."""
-        await session.close(Ended(RESTART, "this node is shutting down"))
+    async def move_off(self, session: Session, patience: float) -> None:
+        """Send one client away, for ``patience`` seconds at most: it connects to another node."""
+        await session.move_off(Ended(RESTART, str(Draining())), patience)
 
     def _room_ended(self, room: Room) -> None:
         for session in self.sessions:
@@ -123,7 +124,7 @@ class YjsDoor:
 
     def _admit(self, request: web.Request) -> None:
         if self.draining:
-            raise Draining("this node is shutting down")
+            raise Draining()
         if len(self.sessions) + self._crowded() >= self._config.max_connections:
             raise NodeFull("this node has all the connections it may have")
         origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")

@@ -17,6 +17,7 @@ from collab.metrics import Metrics
 from collab.pace import Pace
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
+from collab.websocket import MAX_REASON, announce_close
 from collab.yjs import protocol
 from collab.yjs.outbox import OutboxFull, YjsOutbox
 
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 
 MOST_EARLY = 3
 """Answers to step 1, one after the other, that build on what is not here, until it is given up."""
-MOST_REASON = 120
-"""Bytes of the reason for a close, in a frame that has 125."""
 CLOSE_TIMEOUT = 3.0
 """Seconds a client has to answer that the connection is closed."""
 TOO_LARGE = 4413
@@ -113,6 +112,7 @@ class Session:
         self._deferred: int | None = None
         self._questions: list[tuple[int, asyncio.Future[None]]] = []
         self._over = False
+        self._done = asyncio.Event()
         self._ended: Ended | None = None
         # Cursors go by a pace of their own, so that they hold back nobody's keys.
         rate, patience = config.max_changes_per_second, float("inf")
@@ -146,12 +146,27 @@ class Session:
             await asyncio.wait([writing])
             self._outbox.clear()
         await self.close(ended)
+        self._done.set()
         return self._ended or ended
+
+    async def move_off(self, ended: Ended, patience: float) -> None:
+        """Send the client away, for ``patience`` seconds at most: it connects to another node.
+
+        What it sends until it answers that it has understood is handled.
+        """
+        self._ended = self._ended or ended
+        self._over = True
+        await announce_close(self._socket, ended.code, ended.reason)
+        try:
+            async with asyncio.timeout(patience):
+                await self._done.wait()
+        except TimeoutError:
+            self.abort()
 
     async def close(self, ended: Ended) -> None:
         """Close the connection; its session then ends."""
         self._ended = self._ended or ended
-        reason = ended.reason.encode()[:MOST_REASON]
+        reason = ended.reason.encode()[:MAX_REASON]
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._socket.close(code=ended.code, message=reason, word=ended.word)

@@ -78,10 +78,10 @@ async def test_an_error_that_waits_for_a_client_that_goes_without_a_poll_is_not_
     async with aiohttp.ClientSession() as session:
         async with session.get(url) as answer:
             sid = json.loads((await answer.text())[1:])["sid"]
-        for body, status in (("4nothing\x1e4nothing", 200), ("1", 200), ("4nothing", 400)):
+        for body, status in (("4nothing\x1e4nothing", 200), ("1", 200), ("4nothing", 404)):
             async with session.post(f"{url}&sid={sid}", data=body) as answer:
                 assert answer.status == status
-    assert errors(await get_metrics(node.url)) == {}
+    assert errors(await get_metrics(node.url)) == {"unknown_session": 1}
 
 
 async def test_a_close_for_what_a_yjs_client_did_counts_once_and_only_if_it_hears_it(

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collab.app import create_app
+from collab.app import DRAIN, NodeRunner
 from collab.config import Config
 from tests.support.processes import Node, Redis, get_metrics, running
 
@@ -31,17 +31,13 @@ SOCKET_IO = ("polling", "websocket")
 
 @asynccontextmanager
 async def draining_node(redis: Redis) -> AsyncIterator[str]:
-    """Run a node that shuts down, but whose port still answers; yield its URL.
-
-    A node closes its port first. What reaches it all the same is a request that was under way.
-    """
-    app = create_app(Config.from_env({"REDIS_URL": redis.url, "COLLAB_DRAIN_TIME": "0"}))
-    runner = web.AppRunner(app)
+    """Run a node that has moved its clients off and listens still; yield its URL."""
+    runner = NodeRunner(Config.from_env({"REDIS_URL": redis.url, "COLLAB_DRAIN_TIME": "0"}))
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        await app.shutdown()
+        await runner.app[DRAIN]()
         yield f"http://127.0.0.1:{site.port}"
     finally:
         await runner.cleanup()
@@ -94,6 +90,19 @@ async def test_a_node_that_shuts_down_says_503_and_when_to_come_again(
         status, told, headers = await handshake(url, how)
     assert status == 503 and headers["Retry-After"] == "1"
     is_turned_away(how, told, headers, "draining")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_session_that_a_node_does_not_have_is_unknown_there(
+    redis_server: Redis, method: str
+) -> None:
+    node = Node(redis_server.url, "another")
+    path, _ = HANDSHAKES["polling"]
+    async with running(node), aiohttp.ClientSession() as session:
+        url = f"{node.url}{path}&sid=of.another"
+        async with session.request(method, url, headers={"Origin": PAGE}) as answer:
+            assert answer.status == 404
+            is_turned_away("polling", await answer.json(), answer.headers, "unknown_session")
 
 
 # Origins: one rule at every endpoint

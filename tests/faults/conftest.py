@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -15,7 +14,7 @@ from redis.backoff import ConstantBackoff
 
 from tests.faults.typists import Typists, typists
 from tests.support.clients import JsHost, js_clients
-from tests.support.processes import Node, Redis, running, until_ready
+from tests.support.processes import DumpingRedis, Node, running, until_ready
 from tests.support.proxy import Proxy, proxy
 
 TIMEOUT = 1.0
@@ -23,21 +22,6 @@ TIMEOUT = 1.0
 PRESENCE = 0.5
 """Seconds between two reports of a node's members."""
 SETTINGS = {"COLLAB_REDIS_TIMEOUT": str(TIMEOUT), "COLLAB_PRESENCE_INTERVAL": str(PRESENCE)}
-
-
-class DumpingRedis(Redis):
-    """A Redis that starts with what ``SAVE`` left, and can be started again."""
-
-    @property
-    def dump(self) -> Path:
-        return self.home / "dump.rdb"
-
-    async def restart(self, *, empty: bool) -> None:
-        """End it as a power cut does; it comes back with its last dump, or with nothing."""
-        await self.kill()
-        if empty:
-            self.dump.unlink(missing_ok=True)
-        await self.start()
 
 
 @dataclass(frozen=True, slots=True)

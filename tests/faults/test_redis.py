@@ -46,6 +46,7 @@ async def test_while_redis_is_away_edits_flow_on_one_node_acknowledgements_wait_
     await here.change(room, "start\n")
     await beside.shows("start\n")
     await away.shows("start\n")
+    await away.change(room, "start\n")  # from now on its node knows without Redis what it shows
     await store.save()
     await cluster.redis.kill()
     unheard = [
