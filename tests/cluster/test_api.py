@@ -25,8 +25,9 @@ from pycrdt import Doc, Text
 from collab.app import create_app
 from collab.config import Config
 from tests.support.clients import PATIENCE, JsHost, eventually
-from tests.support.processes import ROOT, Node, Redis, get_metrics, running, tool
+from tests.support.processes import ROOT, Node, Redis, get_metrics, running
 from tests.support.proxy import proxy
+from tests.support.typists import Typist, typists
 
 Nodes = tuple[Node, Node]
 CONTRACT = json.loads((ROOT / "collab" / "http" / "openapi.json").read_text())
@@ -239,26 +240,24 @@ async def test_a_put_while_two_people_type_loses_nothing(
         put.add(mark)
     members = await typing
     text = (await callers[0].get(room))["code"]
-    inserted = put.union(*(member["inserted"] for member in members))
-    deleted = set().union(*(member["deleted"] for member in members))
+    inserted = put.union(*(member.inserted for member in members))
+    deleted = set().union(*(member.deleted for member in members))
     assert len(put) > 20 and len(inserted) > 100
     assert Counter(text) == dict.fromkeys(inserted - deleted, 1)
-    assert [member["text"] for member in members] == [text, text]
+    assert [member.text for member in members] == [text, text]
     lines = await callers[1].history(room)
     assert played(lines) == text
     assert {line["author"]["name"][:5] for line in lines[1:] if line["delta"]} == {"API", "guest"}
 
 
-async def typed_by_two(nodes: Nodes, room: str, seconds: float) -> Any:
+async def typed_by_two(nodes: Nodes, room: str, seconds: float) -> list[Typist]:
     """Let the storm's people type, one on each node; return what they did and what they show."""
-    members = [{"room": room, "url": node.url, "transports": ["websocket"]} for node in nodes]
-    process = await asyncio.create_subprocess_exec(
-        tool("node"), str(ROOT / "tests" / "js" / "typist.mjs"),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    plan = {"seconds": seconds, "seed": 1, "members": members}
-    said, _ = await process.communicate(json.dumps(plan).encode())
-    return json.loads(said.splitlines()[-1])["members"]
+    member = {"room": room, "door": "text", "transports": ["websocket"]}
+    members = [{**member, "url": node.url} for node in nodes]
+    async with typists() as people:
+        await people.begin({"seed": 1, "members": members})
+        await asyncio.sleep(seconds)
+        return await people.rest()
 
 
 async def test_a_base_that_the_room_had_is_found_in_its_history(

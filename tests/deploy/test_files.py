@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from collab.config import Config
-from tests.deploy.conftest import Cluster
+from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, tool
 
 DEPLOY = ROOT / "deploy"

@@ -15,8 +15,8 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.deploy.conftest import Cluster, Nginx
 from tests.deploy.polling import PATIENCE
+from tests.support.cluster import Cluster, Nginx
 from tests.support.processes import running
 
 ROOM, CODE = "secret", "the room's text"

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.deploy.conftest import Cluster
 from tests.deploy.polling import PATIENCE, PollingClient, SessionLost
 from tests.support.clients import eventually
+from tests.support.cluster import Cluster
 from tests.support.processes import Redis, running
 
 FORTY = 40

@@ -133,6 +133,21 @@ class Redis(Process):
         await until_open(self.port, self)
 
 
+class DumpingRedis(Redis):
+    """A Redis that starts with what ``SAVE`` left, and can be started again."""
+
+    @property
+    def dump(self) -> Path:
+        return self.home / "dump.rdb"
+
+    async def restart(self, *, empty: bool) -> None:
+        """End it as a power cut does; it comes back with its last dump, or with nothing."""
+        await self.kill()
+        if empty:
+            self.dump.unlink(missing_ok=True)
+        await self.start()
+
+
 class Node(Process):
     """A node of the service."""
 

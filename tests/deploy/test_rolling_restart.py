@@ -1,0 +1,49 @@
+"""Three nodes behind nginx are started again, one after the other, while people type on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.cluster import soak_cluster
+from tests.soak.soak import WAYS, play
+from tests.support.typists import Outcome
+
+pytestmark = pytest.mark.timeout(90)
+HABITS = "joins", "once", "waits"
+"""What pages do when they are back. Those that mount again are left to the soak: one that empties a
+text which it has just got can't be told from a blank one."""
+
+
+@pytest.fixture(scope="module")
+async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """One rolling restart, with people who type over each transport."""
+    async with soak_cluster(tmp_path_factory.mktemp("rolling")) as cluster:
+        endings = await play(cluster, "restarts", seconds=1, habits=HABITS)
+        assert cluster.complaints() == []
+    return {ending.way: ending.outcome for ending in endings}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_is_lost_nothing_deleted_is_back_and_all_see_one_text(
+    outcomes: dict[str, Outcome], way: str
+) -> None:
+    outcome = outcomes[way]
+    assert outcome.faults == (0, 0, 0)
+    assert outcome.inserted > 300 and outcome.deleted > 30
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_everybody_is_sent_away_comes_back_and_every_change_is_acknowledged(
+    outcomes: dict[str, Outcome], way: str
+) -> None:
+    outcome = outcomes[way]
+    assert all(member.returns for member in outcome.members)
+    assert (outcome.refused, outcome.unanswered) == ([], 0)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "yjs"])
+async def test_every_text_member_is_the_member_that_it_was(
+    outcomes: dict[str, Outcome], way: str
+) -> None:
+    members = [member for member in outcomes[way].members if member.door == "text"]
+    assert [member.recovered for member in members] == [member.returns for member in members]

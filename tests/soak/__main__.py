@@ -1,0 +1,91 @@
+"""``python -m tests.soak`` prints what became of what people typed while things went wrong.
+
+It ends with 1 if anything acknowledged is lost, if a room is apart, or if a node logged a fault.
+Some other letters are beyond help: what a page had sent in the last instant before its link or its
+node broke, if a text that arrived had overwritten its screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.soak.cluster import SoakCluster, soak_cluster
+from tests.soak.scenes import SCENES
+from tests.soak.soak import HEAD, WAYS, Ending, play
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def _soak(given: argparse.Namespace) -> bool:
+    """Play the scenes; return whether all promises were kept."""
+    kept = True
+    with tempfile.TemporaryDirectory(prefix="collab-soak-") as home:
+        async with soak_cluster(Path(home)) as cluster:
+            _say(f"seed {given.seed}\n{HEAD}")
+            for scene in given.scenes:
+                endings = await play(
+                    cluster, scene, given.ways,
+                    seconds=given.seconds, seed=given.seed, traced=given.trace is not None,
+                )  # fmt: skip
+                for ending in endings:
+                    _say(ending.row())
+                    kept &= not ending.broke_a_promise
+                    if given.trace is not None:
+                        await _keep_trace(given.trace, ending, cluster)
+            for line in cluster.complaints():
+                _say(line)
+                kept = False
+    return kept
+
+
+async def _keep_trace(folder: Path, ending: Ending, cluster: SoakCluster) -> None:
+    """Write what each page sent and got, with the times, what the journal has, and the logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = ending.outcome
+    story = {
+        "lost": sorted(outcome.lost), "risen": sorted(outcome.risen),
+        "apart": sorted(outcome.apart), "texts": outcome.texts,
+        "histories": await cluster.histories(list(outcome.texts)),
+        "members": [asdict(member) for member in outcome.members],
+    }  # fmt: skip
+    path = folder / f"{ending.scene}-{ending.way}.json"
+    path.write_text(json.dumps(story, ensure_ascii=False))
+    for name, node in cluster.nodes.items():
+        (folder / f"node-{name}.log").write_text(node.output())
+
+
+def main() -> int:
+    """Run the soak that the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each scene (20)")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
+    parser.add_argument(
+        "--ways", nargs="+", default=list(WAYS), choices=WAYS, metavar="WAY", help=", ".join(WAYS)
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="FOLDER", help="keep what each page sent and got there"
+    )
+    parser.add_argument(
+        "scenes", nargs="*", default=list(SCENES), metavar="scene",
+        help="; ".join(f"{name}: {scene.__doc__}" for name, scene in SCENES.items()),
+    )  # fmt: skip
+    given = parser.parse_args()
+    if unknown := set(given.scenes) - SCENES.keys():
+        parser.error(f"there is no scene {', '.join(unknown)}")
+    random.seed(given.seed)
+    return 0 if asyncio.run(_soak(given)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""People who type, each on a page of its own, and what became of each character that they typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.processes import ROOT, tool
+
+TRANSPORTS = {
+    "websocket": ["websocket"],
+    "polling": ["polling"],
+    "upgrade": ["polling", "websocket"],
+}
+"""What socket.io-client is told for each way to connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typist:
+    """What one of them did, shows at rest, and was told."""
+
+    room: str
+    door: str
+    text: str
+    inserted: str
+    deleted: str
+    acked: str
+    overwritten: str
+    changes: int
+    receives: int
+    returns: int
+    recovered: int
+    refused: list[Any]
+    disconnects: list[str]
+    upgraded: int
+    waiting: int
+    trace: list[list[Any]]
+
+
+class Typists:
+    """They type, in a Node process, until they are told to stop."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def begin(self, plan: Mapping[str, Any]) -> None:
+        """Let all members of the plan come in, and type (tests/js/typist.mjs tells how)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(plan).encode() + b"\n")
+        assert (await self._said())["what"] == "ready"
+
+    async def rest(self) -> list[Typist]:
+        """Let them stop; return what they say when nothing more arrives."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return [Typist(**member) for member in (await self._said())["members"]]
+
+    async def _said(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        assert line, "the typists' process ended"
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+
+@asynccontextmanager
+async def typists() -> AsyncIterator[Typists]:
+    """Run the process that they live in."""
+    script = ROOT / "tests" / "js" / "typist.mjs"
+    assert (script.parent / "node_modules").exists(), "run `npm ci` in tests/js"
+    process = await asyncio.create_subprocess_exec(
+        tool("node"), str(script), limit=1 << 30,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield Typists(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of what ``members`` typed in some rooms, and what they were told.
+
+    ``texts`` are those that servers have of each room; the first one counts as the room's.
+
+    ``lost`` were inserted, deleted by nobody, and are missing. Of them, ``lost_though_acked`` were
+    in a text whose change was acknowledged; ``beyond_help`` had been sent, were not acknowledged,
+    and were off their page's screen when its link broke. ``risen`` were deleted and are there, or
+    are there twice. ``apart`` are the rooms of which not everybody has one text.
+    """
+
+    members: Sequence[Typist]
+    texts: Mapping[str, Sequence[str]]
+    inserted: int = field(default=0, init=False)
+    deleted: int = field(default=0, init=False)
+    lost: set[str] = field(default_factory=set, init=False)
+    lost_though_acked: set[str] = field(default_factory=set, init=False)
+    beyond_help: set[str] = field(default_factory=set, init=False)
+    risen: set[str] = field(default_factory=set, init=False)
+    apart: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        for room, (code, *others) in self.texts.items():
+            here = [member for member in self.members if member.room == room]
+            inserted = set("".join(member.inserted for member in here))
+            deleted = set("".join(member.deleted for member in here))
+            self.inserted += len(inserted)
+            self.deleted += len(deleted)
+            there = Counter(code)
+            kept = inserted - deleted
+            lost = kept - there.keys()
+            self.lost |= lost
+            acked = lost.intersection("".join(member.acked for member in here))
+            self.lost_though_acked |= acked
+            for member in here:
+                cut_off = lost.intersection(member.inserted, member.overwritten)
+                self.beyond_help |= cut_off - acked
+            self.risen |= {letter for letter, count in there.items() if count > (letter in kept)}
+            if {code, *others, *(member.text for member in here)} != {code}:
+                self.apart.add(room)
+
+    @property
+    def faults(self) -> tuple[int, int, int]:
+        """How many are lost, risen and apart."""
+        return len(self.lost), len(self.risen), len(self.apart)
+
+    @property
+    def changes(self) -> int:
+        return sum(member.changes for member in self.members)
+
+    @property
+    def refused(self) -> list[Any]:
+        return [error for member in self.members for error in member.refused]
+
+    @property
+    def disconnects(self) -> list[str]:
+        return [reason for member in self.members for reason in member.disconnects]
+
+    @property
+    def unanswered(self) -> int:
+        return sum(member.waiting for member in self.members)
