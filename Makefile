@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SOURCES := collab deploy loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help run dev cluster load check format test page clean
+.PHONY: help run dev cluster load check format test storm page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,15 +38,18 @@ format: $(VENV)/.test ## write the code as ruff would
 	ruff format $(SOURCES)
 	ruff check --fix $(SOURCES)
 
-test: $(VENV)/.test tests/js/node_modules ## install what the tests need, and run them all
+test: $(VENV)/.test tests/js/node_modules tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check
 	pytest tests/cluster tests/faults tests/deploy tests/browser
+
+storm: $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
+	python -m tests.soak
 
 page: ## build the editor page; its bundle is committed
 	cd collab/page && npm ci --no-audit --no-fund && npm run build
 
 clean: ## remove what can be made again
-	rm -rf $(VENV) build *.egg-info tests/js/node_modules var
+	rm -rf $(VENV) build *.egg-info tests/js/node_modules tests/js/react/node_modules tests/js/react/dist var
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # What is installed is noted in a file of the environment, one for each set of extras.
@@ -62,8 +65,12 @@ $(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test: setup.cfg | $(BIN)/python
 	python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
 	@touch $@
 
-tests/js/node_modules: tests/js/package-lock.json | .tools
-	cd tests/js && npm ci --no-audit --no-fund
+tests/js/node_modules tests/js/react/node_modules: %/node_modules: %/package-lock.json | .tools
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
+
+tests/js/react/dist: tests/js/react/node_modules $(wildcard tests/js/react/*.* tests/js/react/src/*)
+	cd tests/js/react && npm run --silent build
 	@touch $@
 
 .PHONY: .tools

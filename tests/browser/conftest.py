@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,22 +12,12 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from tests.support.chromium import FLAGS, chromium
 from tests.support.clients import eventually
-from tests.support.processes import INSTALL, Node, Redis, in_background
+from tests.support.processes import Node, Redis, in_background
 from tests.support.proxy import Proxy, proxy
 from tests.support.yjs import YjsClient, yjs_clients
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# The browser's own errands are not the page's requests, and a test must not wait for the outside.
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # Roles of what can be operated, as Chromium's accessibility tree calls them.
 CONTROLS = {
     "button", "textbox", "combobox", "link", "checkbox", "slider", "radio",
@@ -152,11 +141,8 @@ def stranger(cluster: Cluster, room: str) -> Iterator[Stranger]:
 # test could start its own; it therefore closes with the module.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromium is None:
-        pytest.fail(f"Chromium is missing: {INSTALL['chromium']}")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        launched = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         yield launched
         launched.close()
 

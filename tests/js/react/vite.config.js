@@ -1,0 +1,7 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  base: "./",
+  logLevel: "warn",
+  build: { chunkSizeWarningLimit: 16000, rolldownOptions: { checks: { bundlerTimings: false } } },
+});
