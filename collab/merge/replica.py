@@ -61,7 +61,11 @@ class Replica:
     gained: bytes
     """What the last `apply_update` brought that was not here before, as an update of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, client_id: int | None = None) -> None:
+        """Start empty; ``client_id`` is the Yjs id that its own edits bear, else a random one.
+
+        Letters that were typed at one place at once are ordered by it.
+        """
         self.text = ""
         self.version = 0
         self.gained = EMPTY_UPDATE
@@ -73,7 +77,7 @@ class Replica:
         self._pairs: set[Id] = set()
         self._update: bytes | None = None
         self._event: list[dict[str, Any]] | None = None
-        self._open(Doc())
+        self._open(Doc(client_id=client_id))
 
     def edit(self, delta: Delta) -> bytes:
         """Apply ``delta`` in one transaction and return the update that tells others of it.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from collab.merge.delta import Delta
-from collab.merge.replica import Replica
 
 if TYPE_CHECKING:
     from .simulator import Session, World
@@ -153,7 +152,7 @@ class YjsPage:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.replica = Replica()
+        self.replica = world.replica()
         self.send: Callable[[bytes], None]
 
     @property

@@ -2,8 +2,7 @@
 
 What decides is the code that runs in production: `Views` says what a page may be showing and what
 may be written to it, `Gate` lets Yjs updates in, `Replica` merges. The world has the rest: time,
-links, people. What is random comes from one seed, but for the ids of yrs' clients, by which letters
-that were typed at one place at once are ordered. The world keeps its own books of which characters
+links, people. What is random comes from one seed. The world keeps its own books of which characters
 were typed and deleted.
 """
 
@@ -127,7 +126,7 @@ class Node:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.replica = Replica()
+        self.replica = world.replica()
         self.gate = Gate(self.replica, LIMITS)
         self.sessions: list[Session] = []
         self.yjs: list[tuple[YjsPage, Link]] = []
@@ -199,7 +198,7 @@ class World:
         self.habit = habit or Habit()
         self.journal: list[bytes] = []
         self.nodes = [Node(self) for _ in range(setting.nodes)]
-        first = Replica()
+        first = self.replica()
         start = first.edit(Delta.of(setting.start))
         self.journal.append(start)
         for node in self.nodes:
@@ -211,6 +210,9 @@ class World:
             self.open_page(self.nodes[index % setting.nodes])
         for index in range(setting.yjs):
             self.open_yjs(self.nodes[index % setting.nodes])
+
+    def replica(self) -> Replica:
+        return Replica(self.random.getrandbits(32))
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         self.count += 1
