@@ -349,6 +349,14 @@ def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_
     assert desk.text == "axy"
 
 
+def test_rare_letters_of_a_text_tell_a_returning_member_from_a_blank_page() -> None:
+    """Who deletes most of a text and scatters letters over the rest leaves no long runs of it."""
+    desk = _typing("abcdefghijklmnopqrstuvwxyz")
+    desk.views.returned()
+    desk.change("1a2h3p4x5")
+    assert desk.text == "1a2h3p4x5"
+
+
 def test_a_member_that_is_back_is_left_to_speak_first() -> None:
     """What it shows may hold a letter that its broken connection has lost."""
     desk = _typing("ab")
