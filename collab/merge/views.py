@@ -38,8 +38,8 @@ MAX_PAST: Final = 8
 """Texts that a page may go on showing: at 20 receives a second it has had no more within `LATE`."""
 HOLD: Final = 1.0
 """Seconds for which a member that comes back is left to speak first, if it was typing: it may show
-a letter that its broken connection has lost, and a receive would overwrite it. So is one that keeps
-its changes back, after each of them."""
+a letter that its broken connection has lost, and a receive would overwrite it. So is one that may
+keep changes back, after each of its own, if it is not known before that nothing waits."""
 RETYPED: Final = 16
 """Code points of a text that a page may replace wholly by one edit. One that returns with nothing
 of a longer text has mounted again, and shows nothing else."""
@@ -83,7 +83,8 @@ class Views:
     there.
 
     A client may also keep changes back until others are acknowledged, and answer marks meanwhile.
-    To one that `waits` nothing is written while it types: what it keeps back can't be known.
+    To one that may, nothing is written after a change until it is known that nothing waits (see
+    `Turns`). Of the receives that were on their way by then, it may have changed the text before.
 
     Times are monotonic, in seconds.
     """
@@ -105,7 +106,7 @@ class Views:
         "_unechoed",
         "_unsure",
         "_written",
-        "waits",
+        "may_wait",
     )
 
     def __init__(self, screen: View, habit: Habit) -> None:
@@ -113,7 +114,7 @@ class Views:
 
         ``habit`` is that of its site.
         """
-        self.waits = False
+        self.may_wait = False
         self._habit = habit
         self._screen = screen
         self._others: list[View] = []
@@ -181,9 +182,14 @@ class Views:
         """End a `hold`."""
         self._quiet_until = None
 
-    def quiet_for(self, now: float) -> float:
-        """Return for how many seconds nothing is to be written to the member."""
-        return 0.0 if self._quiet_until is None else max(0.0, self._quiet_until - now)
+    def held_for(self, now: float) -> float | None:
+        """Return for how many seconds more a receive is held back that would have been written.
+
+        None if there is none, or if only the member can end it.
+        """
+        if not self._held or self._quiet_until is None or self._quiet_until == inf:
+            return None
+        return max(0.0, self._quiet_until - now)
 
     def recall(self, view: View, now: float) -> None:
         """Take in that the page may have shown ``view`` when it came: see `is_known`."""
@@ -244,7 +250,7 @@ class Views:
         """
         if self._quiet_until is not None and now < self._quiet_until:
             return False
-        several = self.is_typing(now) and self._unechoed >= NO_ECHO and not self.waits
+        several = self.is_typing(now) and self._unechoed >= NO_ECHO and not self.may_wait
         return len(self._trail) < (MAX_UNCONFIRMED_VIEWS if several else 1)
 
     def is_typing(self, now: float) -> bool:
@@ -255,10 +261,10 @@ class Views:
         """Enter a PING as it goes to the transport: any PONG tells how far a member is."""
         self._ledger.append(self._written)
 
-    def pong(self, now: float) -> float | None:
-        """Take in a PONG; return in how many seconds to try again to write what has to wait.
+    def pong(self, now: float) -> bool:
+        """Take in a PONG; return whether to try again to write what has to wait.
 
-        None if nothing waits. A PONG to no PING of the ledger means nothing.
+        A PONG to no PING of the ledger means nothing.
         """
         if self._ledger:
             confirmed, self._confirmed = self._confirmed, self._ledger.popleft()
@@ -266,12 +272,9 @@ class Views:
             self._settle(self._confirmed, now)
         if self._is_back:
             self._is_back = False
-            if self.is_typing(now):
-                self._quiet_until = now + HOLD
-                return HOLD
-            self.release()
+            self._quiet_until = now + HOLD if self.is_typing(now) else None
         held, self._held = self._held, False
-        return 0.0 if held else None
+        return held
 
     def _settle(self, number: int, now: float) -> None:
         """Let go of what the member no longer shows, having received ``number``."""
@@ -290,25 +293,26 @@ class Views:
 
     # What it sends
 
-    def change(self, text: str, now: float, *, waited: bool = False) -> Outcome:
+    def change(self, text: str, now: float, *, kept_since: float | None = None) -> Outcome:
         """Take in the member's text as it arrives, and return what it did.
 
-        ``waited`` says that the client may have kept it back since it sent the one before: it may
-        be an edit of what the page showed before receives that were confirmed meanwhile.
+        The client may have kept it back since the time ``kept_since``, if there is one: it may be
+        an edit of what the page showed before receives that were confirmed meanwhile.
 
         The caller applies the outcome's delta to the replica, and tells everybody *else's* views of
         it by `advance`; this member's are right already.
         """
-        if waited:
-            self._take_back(self._typed or now)
         self._typed = now
         self._is_back = False
         self.release()
         self._unsure &= len(self._trail) > 0
-        self._forget_past(now)
+        self._forget_past(now if kept_since is None else min(now, kept_since))
         candidates = self._candidates()
-        base, splices = self._base(candidates, text, waited=waited)
+        base, splices = self._base(candidates, text, kept=kept_since is not None)
         late = late_edit(self._past, base.text, splices, text, self._habit, now)
+        if late is None and kept_since is not None:
+            kept = [Past(view, now) for view, since in self._past if since >= kept_since]
+            late = late_edit(kept, base.text, splices, text, Habit(), now)
         if late is not None:
             # It may also have put the receive in place of what it sent.
             self._others.append(base)
@@ -317,7 +321,7 @@ class Views:
         # belongs behind it.
         way, delta = transform(base.way, Delta.from_splices(splices))
         self._past.clear()
-        if self.waits:
+        if self.may_wait:
             self._quiet_until = now + HOLD
         self._follow(delta)
         self._screen = View(text, way)
@@ -331,15 +335,6 @@ class Views:
             late=late is not None,
         )
 
-    def _take_back(self, since: float) -> None:
-        """Let all that was confirmed since a time be what the page may show, not what it does."""
-        replaced = [past.view for past in self._past if past.since >= since]
-        if replaced:
-            self._past.clear()
-            oldest, *later = [*replaced, self._screen]
-            self._screen = oldest
-            self._others = [*later, *self._others]
-
     def _candidates(self) -> list[tuple[int, str]]:
         """Return what the member may have been looking at, newest first, by number.
 
@@ -351,7 +346,7 @@ class Views:
         return views
 
     def _base(
-        self, candidates: list[tuple[int, str]], text: str, *, waited: bool
+        self, candidates: list[tuple[int, str]], text: str, *, kept: bool
     ) -> tuple[View, list[Splice]]:
         """Choose the view that ``text`` is an edit of, let go of those before it, say the edit."""
         if len(candidates) == 1:
@@ -369,7 +364,7 @@ class Views:
         newer = [candidate for number, candidate in candidates if number]
         self._unsure |= bool(newer) and not is_clear(chosen, edit_size(splices), text, newer)
         place = len(candidates) - 1 - index  # 0 is the screen, 1 the first of the others
-        if waited:
+        if kept:
             self._others = others[place:]  # a receive may have replaced it after it was typed
         return (others[place - 1] if place else self._screen), splices
 
@@ -390,6 +385,7 @@ class Views:
         self._ledger.clear()
         self._confirmed = self._written
         self._is_back = self._held = True
+        self.may_wait = False
         self.hold()
 
     @classmethod

@@ -206,11 +206,11 @@ class Room:
     # Edits
 
     def change(
-        self, member: TextMember, code: str, *, waited: bool = False
+        self, member: TextMember, code: str, *, kept_since: float | None = None
     ) -> asyncio.Future[None]:
         """Merge a member's text; the Future is done when Redis has it.
 
-        ``waited`` says that it seems to have waited for the acknowledgement of the one before.
+        The client may have kept it back since the time ``kept_since``, if there is one.
         Raises NotAllowed if the member may only read; it is sent the text again.
         """
         if not member.may_write:
@@ -218,13 +218,13 @@ class Room:
             member.line.receive_due()
             raise NotAllowed("this member may read, not write")
         self._metrics.changes.inc()
-        outcome = member.views.change(code, self.clock(), waited=waited)
+        outcome = member.views.change(code, self.clock(), kept_since=kept_since)
         if outcome.guessed:
             self._metrics.guesses.inc()
         if outcome.late:
             self._metrics.late.inc()
         if outcome.needs_receive:
-            member.receive_in(member.views.quiet_for(self.clock()))
+            member.line.receive_due()
         if outcome.delta.is_identity:
             return self._journal.touch()
         update = self._journal.replica.edit(outcome.delta)

@@ -46,31 +46,34 @@ class TextMember:
     line: TextLine
     may_write: bool = True
     left_at: float = field(default=0.0, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def receive(self) -> str | None:
         """Return the text to write now, between two marks; None if there is none.
 
         It counts as written: it must be, with its marks, before anything else is.
         """
-        return self.views.next_receive(self.room.text, self.room.clock())
+        now = self.room.clock()
+        text = self.views.next_receive(self.room.text, now)
+        if text is None and self._timer is None:
+            wait = self.views.held_for(now)
+            if wait is not None:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._try_again)
+        return text
+
+    def _try_again(self) -> None:
+        self._timer = None
+        self.line.receive_due()
 
     def pong(self) -> None:
         """The client has answered a mark."""
-        wait = self.views.pong(self.room.clock())
-        if wait is not None:
-            self.receive_in(wait)
-
-    def idle(self) -> None:
-        """The client has sent what it had kept back until its last change was acknowledged."""
-        if self.views.waits:
-            self.views.release()
+        if self.views.pong(self.room.clock()):
             self.line.receive_due()
 
-    def receive_in(self, seconds: float) -> None:
-        """Let a ``receive`` be due in so many seconds."""
-        if seconds:
-            asyncio.get_running_loop().call_later(seconds, lambda: self.line.receive_due())
-        else:
+    def idle(self) -> None:
+        """The client keeps nothing back, or never did."""
+        if self.views.may_wait:
+            self.views.release()
             self.line.receive_due()
 
 

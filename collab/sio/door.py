@@ -14,6 +14,7 @@ from engineio import packet as eio
 from collab.config import Config
 from collab.errors import CollabError, NotJoined, RateLimited, RoomClosed, TooManyRooms
 from collab.merge.lateness import Habit
+from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room, clean_name
 from collab.pace import Pace
@@ -26,7 +27,6 @@ from collab.sio.engine import EngineSocket, Pong
 from collab.sio.outbox import Render
 from collab.sio.returns import Absent, Returns, may_be_pid, new_pid
 from collab.sio.server import Reply, Server, event_words
-from collab.sio.turns import Turns
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -156,13 +156,14 @@ class TextDoor:
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
+        socket = self._server.socket(sid)
         client = _Client(
             sid,
-            self._server.socket(sid),
+            socket,
             clean_name(shown.get("name"), f"guest-{sid[:4]}"),
             Pace(config.max_changes_per_second, config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
-            Turns(self._clock, lambda: self._idle(sid)),
+            Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
         )
         self._clients[sid] = client
         self._metrics.connections.labels("text").inc()
@@ -228,6 +229,7 @@ class TextDoor:
     # Events
 
     async def _join(self, sid: str, payload: Any) -> Reply:
+        self._clients[sid].turns.event()
         client = await self._admit(sid)
         name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
         member = await self._member(client, name)
@@ -235,18 +237,16 @@ class TextDoor:
         return {"ok": True, "room": name, "node": self._config.node_id}
 
     async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
-        turns, polling = self._clients[sid].turns, not self._clients[sid].socket.upgraded
-        waited = not polling and turns.change()
-        client = await self._admit(sid)
+        client = self._clients[sid]
+        kept_since = client.turns.event()
+        await self._admit(sid)
         fields = check_fields(payload)
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
         await member.room.texts.recognise(member, code)
-        if turns.waits and not member.views.waits:
-            log.info("waits for acknowledgements", extra={"sid": sid, "room": name})
-        member.views.waits = turns.waits
-        return _reply_when(member.room.change(member, code, waited=waited))
+        member.views.may_wait = client.turns.may_wait
+        return _reply_when(member.room.change(member, code, kept_since=kept_since))
 
     def _idle(self, sid: str) -> None:
         if client := self._clients.get(sid):
@@ -258,6 +258,7 @@ class TextDoor:
         return client.turns.acknowledging() if client is not None else None
 
     async def _leave(self, sid: str, payload: Any) -> Reply:
+        self._clients[sid].turns.event()
         client = await self._admit(sid)
         name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
         if name not in client.members:

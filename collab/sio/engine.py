@@ -145,6 +145,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.pings.append(pong)
         return packet.Packet(packet.PING)
 
+    def ping_soon(self, pong: Pong) -> None:
+        """Let a PING be written behind what waits; ``pong`` is called when it is answered."""
+        self.outbox.put_slot("ping", lambda: [self.ping_packet(pong)])
+
     def put_slot(self, name: str, render: Render) -> None:
         """Let a slot wait to be written (see Outbox)."""
         self.outbox.put_slot(name, render)

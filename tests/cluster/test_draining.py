@@ -68,8 +68,9 @@ async def member_by_websocket(node: Node, room: str) -> AsyncIterator[Ws]:
     async with obstinate(node.url + WEBSOCKET) as ws:
         await ws.send_str("40")
         await ws.send_str(f'420["join",{{"room":"{room}"}}]')
-        while not (await ws.receive_str()).startswith("430"):
-            pass
+        while not (packet := await ws.receive_str()).startswith("430"):
+            if packet == PING:
+                await ws.send_str(PONG)
         yield ws
 
 

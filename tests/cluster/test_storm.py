@@ -61,17 +61,17 @@ async def test_the_storm_is_one_in_which_the_naive_server_loses(table: Table, wa
     assert risen and apart
 
 
+@pytest.mark.parametrize("way", ["websocket", "polling"])
 async def test_pages_that_send_a_change_when_the_one_before_is_acknowledged_lose_little(
-    redis_server: Redis,
+    redis_server: Redis, way: str
 ) -> None:
-    """With socket.io-client's `retries`: a quarter is lost, and more risen, where nobody sees it.
+    """With socket.io-client's `retries`: a quarter would be lost, and most over long-polling.
 
-    Where it is seen it is 2 % on average, and up to 7 % in eight storms.
+    In 20 storms it was 1 letter of 8,135. A wrong guess may cost a word.
     """
     nodes = ours(redis_server.url)
     async with running(*nodes):
-        outcome = await storm(nodes, redis_server.url, "websocket", rooms=2, seconds=6, retries=3)
+        outcome = await storm(nodes, redis_server.url, way, rooms=2, seconds=6, retries=3)
     lost, risen, apart = outcome.faults
-    assert lost + risen <= outcome.inserted / 10 and not apart
+    assert lost + risen <= outcome.inserted / 20 and not apart
     assert (outcome.unanswered, outcome.refused) == (0, [])
-    assert any("waits for acknowledgements" in node.output() for node in nodes)

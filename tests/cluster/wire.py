@@ -109,6 +109,12 @@ class WireMember:
     async def join(self, room: str) -> None:
         assert (await self.ask("join", {"room": room}))["ok"]
 
+    async def does_not_wait(self, room: str) -> None:
+        """Let the node see that the member sends events before others are acknowledged."""
+        asked = [await self.send("join", {"room": room}) for _ in range(2)]
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*asked)
+
     async def received(self) -> None:
         """Wait until the member has received a text."""
         await eventually(lambda: self.codes, "no text came")

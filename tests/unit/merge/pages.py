@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from collab.merge.delta import Delta
 if TYPE_CHECKING:
     from .simulator import Session, World
 
-PING, RECEIVE, PONG = "ping", "receive", "pong"
+PING, RECEIVE, PONG, ACK = "ping", "receive", "pong", "ack"
 JOIN, LEAVE, CHANGE = "join", "leave", "change"
 
 
@@ -45,17 +46,22 @@ class Page:
     """A whole-text editor with a person in front of it.
 
     ``late`` is how long it may take to show what it has received: a key in between changes the
-    text before, and stands (as in React, which applies the later of two states last).
+    text before, and stands (as in React, which applies the later of two states last). One that
+    ``asks`` for acknowledgements may also ``keep`` each change back until the one before has its.
     """
 
-    def __init__(self, world: World, *, echoes: bool, late: float, delay: float) -> None:
+    def __init__(
+        self, world: World, *, asks: bool, keeps: bool, echoes: bool, late: float, delay: float
+    ) -> None:
         self.world, self.echoes, self.late, self.delay = world, echoes, late, delay
+        self.asks, self.keeps = asks, keeps
         self.text = ""
         self.history: list[str] = []
         self.received = self.sent = 0
         self.up: Link | None = None
         self.session: Session
         self.kept: list[tuple[str, str]] = []
+        self.queue: deque[tuple[str, str]] = deque()
         self.caret = 0
         self._to_show: str | None = None
         self._touched: dict[str, tuple[set[str], set[str]]] = {}
@@ -65,6 +71,11 @@ class Page:
         assert self.up is not None
         if kind == PING:
             self.up.send(PONG)
+            return
+        if kind == ACK:
+            if self.keeps:
+                self.queue.popleft()
+                self._send_first()
             return
         self.received += 1
         self._to_show = text
@@ -105,10 +116,18 @@ class Page:
         self._say(CHANGE, text)
 
     def _say(self, kind: str, text: str) -> None:
-        if self.up is None:
+        if self.keeps:
+            self.queue.append((kind, text))  # as socket.io-client does with `retries`
+            if len(self.queue) == 1:
+                self._send_first()
+        elif self.up is None:
             self.kept.append((kind, text))  # as socket.io-client does
         else:
             self.up.send(kind, text)
+
+    def _send_first(self) -> None:
+        if self.queue and self.up is not None:
+            self.up.send(*self.queue[0])
 
     def mount(self) -> None:
         """Mount anew, blank, on the same connection."""
@@ -145,6 +164,7 @@ class Page:
         kept, self.kept = self.kept, []
         for kind, text in kept:
             up.send(kind, text)
+        self._send_first()
 
 
 class YjsPage:

@@ -1,14 +1,15 @@
 """A small world to try the merge core in: naive pages, slow links, nodes and one journal.
 
 What decides is the code that runs in production: `Views` says what a page may be showing and what
-may be written to it, `Gate` lets Yjs updates in, `Replica` merges. The world has the rest: time,
-links, people. What is random comes from one seed. The world keeps its own books of which characters
-were typed and deleted.
+may be written to it, `Turns` when, `Gate` lets Yjs updates in, `Replica` merges. The world has the
+rest: time, links, people. What is random comes from one seed. The world keeps its own books of
+which characters were typed and deleted.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -18,9 +19,10 @@ from collab.merge.gate import Gate
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
+from collab.merge.turns import Turns
 from collab.merge.views import Views
 
-from .pages import JOIN, LEAVE, PING, PONG, RECEIVE, Link, Page, YjsPage
+from .pages import ACK, CHANGE, JOIN, LEAVE, PING, PONG, RECEIVE, Link, Page, YjsPage
 
 BMP_LETTERS = [*range(0x4E00, 0xA000), *range(0xAC00, 0xD7A4)]
 FIRST_PRIVATE = 0xF0000
@@ -34,7 +36,8 @@ class Setting:
     ``late`` is the share of pages that show what they receive up to ``lateness`` later. ``mounts``
     and ``breaks`` are the shares of edits before which a page mounts anew, or loses its connection
     and comes back: to any node, or after its node drained. ``torn`` is the share of packets written
-    together that arrive apart.
+    together that arrive apart. ``asks`` is the share of pages that ask for acknowledgements,
+    ``keeps`` the share of those that send a change only when the one before is acknowledged.
     """
 
     nodes: int = 1
@@ -58,6 +61,8 @@ class Setting:
     heartbeat: float = 1.0
     resets: bool = False
     torn: float = 0.02
+    asks: float = 0.0
+    keeps: float = 0.0
 
 
 @dataclass
@@ -71,17 +76,46 @@ class Session:
     flushing: bool = False
     joined: bool = True
 
+    def __post_init__(self) -> None:
+        self.pings: deque[Callable[[], None]] = deque()
+        self.turns = Turns(lambda: self.now, self.ping, self.idle)
+
     @property
     def now(self) -> float:
         return self.node.world.now
 
+    def ping(self, pong: Callable[[], None]) -> None:
+        self.pings.append(pong)
+        self.down.send(PING)
+
+    def mark(self) -> None:
+        self.views.ping()
+        self.ping(self.marked)
+
+    def marked(self) -> None:
+        if self.views.pong(self.now):
+            self.write_soon()
+
+    def idle(self) -> None:
+        if self.views.may_wait:
+            self.views.release()
+            self.write_soon()
+
+    def acknowledge(self) -> None:
+        if self.page.asks and not self.down.broken:
+            pong = self.turns.acknowledging()
+            if pong is not None:
+                self.ping(pong)
+            self.down.send(ACK)
+
     def deliver(self, kind: str, text: str) -> None:
         world = self.node.world
         if kind == PONG:
-            wait = self.views.pong(self.now)
-            if wait is not None:
-                world.after(wait, self.write_soon)
-        elif kind == JOIN:
+            self.pings.popleft()()
+            self.node.check()
+            return
+        kept_since = self.turns.event()
+        if kind == JOIN:
             self.joined = True
             self.views.mount(self.node.replica.text, owed=True)
             self.write_soon()
@@ -89,7 +123,8 @@ class Session:
             self.joined = False
         else:
             self.joined = True  # a change joins
-            outcome = self.views.change(text, self.now)
+            self.views.may_wait = self.turns.may_wait
+            outcome = self.views.change(text, self.now, kept_since=kept_since)
             world.changes += 1
             world.guesses += outcome.guessed
             world.late += outcome.late
@@ -98,10 +133,10 @@ class Session:
             assert outcome.needs_receive == (self.views.final_text != self.node.replica.text)
             self.write_soon()
         self.node.check()
-
-    def heartbeat(self) -> None:
-        self.views.ping()
-        self.down.send(PING)
+        if kind == CHANGE and not outcome.delta.is_identity:
+            world.at(self.node.said, self.acknowledge)  # when the journal has it
+        else:
+            self.acknowledge()
 
     def write_soon(self) -> None:
         if not self.flushing:
@@ -115,10 +150,14 @@ class Session:
             return
         text = self.views.next_receive(self.node.replica.text, self.now)
         if text is not None:
-            self.down.send(PING)
+            self.ping(self.marked)
             self.down.send(RECEIVE, text)
-            self.down.send(PING)
+            self.ping(self.marked)
             self.node.check()
+            return
+        wait = self.views.held_for(self.now)
+        if wait is not None:
+            self.node.world.after(wait, self.write_soon)
 
 
 class Node:
@@ -225,8 +264,11 @@ class World:
     def open_page(self, node: Node) -> None:
         """Let a page come in, and plan all that will happen to it."""
         setting, random = self.setting, self.random
+        asks = setting.asks > 0 and random.random() < setting.asks
         page = Page(
             self,
+            asks=asks,
+            keeps=asks and random.random() < setting.keeps,
             echoes=random.random() < setting.echoes,
             late=setting.lateness if random.random() < setting.late else 0.0,
             delay=setting.delay * (1 if setting.typing else random.choice((0.05, 0.5, 1.0, 3.0))),
@@ -247,7 +289,7 @@ class World:
                 self.at(time, lambda: self.move_off(page))
         for beat in range(int(time / setting.heartbeat) + 1):
             at = (beat + random.random()) * setting.heartbeat
-            self.at(at, lambda: page.session.heartbeat() if page.up else None)
+            self.at(at, lambda: page.session.mark() if page.up else None)
 
     def connect(self, page: Page, node: Node, views: Views) -> Session:
         """Give a page a connection to a node, where it has these views."""
@@ -328,7 +370,7 @@ class World:
         views.returned()
         self.returns += 1
         session = self.connect(page, node, views)
-        session.heartbeat()
+        session.mark()
 
     # People
 

@@ -8,7 +8,17 @@ from collab.merge.lateness import Habit
 
 from .conftest import EFFORT
 from .simulator import Setting, World
-from .worlds import AT_ONCE, CUT_OFF, LATE, MOUNTING, SENT_AWAY, TORN, WORLDS
+from .worlds import (
+    ASKING,
+    AT_ONCE,
+    CUT_OFF,
+    KEEPING,
+    LATE,
+    MOUNTING,
+    SENT_AWAY,
+    TORN,
+    WORLDS,
+)
 
 FREE = Setting(clients=4, edits=40, delay=0.3, pause=0.1, unique=False, resets=True)
 FEW = 0.002
@@ -33,7 +43,7 @@ def _shares(setting: Setting, runs: int) -> tuple[float, float]:
 
 
 @pytest.mark.timeout(60 * EFFORT)
-@pytest.mark.parametrize("name", [*AT_ONCE, *SENT_AWAY, *MOUNTING])
+@pytest.mark.parametrize("name", [*AT_ONCE, *ASKING, *SENT_AWAY, *MOUNTING])
 def test_every_character_is_there_exactly_once_unless_somebody_deleted_it(name: str) -> None:
     """From the first letter on, with marks next to their receives on the wire."""
     typed = 0
@@ -60,6 +70,20 @@ def test_where_no_view_was_guessed_nothing_is_lost() -> None:
         typed += len(world.typed)
         harmed += harm
     assert harmed <= typed * FEW
+
+
+@pytest.mark.timeout(60 * EFFORT)
+@pytest.mark.parametrize("name", KEEPING)
+def test_pages_that_keep_changes_until_others_are_acknowledged_lose_few_letters(name: str) -> None:
+    assert sum(_shares(WORLDS[name], 15)) <= FEW
+
+
+@pytest.mark.timeout(60 * EFFORT)
+def test_they_would_lose_many_if_nobody_knew_that_something_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collab.merge.turns.Turns.acknowledging", lambda _: None)
+    assert max(_shares(WORLDS["all keep changes"], 5)) > 10 * FEW
 
 
 @pytest.mark.timeout(60 * EFFORT)

@@ -26,14 +26,14 @@ class Desk:
         """Write the member what it is owed, if it may have it now."""
         return self.views.next_receive(self.text, self.now)
 
-    def pong(self, times: int = 1) -> float | None:
-        """Let the member answer so many marks; return when to try again to write, if at all."""
+    def pong(self, times: int = 1) -> bool:
+        """Let the member answer so many marks; return whether to try again to write."""
         again = [self.views.pong(self.now) for _ in range(times)]
         self.views.check(self.text)
-        return next((pause for pause in again if pause is not None), None)
+        return any(again)
 
-    def change(self, text: str, *, waited: bool = False) -> Outcome:
-        outcome = self.views.change(text, self.now, waited=waited)
+    def change(self, text: str, *, kept_since: float | None = None) -> Outcome:
+        outcome = self.views.change(text, self.now, kept_since=kept_since)
         self.text = outcome.delta.apply(self.text)
         self.views.check(self.text)
         return outcome
@@ -69,11 +69,11 @@ def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None
     assert desk.receive() == "ab"
     desk.others("abc")
     assert desk.receive() is None
-    assert desk.pong() == 0.0, "the mark before it: nothing more may be written yet"
+    assert desk.pong(), "the mark before it: nothing more may be written yet"
     assert desk.receive() is None
-    assert desk.pong() == 0.0, "try again at once"
+    assert desk.pong(), "try again"
     assert desk.receive() == "abc"
-    assert desk.pong(2) is None, "nothing waits"
+    assert not desk.pong(2), "nothing waits"
 
 
 def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> None:
@@ -92,7 +92,7 @@ def test_typing_wears_off() -> None:
     desk = _typing("ab")
     for text in ("abc", "abcd"):
         desk.others(text)
-        assert desk.receive() is None or desk.pong(2) is None  # it may be one that sends echoes
+        assert desk.receive() is None or not desk.pong(2)  # it may be one that sends echoes
     desk.others("abcde")
     assert desk.receive() == "abcde"
     desk.others("abcdef")
@@ -244,7 +244,7 @@ def test_unconfirmed_views_are_bounded_and_a_pong_frees_them() -> None:
         assert desk.receive() is not None
     desk.others("y")
     assert desk.receive() is None
-    assert desk.pong(2) == 0.0
+    assert desk.pong(2)
     assert desk.receive() == "y"
 
 
@@ -363,8 +363,9 @@ def test_a_member_that_is_back_is_left_to_speak_first() -> None:
     desk.views.returned()
     assert desk.receive() is None, "what it kept comes before the answer to the first mark"
     desk.views.ping()
-    assert desk.pong() == HOLD, "it was typing: a moment more"
+    assert desk.pong()
     assert desk.receive() is None
+    assert desk.views.held_for(desk.now) == HOLD, "it was typing: a moment more"
     desk.now += HOLD
     assert desk.receive() == "ab"
 
@@ -373,7 +374,7 @@ def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> Non
     desk = Desk("ab")
     desk.views.returned()
     desk.views.ping()
-    assert desk.pong() == 0.0, "though nothing was due to be written before"
+    assert desk.pong(), "though nothing was due to be written before"
     assert desk.receive() == "ab"
 
 
@@ -491,37 +492,38 @@ def _kept_back() -> Desk:
 
 def test_a_change_that_waited_may_be_one_of_a_text_from_before_the_receive() -> None:
     desk = _kept_back()
-    desk.change("12a", waited=True)
+    desk.change("12a", kept_since=0.0)
     assert desk.text == "12aZ"
-    desk.change("123a", waited=True)
+    desk.change("123a", kept_since=0.0)
     assert desk.text == "123aZ", "of its own text, which the receive replaced on the page"
     assert desk.views.final_text is None, "it is sent the merged text whatever it shows"
 
 
 def test_or_of_the_receive() -> None:
     desk = _kept_back()
-    desk.change("aZ!", waited=True)
+    desk.change("aZ!", kept_since=0.0)
     assert desk.text == "1aZ!"
-    desk.change("aZ!!", waited=True)
+    desk.change("aZ!!", kept_since=0.0)
     assert desk.text == "1aZ!!"
 
 
 def test_or_first_of_the_one_and_then_of_the_other() -> None:
     desk = _kept_back()
-    desk.change("12a", waited=True)
-    desk.change("aZ!", waited=True)
+    desk.change("12a", kept_since=0.0)
+    desk.change("aZ!", kept_since=0.0)
     assert desk.text == "12aZ!"
 
 
-def test_a_member_whose_changes_wait_is_written_nothing_while_it_types() -> None:
+def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None:
     desk = _kept_back()
-    desk.views.waits = True
-    desk.change("12a", waited=True)
+    desk.views.may_wait = True
+    desk.change("12a", kept_since=0.0)
     desk.others("12aZY")
     assert desk.receive() is None
+    assert desk.views.held_for(desk.now) == HOLD
     desk.now += HOLD
     assert desk.receive() == "12aZY"
-    desk.change("123a", waited=True)
+    desk.change("123a", kept_since=0.0)
     desk.views.release()
     desk.pong(2)
     desk.others(desk.text + "X")

@@ -28,6 +28,12 @@ SENT_AWAY = {"drained nodes": replace(CLOSE, nodes=3, clients=6, drains=0.05)}
 """Pages whose nodes drain: all that they have sent is handled."""
 MOUNTING = {"mounted again": replace(CLOSE, nodes=2, clients=4, mounts=0.1)}
 """Pages that mount anew, blank, on the same connection."""
+KEEPING = {
+    "some keep changes": replace(CLOSE, nodes=2, clients=4, asks=1.0, keeps=0.5),
+    "all keep changes": replace(TYPING, asks=1.0, keeps=1.0),
+}
+"""Pages that send a change when the one before is acknowledged, among others that don't wait."""
+ASKING = {"all ask": replace(TYPING, asks=1.0), "all ask, close": replace(CLOSE, asks=1.0)}
 LATE = {
     "16 ms late": replace(TYPING, late=1.0),
     "50 ms late": replace(TYPING, late=1.0, lateness=0.05),
@@ -45,4 +51,4 @@ ALL_AT_ONCE = {
         CLOSE, nodes=3, clients=6, yjs=2, drains=0.02, breaks=0.02, mounts=0.02, late=0.3
     )
 }
-WORLDS = AT_ONCE | SENT_AWAY | MOUNTING | LATE | CUT_OFF | TORN | ALL_AT_ONCE
+WORLDS = AT_ONCE | SENT_AWAY | MOUNTING | KEEPING | ASKING | LATE | CUT_OFF | TORN | ALL_AT_ONCE

@@ -1,0 +1,125 @@
+"""Which clients' changes wait for the acknowledgement of the one before, and until when."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from collab.merge.turns import SLOW, UNDISTURBED, Turns
+
+
+class Client:
+    """A client by a clock of its own, on a link whose packets arrive when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.idle = 0
+        self.pings: deque[Callable[[], None]] = deque()
+        self.turns = Turns(lambda: self.now, self.pings.append, self._be_idle)
+
+    def _be_idle(self) -> None:
+        self.idle += 1
+
+    def sends(self) -> float | None:
+        self.now += 1
+        return self.turns.event()
+
+    def gets_its_acknowledgement(self) -> bool:
+        """Return whether a PING comes before it."""
+        pong = self.turns.acknowledging()
+        if pong is not None:
+            self.pings.append(pong)
+        return pong is not None
+
+    def pong(self) -> None:
+        self.pings.popleft()()
+
+
+def test_a_change_between_the_two_pongs_may_have_waited_since_the_one_before() -> None:
+    client = Client()
+    assert client.sends() is None
+    first = client.now
+    client.gets_its_acknowledgement()
+    client.pong()
+    assert client.sends() == first
+
+
+def test_one_that_waited_behind_others_may_have_waited_as_long_as_they() -> None:
+    client = Client()
+    client.sends()
+    first = client.now
+    for _ in range(3):
+        client.gets_its_acknowledgement()
+        client.pong()
+        assert client.sends() == first
+        client.pong()
+    assert not client.idle, "each was followed by another before its second PONG"
+
+
+def test_a_change_behind_the_second_pong_has_not_waited() -> None:
+    client = Client()
+    client.sends()
+    client.gets_its_acknowledgement()
+    client.pong()
+    client.pong()
+    assert client.idle == 1
+    assert client.sends() is None
+
+
+def test_a_client_that_does_not_wait_once_never_does() -> None:
+    client = Client()
+    client.sends()
+    assert client.turns.may_wait
+    assert client.sends() is None
+    assert not client.turns.may_wait
+    assert client.idle == 1, "what was held back for it is held back no more"
+    assert not client.gets_its_acknowledgement()
+    assert client.sends() is None
+
+
+def test_one_that_does_not_wait_before_its_acknowledgement_has_arrived_neither() -> None:
+    client = Client()
+    client.sends()
+    client.gets_its_acknowledgement()
+    client.sends()
+    client.pong()
+    assert not client.turns.may_wait
+    assert not client.pings
+
+
+def test_who_asks_for_no_acknowledgement_gets_no_ping() -> None:
+    client = Client()
+    for _ in range(3):
+        client.sends()
+    assert not client.pings
+
+
+def _undisturbed(client: Client) -> None:
+    for _ in range(UNDISTURBED):
+        client.sends()
+        client.gets_its_acknowledgement()
+        client.pong()
+        client.pong()
+
+
+def test_where_acknowledgements_come_faster_than_changes_no_pings_are_written_after_a_while() -> (
+    None
+):
+    client = Client()
+    _undisturbed(client)
+    assert not client.turns.may_wait
+    client.sends()
+    assert not client.gets_its_acknowledgement()
+    assert client.sends() is None
+
+
+def test_until_an_acknowledgement_takes_long() -> None:
+    client = Client()
+    _undisturbed(client)
+    client.sends()
+    first = client.now
+    client.now += 2 * SLOW
+    assert client.gets_its_acknowledgement()
+    assert client.turns.may_wait
+    client.pong()
+    assert client.sends() == first
