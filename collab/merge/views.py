@@ -320,7 +320,10 @@ class Views:
         # In a tie what is there comes first: a letter typed behind one that a stale receive hid
         # belongs behind it.
         way, delta = transform(base.way, Delta.from_splices(splices))
-        self._past.clear()
+        if self._habit.lateness < LATE:
+            self._past.clear()
+        else:  # so slow a page may put back what it showed before this change
+            self._past.append(Past(self._screen, now))
         if self.may_wait:
             self._quiet_until = now + HOLD
         self._follow(delta)

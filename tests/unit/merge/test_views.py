@@ -472,6 +472,19 @@ def test_a_page_that_was_late_may_show_the_receive_after_all() -> None:
     assert desk.text in ("ONE one two!?", "ONE one two?!")
 
 
+def test_a_page_of_a_very_slow_site_may_put_back_what_it_showed_before_its_last_change() -> None:
+    """React applies an old state late, over what was typed since: Monaco is given that text."""
+    for lateness, merged in ((LATE / 2, "! one two"), (LATE, "! one two, three")):
+        habit = Habit()
+        for _ in range(MIN_LATE):
+            habit.saw_late(lateness)
+        desk = Desk("one two", habit=habit)
+        desk.change("one two, three")
+        desk.now += LATE
+        desk.change("! one two")
+        assert desk.text == merged
+
+
 # Changes that waited in the client
 
 
