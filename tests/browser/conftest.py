@@ -137,7 +137,7 @@ def stranger(cluster: Cluster, room: str) -> Iterator[Stranger]:
     cluster.run(hosting.__aexit__(None, None, None))
 
 
-# Playwright's synchronous door keeps an event loop running in this thread, in which no asyncio
+# Playwright's synchronous API keeps an event loop running in this thread, in which no asyncio
 # test could start its own; it therefore closes with the module.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -179,9 +179,9 @@ class Person:
         if getattr(message, "type", "") == "error" and not any(cut in text for cut in CUT):
             self.failures.append(text)
 
-    def enters(self, url: str, room: str, door: str = "") -> Person:
-        """Open the editor, or the same room at another door."""
-        self.page.goto(f"{url}/?room={room}" + (f"&door={door}" if door else ""))
+    def enters(self, url: str, room: str, client: str = "") -> Person:
+        """Open the room in the editor, or in another client of the page."""
+        self.page.goto(f"{url}/?room={room}" + (f"&client={client}" if client else ""))
         return self.has_state("connected", "saved")
 
     def plays_back(self, url: str, room: str) -> Person:

@@ -65,7 +65,7 @@ def test_the_editor_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: st
 
 
 def test_the_plain_client_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     visit("Bob Featherstonehaugh").enters(two_nodes[1], room)
     ada.code.fill(CODE)
     ada.has_state("saved")
@@ -73,9 +73,9 @@ def test_the_plain_client_with_somebody_in_it(visit: Visit, two_nodes: Nodes, ro
     assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("door", ["", "text"])
-def test_an_empty_room(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door)
+@pytest.mark.parametrize("client", ["", "plain"])
+def test_an_empty_room(visit: Visit, two_nodes: Nodes, room: str, client: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, client)
     expect(ada.page.get_by_text("Start typing.")).to_be_visible()
     assert complaints(ada) == {}
 
@@ -110,18 +110,18 @@ def test_an_address_of_no_room(visit: Visit, two_nodes: Nodes) -> None:
     assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("door", ["", "text"])
-def test_a_refusal(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door)
+@pytest.mark.parametrize("client", ["", "plain"])
+def test_a_refusal(visit: Visit, two_nodes: Nodes, room: str, client: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, client)
     ada.code.fill("x" * 300_000)
     ada.has_state("unsaved")
     expect(ada.notices).to_have_count(1)
     assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("door", ["", "text"])
-def test_the_end_of_a_room(visit: Visit, two_nodes: Nodes, room: str, door: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door)
+@pytest.mark.parametrize("client", ["", "plain"])
+def test_the_end_of_a_room(visit: Visit, two_nodes: Nodes, room: str, client: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, client)
     ada.code.fill(CODE)
     ada.has_state("saved")
     assert ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}").ok
@@ -136,12 +136,12 @@ def test_a_network_that_is_gone(visit: Visit, wire: Any, room: str) -> None:
     assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("door", ["", "text"])
+@pytest.mark.parametrize("client", ["", "plain"])
 def test_a_room_that_lets_one_only_look(
-    visit: Visit, viewers_node: str, room: str, door: str
+    visit: Visit, viewers_node: str, room: str, client: str
 ) -> None:
     vic = visit("viewer Vic")
-    vic.page.goto(f"{viewers_node}/?room={room}" + (f"&door={door}" if door else ""))
+    vic.page.goto(f"{viewers_node}/?room={room}" + (f"&client={client}" if client else ""))
     vic.has_state("connected", "viewing")
     vic.types("!").has_state("viewing")
     assert complaints(vic) == {}

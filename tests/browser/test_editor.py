@@ -1,4 +1,4 @@
-"""The editor as people meet it: in a real browser, at the Yjs door of two nodes."""
+"""The editor as people meet it: in a real browser, at the Yjs endpoint of two nodes."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_the_badge_names_the_node_and_tells_what_is_saved(
 
 
 @pytest.mark.parametrize(
-    ("query", "current"), [("", "Editor"), ("&door=text", "Text door"), ("&playback", "Playback")]
+    ("query", "current"), [("", "Editor"), ("&client=plain", "Plain client"), ("&playback", "Playback")]
 )
 def test_one_link_alone_is_to_the_current_page(
     visit: Visit, two_nodes: Nodes, room: str, query: str, current: str
@@ -224,7 +224,7 @@ def test_nothing_is_requested_from_anywhere_else(visit: Visit, two_nodes: Nodes,
         ada.page.get_by_label("Language").select_option(language)
     ada.types("x").has_state("saved")
     ada.page.wait_for_load_state("networkidle")
-    ada.enters(two_nodes[0], room, door="text")
+    ada.enters(two_nodes[0], room, client="plain")
     ada.plays_back(two_nodes[0], room)
     home = urlsplit(two_nodes[0]).netloc
     assert {urlsplit(url).netloc for url in ada.requests if not url.startswith("data:")} == {home}
@@ -392,14 +392,14 @@ def test_a_text_that_is_too_large_is_said_to_be_and_can_be_mended(
     visit("Bob").enters(two_nodes[1], room).sees("small again")
 
 
-@pytest.mark.parametrize("door", ["", "text"])
+@pytest.mark.parametrize("client", ["", "plain"])
 def test_a_viewer_is_told_so_and_cannot_type(
-    visit: Visit, two_nodes: Nodes, viewers_node: str, room: str, door: str
+    visit: Visit, two_nodes: Nodes, viewers_node: str, room: str, client: str
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
     ada.types("to be seen").has_state("saved")
     viewer = visit("viewer Vic")
-    viewer.page.goto(f"{viewers_node}/?room={room}" + (f"&door={door}" if door else ""))
+    viewer.page.goto(f"{viewers_node}/?room={room}" + (f"&client={client}" if client else ""))
     viewer.sees("to be seen")
     viewer.has_state("connected", "viewing")
     viewer.types("!")
@@ -415,11 +415,11 @@ def test_a_viewer_is_told_so_and_cannot_type(
         expect(person.people).to_have_count(2)
 
 
-@pytest.mark.parametrize("door", ["", "text"])
+@pytest.mark.parametrize("client", ["", "plain"])
 def test_the_end_of_a_room_is_said_and_nobody_types_on(
-    visit: Visit, two_nodes: Nodes, room: str, door: str
+    visit: Visit, two_nodes: Nodes, room: str, client: str
 ) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door)
+    ada = visit("Ada").enters(two_nodes[0], room, client)
     ada.types("the last words").has_state("saved")
     answer = ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}")
     assert answer.ok

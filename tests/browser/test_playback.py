@@ -142,10 +142,10 @@ def test_it_works_by_keyboard(visit: Visit, two_nodes: Nodes, typed: str) -> Non
     eve.enters(two_nodes[1], typed).sees(END)
 
 
-def test_what_the_text_door_wrote_has_its_author_too(
+def test_what_the_plain_client_wrote_has_its_author_too(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
-    tom = visit("Tom").enters(two_nodes[0], room, door="text")
+    tom = visit("Tom").enters(two_nodes[0], room, client="plain")
     tom.types("plain 🙂 text").has_state("saved")
     eve = visit("Eve").plays_back(two_nodes[1], room)
     eve.sees("plain 🙂 text")

@@ -62,7 +62,7 @@ def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_colour(
     visit: Visit, two_nodes: Nodes, room: str, stranger: Any
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
-    tom = visit("Tom").enters(two_nodes[0], room, door="text")
+    tom = visit("Tom").enters(two_nodes[0], room, client="plain")
     # Between the first and the second letter of what is theirs.
     nowhere = {"tname": "code", "item": {"client": stranger.types("ab"), "clock": 0.5}}
     states = [*STATES, ({"cursor": at(nowhere)}, "Guest")]
@@ -90,7 +90,7 @@ def test_whatever_another_service_emits_to_the_room_the_plain_client_goes_on(
     visit: Visit, cluster: Any, two_nodes: Nodes, room: str
 ) -> None:
     """A service may emit events of its own to a room, and these by mistake."""
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     ada.types("kept").has_state("saved")
     lists = [{"room": room, "members": members} for members in (None, "x", {}, PEOPLE)]
     events = [("receive", word) for word in AWRY]

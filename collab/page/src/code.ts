@@ -34,7 +34,7 @@ export const viewing: Extension = [
   syntaxHighlighting(colours),
 ];
 
-/** What helps with typing. The keys for undo are each door's own. */
+/** What helps with typing. The keys for undo belong to each screen. */
 export const typing: Extension = [
   viewing,
   highlightActiveLine(),

@@ -10,16 +10,16 @@ function link(room: string, screen: ScreenName): void {
     each.href = linkTo(room, each.dataset["screen"] as ScreenName);
     if (each.dataset["screen"] === screen) each.setAttribute("aria-current", "page");
   }
-  // Beside the editor, not instead of it: to see both doors at once is what the text door is for.
-  if (screen === "yjs") find<HTMLAnchorElement>(".screens [data-screen=text]").target = "_blank";
+  // In a new tab: the plain client is there to be compared with the editor.
+  if (screen === "editor") find<HTMLAnchorElement>(".screens [data-screen=plain]").target = "_blank";
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
   const frame = new Frame();
-  // Each screen is fetched when it is asked for: the plain client need not carry the other one's wire.
-  if (screen === "text") (await import("./text/screen")).openTextDoor(frame, room);
+  // Each screen is loaded when it is needed: the plain client does not load Yjs.
+  if (screen === "plain") (await import("./text/screen")).openPlainClient(frame, room);
   else if (screen === "playback") (await import("./playback/screen")).openPlayback(frame, room);
-  else (await import("./yjs/screen")).openYjsDoor(frame, room);
+  else (await import("./yjs/screen")).openEditor(frame, room);
 }
 
 watchTheme(find("#theme"));

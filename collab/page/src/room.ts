@@ -32,13 +32,13 @@ export function freshRoom(): string {
   return `${pick(QUALITIES)}-${pick(ANIMALS)}-${tail}`;
 }
 
-/** The editor at either door, or the room's history. */
-export type ScreenName = "yjs" | "text" | "playback";
+/** The editor, the plain client, or the room's history. */
+export type ScreenName = "editor" | "plain" | "playback";
 
-const SCREENS: Record<ScreenName, string> = { yjs: "", text: "&door=text", playback: "&playback" };
+const SCREENS: Record<ScreenName, string> = { editor: "", plain: "&client=plain", playback: "&playback" };
 
 /** The address of a room on this very page; without a screen's name, what people send to each other. */
-export function linkTo(room: string, screen: ScreenName = "yjs"): string {
+export function linkTo(room: string, screen: ScreenName = "editor"): string {
   const address = new URL(location.href);
   address.search = "";
   address.hash = "";
@@ -49,7 +49,7 @@ export function linkTo(room: string, screen: ScreenName = "yjs"): string {
 export function screenOfAddress(): ScreenName {
   const query = new URLSearchParams(location.search);
   if (query.has("playback")) return "playback";
-  return query.get("door") === "text" ? "text" : "yjs";
+  return query.get("client") === "plain" ? "plain" : "editor";
 }
 
 /** The room that the address names, a fresh one where it names none, null where it can't be one. */

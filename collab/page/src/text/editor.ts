@@ -1,4 +1,4 @@
-/** The editor of the text door: it knows the text as a whole, and shows whatever whole text it is given. */
+/** The editor of the plain client: it knows only whole texts, and shows whatever whole text it is given. */
 import { history, historyKeymap } from "@codemirror/commands";
 import { Annotation, EditorSelection, type Extension, StateEffect, StateField, Transaction } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, keymap } from "@codemirror/view";

@@ -1,4 +1,4 @@
-/** The page at the first door: the plain client of the whole-text contract, beside the other one. */
+/** The screen of the plain client: it speaks the whole-text contract of the Socket.IO endpoint. */
 import type { Frame } from "../frame";
 import { Languages } from "../language";
 import { memory } from "../room";
@@ -7,7 +7,7 @@ import { Session } from "./session";
 
 const LANGUAGE = "language";
 
-export function openTextDoor(frame: Frame, room: string): void {
+export function openPlainClient(frame: Frame, room: string): void {
   // The contract knows texts only, so the language is this page's own.
   const languages = new Languages(
     frame.language,

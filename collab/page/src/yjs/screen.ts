@@ -1,4 +1,4 @@
-/** The page at the second door: one document, everybody's carets, and an undo of one's own. */
+/** The screen of the editor, at the Yjs endpoint: one document, everybody's carets, and per-user undo. */
 import { keymap } from "@codemirror/view";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
 import { caretWatcher, labelled, Lock, mount, oneLineEnd, typing } from "../code";
@@ -10,7 +10,7 @@ import { Session } from "./session";
 
 const LANGUAGE = "language";
 
-export function openYjsDoor(frame: Frame, room: string): void {
+export function openEditor(frame: Frame, room: string): void {
   let session: Session | undefined;
   frame.alone();
   frame.renamed = (name) => session?.rename(name);

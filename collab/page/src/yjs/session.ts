@@ -23,13 +23,13 @@ export interface Screen {
 }
 
 const AUTH = 2;
-/** The door's own message: we send a number, and get it back when all that we sent before is in Redis. */
+/** A message type of this service: we send a number, and get it back when everything sent before is in Redis. */
 const STORED = 100;
-/** Longer than the door takes for an answer unless Redis is away, or the question went under. */
+/** Longer than the node takes to answer, unless Redis is away or the question was lost. */
 const ASK_AGAIN_MS = 5000;
 /** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
 const TOO_LARGE = new Set([4413, 1009]);
-/** A room that is full, or an update that the door can't read: worth a word, and another try. */
+/** A room that is full, or an update that the node cannot read: show why, and try again. */
 const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, 1013]);
 /** Codes that y-websocket's convention makes final, after HTTP's. */
 const isFinal = (code: number) => code >= 4400 && code < 4500;
@@ -65,7 +65,7 @@ export class Session {
     // Of the text alone: nobody expects undo to change the language.
     this.undo = new Y.UndoManager(this.text);
     // Without the channel between tabs: what is on the screen is what the room has, and what we typed.
-    this.#provider = new WebsocketProvider(addressOfDoor(), room, this.#doc, {
+    this.#provider = new WebsocketProvider(endpointUrl(), room, this.#doc, {
       disableBc: true,
       connect: false,
       shouldReconnect: ({ code }) => !isFinal(code) && !TOO_LARGE.has(code),
@@ -74,11 +74,11 @@ export class Session {
     });
     this.awareness = this.#provider.awareness;
     this.#people = new People(this.awareness, name);
-    this.#hearDoor();
+    this.#handleMessages();
     this.#provider.on("status", () => this.#connectionChanged());
     this.#provider.on("sync", () => this.#connectionChanged());
     this.#provider.on("connection-close", (event) => {
-      // What the door said in parting; it will be asked again, and the notice goes when it answers.
+      // The node's reason for closing; the client connects again, and the notice goes when the node answers.
       if (event && SAID_WHY.has(event.code) && event.reason) {
         this.#screen.refused({ message: event.reason, code: "closed" });
       }
@@ -110,7 +110,7 @@ export class Session {
     this.#doc.destroy();
   }
 
-  #hearDoor(): void {
+  #handleMessages(): void {
     const handlers = this.#provider.messageHandlers;
     handlers[AUTH] = (_encoder, decoder) => {
       if (decoding.readVarUint(decoder) === 0) this.#denied(decoding.readVarString(decoder));
@@ -220,7 +220,7 @@ export class Session {
   }
 }
 
-function addressOfDoor(): string {
+function endpointUrl(): string {
   const address = new URL("yjs", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   return address.href;

@@ -1,4 +1,4 @@
-"""The page at the text door: the plain whole-text client, alone and beside the editor."""
+"""The plain whole-text client of the page, alone and beside the editor."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Nodes = tuple[str, str]
 Visit = Callable[..., Any]
 
 
-def test_the_editor_opens_the_text_door_beside_itself(
+def test_the_editor_opens_the_plain_client_beside_itself(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
-    ada.types("at both doors").has_state("saved")
+    ada.types("in both clients").has_state("saved")
     with ada.context.expect_page() as opened:
-        ada.page.get_by_role("link", name="Text door").click()
+        ada.page.get_by_role("link", name="Plain client").click()
     beside = opened.value
     expect(beside.get_by_text("The plain client")).to_be_visible()
-    expect(beside.locator(".cm-line")).to_have_text(["at both doors"])
-    expect(beside.get_by_role("link", name="Text door")).to_have_attribute("aria-current", "page")
+    expect(beside.locator(".cm-line")).to_have_text(["in both clients"])
+    expect(beside.get_by_role("link", name="Plain client")).to_have_attribute("aria-current", "page")
     beside.get_by_role("textbox", name="Shared code").press("Control+End")
     beside.keyboard.type(", once")
-    ada.sees("at both doors, once")
+    ada.sees("in both clients, once")
 
 
-def test_both_doors_show_one_text_and_one_list_of_people(
+def test_both_clients_show_one_text_and_one_list_of_people(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
-    tom = visit("Tom").enters(two_nodes[1], room, door="text")
+    tom = visit("Tom").enters(two_nodes[1], room, client="plain")
     for person in (ada, tom):
         expect(person.people).to_have_count(2)
     ada.types("first: \nsecond: ")
@@ -52,9 +52,9 @@ def test_both_doors_show_one_text_and_one_list_of_people(
     expect(ada.people).to_have_count(1)
 
 
-def test_two_at_the_text_door_lose_no_letter(visit: Visit, two_nodes: Nodes, room: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
-    bob = visit("Bob").enters(two_nodes[1], room, door="text")
+def test_two_plain_clients_lose_no_letter(visit: Visit, two_nodes: Nodes, room: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
+    bob = visit("Bob").enters(two_nodes[1], room, client="plain")
     ada.types("first: \nsecond: ")
     bob.sees("first: \nsecond: ")
     ada.code.press("Control+Home")
@@ -70,7 +70,7 @@ def test_two_at_the_text_door_lose_no_letter(visit: Visit, two_nodes: Nodes, roo
 
 def test_a_new_name_reaches_the_others(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
-    bob = visit("Bob").enters(two_nodes[1], room, door="text")
+    bob = visit("Bob").enters(two_nodes[1], room, client="plain")
     bob.page.get_by_role("button", name="Change your name").click()
     bob.page.get_by_label("Shown to everyone in the room").fill("Grace")
     bob.page.keyboard.press("Enter")
@@ -81,7 +81,7 @@ def test_a_new_name_reaches_the_others(visit: Visit, two_nodes: Nodes, room: str
 def test_what_is_typed_offline_joins_what_others_typed(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     bob = visit("Bob").enters(two_nodes[1], room)
     ada.types("one\ntwo\nthree")
     bob.sees("one\ntwo\nthree")
@@ -99,7 +99,7 @@ def test_what_is_typed_offline_joins_what_others_typed(
 def test_the_caret_stays_while_others_write_before_it(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     bob = visit("Bob").enters(two_nodes[1], room)
     ada.types("alpha\nomega")
     bob.sees("alpha\nomega")
@@ -114,7 +114,7 @@ def test_the_caret_stays_while_others_write_before_it(
 
 
 def test_undo_takes_back_ones_own_typing_only(visit: Visit, two_nodes: Nodes, room: str) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     bob = visit("Bob").enters(two_nodes[1], room)
     ada.types("mine")
     bob.sees("mine")
@@ -129,7 +129,7 @@ def test_undo_takes_back_ones_own_typing_only(visit: Visit, two_nodes: Nodes, ro
 def test_a_refusal_is_a_notice_that_can_be_dismissed(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, door="text")
+    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     ada.code.fill("x" * 300_000)
     ada.has_state("unsaved")
     expect(ada.notices).to_have_count(1)
