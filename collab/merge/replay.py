@@ -14,6 +14,7 @@ from .diff import diff
 from .errors import MergeError, refusals
 from .replica import ROOT, Replica
 from .units import delta_from_event, utf8_size
+from .updates import merged
 
 _PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 """A character that is two UTF-16 units, as an update holds it, or bytes that look like one."""
@@ -22,6 +23,29 @@ _PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 def may_hold_pairs(updates: Sequence[bytes]) -> bool:
     """Whether any of the updates may hold a character that is two UTF-16 units."""
     return any(map(_PAIR.search, updates))
+
+
+def replica_of(updates: Sequence[bytes]) -> Replica:
+    """Return the document that all updates of a journal make, applied in their order.
+
+    Raises `MergeError` if one of them can't be applied.
+    """
+    replica = Replica()
+    if not updates:
+        return replica
+    with refusals():
+        if may_hold_pairs(updates):
+            whole = merged(updates)
+        else:
+            # A replica looks into what it applies, for it could cut a surrogate pair: there is none
+            # here, so it need look at the result alone, a fraction of a long history.
+            doc: Doc[Any] = Doc()
+            with doc.transaction():
+                for update in updates:
+                    doc.apply_update(update)
+            whole = doc.get_update()
+    replica.apply_update(whole)
+    return replica
 
 
 class Replay:

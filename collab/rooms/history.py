@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pycrdt import Doc
 
 from collab.merge.deletions import deleted
 from collab.merge.errors import MergeError
-from collab.merge.replay import may_hold_pairs
+from collab.merge.replay import replica_of
 from collab.merge.replica import Replica
 from collab.merge.survey import read_state_vector
-from collab.rooms.pending import merged
 from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)
@@ -28,24 +24,9 @@ def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
     """
     updates = [update for update in (base, *(entry.update for entry in entries)) if update]
     try:
-        return _apply_at_once(updates)
-    except (MergeError, ValueError, RuntimeError, ExceptionGroup):
+        return replica_of(updates)
+    except MergeError:
         return _apply_each(room, updates)
-
-
-def _apply_at_once(updates: list[bytes]) -> Replica:
-    replica = Replica()
-    if may_hold_pairs(updates):
-        replica.apply_update(merged(updates))
-    elif updates:
-        # A replica looks into what it applies, for it could cut a surrogate pair: there is none
-        # here, so it need look at the result alone, a fraction of a long history.
-        doc: Doc[Any] = Doc()
-        with doc.transaction():
-            for update in updates:
-                doc.apply_update(update)
-        replica.apply_update(doc.get_update())
-    return replica
 
 
 def _apply_each(room: str, updates: list[bytes]) -> Replica:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-from pycrdt import merge_updates
 
 from collab.errors import CollabError
 from collab.merge.replica import Replica
+from collab.merge.updates import merged
 from collab.store.records import NONCE_BITS, Commit, EntryId, Update
 
 MOST_PENDING = 64
@@ -44,7 +42,7 @@ class Pending:
         """Put an update behind the others, and into the last one if that has the same author."""
         updates = self.updates
         if len(updates) > self.flown and updates[-1].author == author:
-            updates[-1] = Update(author, merge_updates(updates[-1].update, update))
+            updates[-1] = Update(author, merged((updates[-1].update, update)))
         else:
             updates.append(Update(author, update))
         if len(updates) > MOST_PENDING:
@@ -123,9 +121,3 @@ class Pending:
             if not done.done():
                 done.set_exception(problem)
                 done.exception()  # nobody may be waiting
-
-
-def merged(updates: Iterable[bytes]) -> bytes:
-    """Return one update for several, given in their order; b'' for none."""
-    parts = [update for update in updates if update]
-    return parts[0] if len(parts) == 1 else merge_updates(*parts) if parts else b""

@@ -1,8 +1,7 @@
 """The y-websocket protocol: what a frame says. No sockets here.
 
 A frame is one message: sync (0), awareness (1), auth (2, only to clients), query awareness (3),
-and of our own, for clients that ask, stored (100). pycrdt has the codec; it trusts its input,
-so lengths and numbers are checked here before it reads them.
+and of our own, for clients that ask, stored (100).
 """
 
 from __future__ import annotations
@@ -12,28 +11,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from pycrdt import (
-    Decoder,
-    Encoder,
-    YMessageType,
-    YSyncMessageType,
-    create_awareness_message,
-    create_update_message,
-    write_message,
-)
-
+from collab.merge.encoding import BadEncoding, Reader, packed
 from collab.rooms.presence import State
 
 MAX_STATE_BYTES = 4096
 """Of one member's awareness: a name, a color, and a few cursors have a tenth of it."""
 MAX_STATES = 10_000
 """In one frame: y-websocket sends back all it is told, so all members of a room may be in it."""
-MAX_NUMBER = 2**53 - 1
-"""What JavaScript can count to: a greater one makes the other clients fail."""
-MAX_NUMBER_BYTES = 8
-"""So many seven bits hold `MAX_NUMBER`."""
-
-
 MAX_STATE_DEPTH = 32
 """Of nested objects and lists: deeper ones can be read here and not where the stack is deeper."""
 
@@ -41,11 +25,19 @@ MAX_STATE_DEPTH = 32
 class MessageType(IntEnum):
     """The first number of a frame."""
 
-    SYNC = YMessageType.SYNC
-    AWARENESS = YMessageType.AWARENESS
+    SYNC = 0
+    AWARENESS = 1
     AUTH = 2
     QUERY_AWARENESS = 3
     STORED = 100
+
+
+class SyncStep(IntEnum):
+    """The second number of a frame of sync."""
+
+    STEP1 = 0
+    STEP2 = 1
+    UPDATE = 2
 
 
 class BadFrame(Exception):
@@ -93,64 +85,41 @@ class Stored:
 Message = Step1 | Update | Aware | QueryAwareness | Stored
 
 
-class _Reader(Decoder):
-    """pycrdt's decoder with its input checked first."""
-
-    def read_var_uint(self) -> int:
-        head = self.stream[self.i0 : self.i0 + MAX_NUMBER_BYTES]
-        if not any(byte < 0x80 for byte in head):
-            raise BadFrame("a number ends too late or not at all")
-        number: int = super().read_var_uint()
-        if number > MAX_NUMBER:
-            raise BadFrame("a number is too large")
-        return number
-
-    def read_bytes(self) -> bytes:
-        """Read what has its length in front."""
-        start, end = self.read_var_uint(), len(self.stream)
-        if self.i0 + start > end:
-            raise BadFrame("the message ends too soon")
-        content = self.stream[self.i0 : self.i0 + start]
-        self.i0 += start
-        self.length = end - self.i0
-        return content
-
-    def finish(self) -> None:
-        """Check that all was read."""
-        if self.i0 != len(self.stream):
-            raise BadFrame("there is more after the message's end")
-
-
 def parse(frame: bytes) -> Message:
     """Read one frame. Raises BadFrame."""
-    reader = _Reader(frame)
-    kind = reader.read_var_uint()
-    message: Message
-    if kind == MessageType.SYNC:
-        message = _sync(reader)
-    elif kind == MessageType.AWARENESS:
-        message = _aware(_Reader(reader.read_bytes()))
-    elif kind == MessageType.QUERY_AWARENESS:
-        message = QueryAwareness()
-    elif kind == MessageType.STORED:
-        message = Stored(reader.read_var_uint())
-    else:
-        raise BadFrame("a client does not send such a message")
-    reader.finish()
+    reader = Reader(frame)
+    try:
+        message = _message(reader)
+        reader.finish()
+    except BadEncoding as problem:
+        raise BadFrame(str(problem)) from None
     return message
 
 
-def _sync(reader: _Reader) -> Message:
+def _message(reader: Reader) -> Message:
+    kind = reader.read_var_uint()
+    if kind == MessageType.SYNC:
+        return _sync(reader)
+    if kind == MessageType.AWARENESS:
+        return _aware(Reader(reader.read_bytes()))
+    if kind == MessageType.QUERY_AWARENESS:
+        return QueryAwareness()
+    if kind == MessageType.STORED:
+        return Stored(reader.read_var_uint())
+    raise BadFrame("a client does not send such a message")
+
+
+def _sync(reader: Reader) -> Message:
     step = reader.read_var_uint()
     content = reader.read_bytes()
-    if step == YSyncMessageType.SYNC_STEP1:
+    if step == SyncStep.STEP1:
         return Step1(content)
-    if step in (YSyncMessageType.SYNC_STEP2, YSyncMessageType.SYNC_UPDATE):
-        return Update(content, answer=step == YSyncMessageType.SYNC_STEP2)
+    if step in (SyncStep.STEP2, SyncStep.UPDATE):
+        return Update(content, answer=step == SyncStep.STEP2)
     raise BadFrame("there is no such step of syncing")
 
 
-def _aware(reader: _Reader) -> Aware:
+def _aware(reader: Reader) -> Aware:
     count = reader.read_var_uint()
     if count > MAX_STATES:
         raise BadFrame("too many states in one message")
@@ -188,44 +157,34 @@ def _is_shallow(value: Any, depth: int) -> bool:
 
 def step1_message(state_vector: bytes) -> bytes:
     """Return the question for what a copy with ``state_vector`` lacks."""
-    return bytes((MessageType.SYNC, YSyncMessageType.SYNC_STEP1)) + write_message(state_vector)
+    return packed(MessageType.SYNC, SyncStep.STEP1, state_vector)
 
 
 def step2_message(update: bytes) -> bytes:
     """Return the answer to step 1."""
-    return bytes((MessageType.SYNC, YSyncMessageType.SYNC_STEP2)) + write_message(update)
+    return packed(MessageType.SYNC, SyncStep.STEP2, update)
 
 
 def update_message(update: bytes) -> bytes:
     """Return an update that nobody asked for."""
-    message: bytes = create_update_message(update)
-    return message
+    return packed(MessageType.SYNC, SyncStep.UPDATE, update)
 
 
 def is_update(message: bytes) -> bool:
     """Whether a message that this node sends is an update that nobody asked for."""
-    return message[:2] == bytes((MessageType.SYNC, YSyncMessageType.SYNC_UPDATE))
+    return message[:2] == bytes((MessageType.SYNC, SyncStep.UPDATE))
 
 
 def awareness_message(states: bytes) -> bytes:
     """Return an awareness update."""
-    message: bytes = create_awareness_message(states)
-    return message
+    return packed(MessageType.AWARENESS, states)
 
 
 def denied_message(reason: str) -> bytes:
     """Return y-protocols' auth message: permission denied (0), and why."""
-    return _message(MessageType.AUTH, 0, reason)
+    return packed(MessageType.AUTH, 0, reason.encode())
 
 
 def stored_message(number: int, node: str) -> bytes:
     """Return the answer to `Stored`, with the name of this node."""
-    return _message(MessageType.STORED, number, node)
-
-
-def _message(kind: int, number: int, words: str) -> bytes:
-    encoder = Encoder()
-    encoder.write_var_uint(kind)
-    encoder.write_var_uint(number)
-    encoder.write_var_string(words)
-    return encoder.to_bytes()
+    return packed(MessageType.STORED, number, node.encode())
