@@ -5,5 +5,6 @@ could be several, `lateness` if its page renders late, `trail` for those on thei
 what it did to that, and `delta` carries the edit over to the present, where it is applied to the
 `replica`, the room's document. `gate` looks at Yjs updates before they get there (`survey`,
 `structs`, `pairs`, `deletions`); `replay` plays a room's history. `units` converts between code
-points, UTF-16 units and bytes. docs/merging.md explains why.
+points, UTF-16 units and bytes. `updates`, `awareness` and `encoding` are what else there is to do
+with pycrdt, which is imported nowhere else. docs/merging.md explains why.
 """

@@ -1,7 +1,7 @@
 """Who is in a room, asked from outside: by a node that may not hold it.
 
-The question goes out on the room's channel, so that it reaches those that hold the room and nobody
-else.
+The question is published on the room's channel, so that it reaches the nodes that hold the room,
+and no other.
 """
 
 from __future__ import annotations
@@ -12,34 +12,33 @@ from typing import Any
 
 import orjson
 
-from collab.rooms.presence import Person
+from collab.rooms.person import Person
+from collab.store.channel import CensusQuestion
 from collab.store.keys import room_channel
-from collab.store.questions import Question, Questions
+from collab.store.questions import Questions
 
 log = logging.getLogger(__name__)
 
-QUESTION = b"Q "
-"""How the question begins on a room's channel."""
-PATIENCE = 0.5
+ANSWER_TIMEOUT = 0.5
 """Seconds for the nodes to answer: many times what it takes, and a dead node's members are gone."""
 
 
 async def ask(questions: Questions, room: str) -> list[Person]:
     """Return a room's members on all nodes that answer in time. Raises StoreUnavailable."""
     people: dict[str, Person] = {}
-    for answer in await questions.ask(room_channel(room), QUESTION, patience=PATIENCE):
+    answers = await questions.ask(
+        room_channel(room), lambda to: CensusQuestion(to).pack(), timeout=ANSWER_TIMEOUT
+    )
+    for answer in answers:
         try:
-            told: Any = orjson.loads(answer)
-            people.update((member[0], Person(*member)) for member in told)
+            members: Any = orjson.loads(answer)
+            people.update((member[0], Person(*member)) for member in members)
         except (TypeError, ValueError):
             log.warning("unknown words on this node's channel")
     return sorted(people.values(), key=lambda person: (person.name, person.id))
 
 
-def answer(question: bytes, people: Iterable[Person]) -> tuple[str, bytes]:
-    """Return what to tell of the members of this node, and on which channel.
-
-    Raises ValueError if it is no question.
-    """
-    told = [[person.id, person.name, person.node, person.color] for person in people]
-    return Question.parse(question, QUESTION).answer(orjson.dumps(told))
+def answer(question: CensusQuestion, people: Iterable[Person]) -> tuple[str, bytes]:
+    """Return what to tell of the members of this node, and on which channel."""
+    members = [[person.id, person.name, person.node, person.color] for person in people]
+    return question.reply_to.answer(orjson.dumps(members))

@@ -21,8 +21,9 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.trail import View
 from collab.store.keys import CLAIMS_CHANNEL, departed_key
-from collab.store.questions import Question, Questions
+from collab.store.questions import Questions
 from collab.store.records import EntryId
+from collab.store.reply import ReplyTo
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 
@@ -118,7 +119,10 @@ class Handovers:
             found = await self._left_in_redis(member)
             if found is None:
                 answers = await self._questions.ask(
-                    CLAIMS_CHANNEL, CLAIM, member.encode(), patience=PATIENCE, enough=bool
+                    CLAIMS_CHANNEL,
+                    lambda to: CLAIM + to.pack() + b"\n" + member.encode(),
+                    timeout=PATIENCE,
+                    enough=bool,
                 )
                 # It may have drained meanwhile.
                 found = next(filter(None, answers), None) or await self._left_in_redis(member)
@@ -138,20 +142,20 @@ class Handovers:
 
     def _hear(self, message: bytes) -> None:
         try:
-            question = Question.parse(message, CLAIM)
-            member = question.body.decode()
+            head, _, body = message.removeprefix(CLAIM).partition(b"\n")
+            reply_to, member = ReplyTo.parse(head), body.decode()
         except ValueError:
             log.warning("unknown words on the channel for claims")
             return
-        answering = asyncio.create_task(self._answer(question, member))
+        answering = asyncio.create_task(self._answer(reply_to, member))
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
 
-    async def _answer(self, question: Question, member: str) -> None:
+    async def _answer(self, reply_to: ReplyTo, member: str) -> None:
         departed = await self._give(member)
         try:
             packed = b"" if departed is None else _packed(departed)
-            await self._store.publish(*question.answer(packed))
+            await self._store.publish(*reply_to.answer(packed))
         except StoreUnavailable:
             log.warning("views of a member could not be handed over")
 

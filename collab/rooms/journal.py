@@ -24,7 +24,7 @@ from collab.metrics import Metrics
 from collab.rooms.history import add_up, akin, earlier, fold, same
 from collab.rooms.pending import SEVERAL, Pending
 from collab.rooms.worker import Worker
-from collab.store.announcement import Announcement
+from collab.store.channel import Announcement
 from collab.store.records import (
     ROOM,
     STARTER,

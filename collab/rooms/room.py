@@ -15,17 +15,16 @@ from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
 from collab.metrics import Metrics
-from collab.rooms import census, presence
+from collab.rooms import census
 from collab.rooms.author import Author
-from collab.rooms.crowd import Crowd
 from collab.rooms.handover import Departed
 from collab.rooms.journal import Journal
-from collab.rooms.presence import Person
+from collab.rooms.person import Person
+from collab.rooms.presence import Presence
 from collab.rooms.search import Searches, nearest_text
 from collab.rooms.text_members import TextLine, TextMember, TextMembers
 from collab.rooms.yjs_members import YjsLine, YjsMember, YjsMembers
-from collab.store.announcement import END_MARK, Announcement
-from collab.store.announcement import MARK as JOURNAL_MARK
+from collab.store import channel
 from collab.store.keys import room_channel
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -63,7 +62,7 @@ class Room:
         # The room's parts refer to it weakly: the collector, which runs seldom, would be the only
         # one to free a cycle, and a room that was let go may be large.
         me = weakref.proxy(self)
-        self._crowd = Crowd(
+        self._presence = Presence(
             config.node_id,
             config.presence_interval,
             lambda report: me._publish(me._channel, report),
@@ -75,10 +74,10 @@ class Room:
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
         self._journal.on_end = lambda: me._end()
-        self.texts = TextMembers(self._journal, self._crowd, searches)
+        self.texts = TextMembers(self._journal, self._presence, searches)
         self.yjs = YjsMembers(
             self._journal,
-            self._crowd,
+            self._presence,
             lambda delta: me.texts.spread(delta, but=None),
             metrics,
             Limits(
@@ -103,7 +102,7 @@ class Room:
 
     async def close(self) -> None:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
-        self._crowd.close()
+        self._presence.close()
         await self._subscriber.forget(self._channel, self._hear)
         await self._journal.close()
         self.texts.close()
@@ -272,20 +271,23 @@ class Room:
     def _hear(self, message: bytes) -> None:
         self._metrics.announcements.inc()
         try:
-            if message.startswith(JOURNAL_MARK):
-                self._journal.heard(Announcement.parse(message))
-            elif message.startswith(presence.MARK):
-                self._crowd.hear(message)
-            elif message.startswith(census.QUESTION):
-                self._answer(message)
-            elif message == END_MARK:
-                self._journal.heard_end()
-            else:
-                self._others(message)
+            parsed = channel.parse(message)
         except ValueError:
             log.warning("unknown words on a room's channel", extra={"room": self.name})
+            return
+        match parsed:
+            case channel.Announcement():
+                self._journal.heard(parsed)
+            case channel.RoomEnded():
+                self._journal.heard_end()
+            case channel.PresenceReport():
+                self._presence.apply(parsed)
+            case channel.CensusQuestion():
+                self._answer(parsed)
+            case channel.Emit():
+                self._others(parsed.message)
 
-    def _answer(self, question: bytes) -> None:
+    def _answer(self, question: channel.CensusQuestion) -> None:
         here = [person for person in self.people() if person.node == self._config.node_id]
         answering = asyncio.create_task(self._publish(*census.answer(question, here)))
         self._answering.add(answering)
@@ -295,12 +297,12 @@ class Room:
 
     def people(self) -> list[Person]:
         """Return who is in the room, on all nodes."""
-        return self._crowd.people()
+        return self._presence.people()
 
     @property
-    def crowd(self) -> Crowd:
+    def presence(self) -> Presence:
         """The members as they see each other."""
-        return self._crowd
+        return self._presence
 
     async def _publish(self, channel: str, message: bytes) -> None:
         with contextlib.suppress(StoreUnavailable):  # reports and questions come again
@@ -313,4 +315,4 @@ class Room:
 
     def report(self) -> None:
         """Tell the other nodes who is here, and forget those that are silent."""
-        self._crowd.beat()
+        self._presence.heartbeat()

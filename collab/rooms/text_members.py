@@ -12,9 +12,9 @@ from collab.merge.diff import diff, edit_distance
 from collab.merge.lateness import Habit
 from collab.merge.trail import Trail, View
 from collab.merge.views import Views
-from collab.rooms.crowd import Crowd, PresenceLine
 from collab.rooms.handover import Departed
 from collab.rooms.journal import Journal
+from collab.rooms.presence import Presence, PresenceLine
 from collab.rooms.search import Found, Searches, nearest_text, text_at
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class TextMember:
 class TextMembers:
     """One room's text members on this node."""
 
-    def __init__(self, journal: Journal, crowd: Crowd, searches: Searches) -> None:
+    def __init__(self, journal: Journal, presence: Presence, searches: Searches) -> None:
         self.here: dict[str, TextMember] = {}
         self._absent: dict[str, TextMember] = {}
         self._journal = journal
-        self._crowd = crowd
+        self._presence = presence
         self._searches = searches
         self._clock = asyncio.get_running_loop().time
         self._followed: list[Trail] = []
@@ -183,7 +183,7 @@ class TextMembers:
 
     def _enter(self, member: TextMember) -> None:
         self.here[member.id] = member
-        self._crowd.enter_listener(member.id, member.name, member.line)
+        self._presence.enter_listener(member.id, member.name, member.line)
 
     def greet(self, member: TextMember) -> None:
         """Send a member that joins, or joins again, the text if the room has one."""
@@ -193,7 +193,7 @@ class TextMembers:
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a member go; what it may be showing is kept if it ``may_return``."""
         del self.here[member.id]
-        self._crowd.leave(member.id)
+        self._presence.leave(member.id)
         if may_return:
             member.left_at = self._clock()
             self._absent[member.id] = member

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collab.errors import CodeTooLarge, NotAllowed
+from collab.merge.awareness import State
 from collab.merge.deletions import covers, deleted, normal
 from collab.merge.delta import Delta
 from collab.merge.errors import DocumentTooLarge
@@ -17,9 +18,8 @@ from collab.merge.replica import Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
 from collab.metrics import Metrics
 from collab.rooms.author import Author
-from collab.rooms.crowd import AwarenessLine, Crowd
 from collab.rooms.journal import Journal
-from collab.rooms.presence import State
+from collab.rooms.presence import AwarenessLine, Presence
 
 
 class YjsLine(AwarenessLine, Protocol):
@@ -33,7 +33,7 @@ class YjsLine(AwarenessLine, Protocol):
 class YjsMember:
     """A member that has a copy of the document.
 
-    ``name`` is what it came with; `Crowd.name` is what it is called. ``client`` is its id in
+    ``name`` is what it came with; `Presence.name` is what it is called. ``client`` is its id in
     awareness: the first it named.
     """
 
@@ -50,7 +50,7 @@ class YjsMembers:
     def __init__(
         self,
         journal: Journal,
-        crowd: Crowd,
+        presence: Presence,
         spread: Callable[[Delta], None],
         metrics: Metrics,
         limits: Limits,
@@ -58,7 +58,7 @@ class YjsMembers:
         self.members: dict[str, YjsMember] = {}
         self._journal = journal
         self._kept_gate: Gate | None = None
-        self._crowd = crowd
+        self._presence = presence
         self._spread = spread
         self._metrics = metrics
         self._limits = limits
@@ -76,12 +76,12 @@ class YjsMembers:
     def enter(self, member: YjsMember) -> None:
         """Take in a member."""
         self.members[member.id] = member
-        self._crowd.enter_watcher(member.id, member.name, member.line)
+        self._presence.enter_watcher(member.id, member.name, member.line)
 
     def leave(self, member: YjsMember) -> None:
         """Let a member go."""
         del self.members[member.id]
-        self._crowd.leave(member.id)
+        self._presence.leave(member.id)
 
     # The document
 
@@ -120,7 +120,10 @@ class YjsMembers:
             delta, repair = self._gate.admit(update)
         except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
-        gained, author = self._replica.gained, str(Author(member.id, self._crowd.name(member.id)))
+        gained, author = (
+            self._replica.gained,
+            str(Author(member.id, self._presence.name(member.id))),
+        )
         if gained != EMPTY_UPDATE:
             self._metrics.changes.inc()
             self._journal.append(gained, author)
@@ -144,4 +147,4 @@ class YjsMembers:
         if member.client is None and state is not None:
             member.client = client
         if member.client == client:
-            self._crowd.show(member.id, client, state, clock)
+            self._presence.set_state(member.id, client, state, clock)

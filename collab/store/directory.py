@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from collab.names import ROOM_CHARACTERS
-from collab.store.announcement import END_MARK
+from collab.store.channel import RoomEnded
 from collab.store.keys import ends_key, room_channel, room_keys
 from collab.store.records import entry_id
 from collab.store.store import Store
@@ -76,7 +76,7 @@ class Directory:
         keys = (*room_keys(room), ends_key(room))
         ended = await self._store.call(
             "EVAL", self._end, len(keys), *keys,
-            room_channel(room), END_MARK, secrets.token_hex(8), round(ttl * 1000),
+            room_channel(room), RoomEnded().pack(), secrets.token_hex(8), round(ttl * 1000),
             round(DOUBT * 1000), ENDS_KEPT, int(anyway),
         )  # fmt: skip
         return bool(ended)

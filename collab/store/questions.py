@@ -1,8 +1,8 @@
-"""Questions that a node asks others through pub/sub, and what it hears in return.
+"""Questions that a node asks others through pub/sub, and the answers that it gets.
 
-A question goes out on a channel that those who may know listen to; Redis says how many they are.
-Each answers on the asking node's own channel, so that nobody else is troubled by it. A question
-that nobody hears costs one PUBLISH.
+A question is published on a channel to which the nodes that may know have subscribed; Redis says
+how many there are. Each answers on the asking node's own channel, so that no other node is
+troubled by it. A question that nobody gets costs one PUBLISH.
 """
 
 from __future__ import annotations
@@ -11,30 +11,11 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from collab.store.keys import ANSWERS_CHANNEL
+from collab.store.reply import ReplyTo, parse_answer
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
-
-
-class Question(NamedTuple):
-    """A question as it arrives: whom to answer, under which word, and what is asked."""
-
-    channel: str
-    word: bytes
-    body: bytes
-
-    @classmethod
-    def parse(cls, message: bytes, mark: bytes) -> Question:
-        """Read ``MARK channel word\\n`` and the body. Raises ValueError."""
-        head, _, body = message.removeprefix(mark).partition(b"\n")
-        channel, word = head.split(b" ")
-        return cls(channel.decode(), word, body)
-
-    def answer(self, answer: bytes) -> tuple[str, bytes]:
-        """Return the channel to publish an answer on, and what."""
-        return self.channel, self.word + b"\n" + answer
 
 
 @dataclass(slots=True)
@@ -44,7 +25,7 @@ class _Asked:
     expected: int | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def look(self) -> None:
+    def check(self) -> None:
         if self.expected is not None and len(self.answers) >= self.expected:
             self.done.set()
 
@@ -69,36 +50,35 @@ class Questions:
     async def ask(
         self,
         channel: str,
-        mark: bytes,
-        body: bytes = b"",
+        question: Callable[[ReplyTo], bytes],
         *,
-        patience: float,
+        timeout: float,
         enough: Callable[[bytes], bool] = lambda answer: False,
     ) -> list[bytes]:
-        """Ask all who listen to ``channel``; return what they answer within ``patience`` seconds.
+        """Ask all subscribers of ``channel``; return what they answer within ``timeout`` seconds.
 
-        One that is ``enough`` ends the waiting. Raises StoreUnavailable if it cannot be asked.
+        ``question`` returns the message to publish. An answer that is ``enough`` ends the waiting.
+        Raises StoreUnavailable if the question cannot be published.
         """
-        word = secrets.token_hex(8).encode()
-        asked = self._asked[word] = _Asked(enough)
-        question = mark + self._channel.encode() + b" " + word + b"\n" + body
+        reply_to = ReplyTo(self._channel, secrets.token_hex(8).encode())
+        asked = self._asked[reply_to.question] = _Asked(enough)
         try:
-            async with asyncio.timeout(patience):
-                asked.expected = await self._store.publish(channel, question)
-                asked.look()
+            async with asyncio.timeout(timeout):
+                asked.expected = await self._store.publish(channel, question(reply_to))
+                asked.check()
                 await asked.done.wait()
         except TimeoutError:
             pass  # a node that does not answer is dead, or answers the next question
         finally:
-            del self._asked[word]
+            del self._asked[reply_to.question]
         return asked.answers
 
     def _hear(self, message: bytes) -> None:
-        word, _, answer = message.partition(b"\n")
-        asked = self._asked.get(word)
+        question, answer = parse_answer(message)
+        asked = self._asked.get(question)
         if asked is None:
             return  # too late
         asked.answers.append(answer)
         if asked.enough(answer):
             asked.done.set()
-        asked.look()
+        asked.check()

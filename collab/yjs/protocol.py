@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from collab.merge.awareness import State
 from collab.merge.encoding import BadEncoding, Reader, packed
-from collab.rooms.presence import State
 
 MAX_STATE_BYTES = 4096
 """Of one member's awareness: a name, a color, and a few cursors have a tenth of it."""

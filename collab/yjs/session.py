@@ -333,14 +333,14 @@ class Session:
         """Tell everybody's states to a client that may have told its own, so that it is known."""
         if not self._greeted:
             self._greeted = True
-            self.awareness_due(self.room.crowd.clients())
+            self.awareness_due(self.room.presence.clients())
 
     def _render_awareness(self) -> bytes:
         """Return what changed; nothing is told too, for y-websocket takes silence for an end."""
         clients, self._changed = self._changed - {self.member.client}, set()
         if self.member.client is None:
             self._told |= clients
-        return protocol.awareness_message(self.room.crowd.states(clients))
+        return protocol.awareness_message(self.room.presence.states(clients))
 
 
 def log_fields(session: Session, ended: Ended) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collab.merge.splice import Splice
 from collab.metrics import Metrics
 from collab.rooms.history import same
 from collab.rooms.journal import Journal
-from collab.store.announcement import MARK, Announcement
+from collab.store import channel
 from collab.store.keys import room_channel, room_keys
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -83,8 +83,9 @@ class Peer:
 
     def _hear(self, message: bytes) -> None:
         for said in self._meddle(message) if self.unruly else [message]:
-            if said.startswith(MARK) and not self.deaf:
-                self.journal.heard(Announcement.parse(said))
+            parsed = channel.parse(said)
+            if isinstance(parsed, channel.Announcement) and not self.deaf:
+                self.journal.heard(parsed)
 
     def _meddle(self, message: bytes) -> Iterable[bytes]:
         assert self.unruly

@@ -1,4 +1,4 @@
-"""Small parts at the edges: JSON, announcements, errors."""
+"""Small parts at the edges: JSON, errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from collab.errors import CollabError, ConfigError, StoreUnavailable
 from collab.sio import json
-from collab.store.announcement import Announcement
 
 
 def test_json_is_compact_and_keeps_characters() -> None:
@@ -22,17 +21,6 @@ def test_json_that_only_the_standard_library_takes_is_taken_to_be_looked_at() ->
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         json.loads(text)
-
-
-def test_an_announcement_says_what_was_committed_behind_what() -> None:
-    heard = Announcement.parse(b"J e1 node-a 5-0 6-1 1500\nup\ndate")
-    assert heard == Announcement("e1", "node-a", (5, 0), (6, 1), 1.5, b"up\ndate")
-
-
-@pytest.mark.parametrize("message", [b"J ", b"J a b c", b"J e n x-1 2-0 5\n", b"J e n 1-0 2-0\n"])
-def test_what_is_no_announcement_is_refused(message: bytes) -> None:
-    with pytest.raises(ValueError):
-        Announcement.parse(message)
 
 
 def test_every_error_has_a_word_of_its_own() -> None:

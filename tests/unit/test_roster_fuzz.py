@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pycrdt import Awareness, Doc
 
-from collab.rooms.presence import SILENCE, Roster
+from collab.rooms.roster import MAX_MISSED_REPORTS, Roster
+from collab.store.channel import PresenceReport
 
 EFFORT = int(os.environ.get("PRESENCE_EFFORT", "1"))
 INTERVAL = 8.0
@@ -35,7 +36,7 @@ class Rosters:
         """The client and state that each Yjs member told last."""
         self._clocks = dict.fromkeys(CLIENTS, 0)
         self._names = itertools.count()
-        self._late: list[tuple[str, bytes]] = []
+        self._late: list[tuple[str, PresenceReport]] = []
 
     def step(self) -> None:
         """Let one thing happen."""
@@ -57,7 +58,7 @@ class Rosters:
 
     def rest(self) -> None:
         """Lose nothing any more, until everybody has reported twice and what is dead is known."""
-        for _ in range(SILENCE):
+        for _ in range(MAX_MISSED_REPORTS):
             self.now += INTERVAL
             for name in self.nodes:
                 self._beat(name, safe=True)
@@ -96,13 +97,13 @@ class Rosters:
             state = {"user": {"name": f"N{self.random.randrange(5)}"}, **(state or {})}
         self.shown[id] = client, state
         first = client not in roster.clients()
-        returns = roster.show(id, client, state, self._clocks[client])
+        returns = roster.set_state(id, client, state, self._clocks[client])
         if returns:
             roster.renew(0)
         if first or returns:
             self._send(self.members[id], roster.report(ask=returns))
         elif roster.changed_here:
-            self._send(self.members[id], roster.news())
+            self._send(self.members[id], roster.changes())
 
     def _beat(self, name: str, *, safe: bool) -> None:
         roster = self.nodes[name]
@@ -110,7 +111,7 @@ class Rosters:
         roster.renew(0 if self.random.random() < 0.5 else 18.0)
         self._send(name, roster.report(ask=False), safe=safe)
 
-    def _send(self, sender: str, report: bytes, *, safe: bool = False) -> None:
+    def _send(self, sender: str, report: PresenceReport, *, safe: bool = False) -> None:
         for name in self.nodes:
             chance = 1.0 if safe else self.random.random()
             if chance < 0.1 or name == sender:
@@ -120,9 +121,9 @@ class Rosters:
             else:
                 self._hear(name, report, safe=safe)
 
-    def _hear(self, name: str, report: bytes, *, safe: bool) -> None:
+    def _hear(self, name: str, report: PresenceReport, *, safe: bool) -> None:
         roster = self.nodes[name]
-        if roster.hear(report, self.now):
+        if roster.apply(report, self.now):
             roster.renew(0)
             self._send(name, roster.report(ask=False), safe=safe)
 
