@@ -163,7 +163,7 @@ class Api:
         query = _query(request, "cursor", "limit")
         cursor = _whole(query, "cursor", 0, 0, LARGEST_CURSOR)
         limit = _whole(query, "limit", USUAL_PAGE, 1, LARGEST_PAGE)
-        listed, onward = await self._directory.live(cursor, limit)
+        listed, onward = await self._directory.page(cursor, limit)
         rooms = [
             {
                 "room": line.room,
@@ -178,7 +178,7 @@ class Api:
         name = self._name(request)
         _query(request)
         sight, people = await asyncio.gather(
-            self._directory.look(name), census.ask(self._questions, name)
+            self._directory.status(name), census.ask(self._questions, name)
         )
         if sight is None and not people:
             raise NoSuchRoom("there is no such room")

@@ -506,7 +506,7 @@ class Journal:
         if reading.epoch is not None and reading.epoch == self.epoch:
             folded = fold(self.room, reading, self._max_entries, self._max_bytes)
             if folded is not None:
-                await self._store.fold(
+                await self._store.compact(
                     self.room, reading.epoch, reading.base_id, folded.last, folded.base, folded.size
                 )
 

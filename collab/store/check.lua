@@ -5,10 +5,12 @@
 -- Returns  {epoch, tail, snap, digest, ttl}: epoch is '' where there is no journal; snap is the
 -- entry the snapshot was set with; digest is the SHA-1 of code_{room}, '' where there is none;
 -- ttl is the journal's, in milliseconds.
-local head = redis.call('HMGET', KEYS[3], 'epoch', 'tail', 'snap')
-local code = redis.call('GET', KEYS[1])
+local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
+
+local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'snap')
+local code = redis.call('GET', code_key)
 local digest = code and redis.sha1hex(code) or ''
-if not head[1] or redis.call('EXISTS', KEYS[2]) == 0 then
+if not head[1] or redis.call('EXISTS', journal_key) == 0 then
   return {'', '', '', digest, -2}
 end
-return {head[1], head[2], head[3], digest, redis.call('PTTL', KEYS[2])}
+return {head[1], head[2], head[3], digest, redis.call('PTTL', journal_key)}

@@ -5,13 +5,13 @@
 --       2 last         the last entry it has applied
 --       3 ttl          milliseconds all keys live from now, if that is longer than they would
 --       4 mode         'exact': refuse a tail other than `last`; 'append': append behind it
---                      all the same, and leave the snapshot to whoever has applied it all
+--                      all the same, and leave the snapshot to a node that has applied it all
 --       5 text         what the entries up to `last` and these updates add up to
 --       6 channel      where to announce
 --       7 header       the announcement's first words: 'J epoch writer'
 --       8 update       the updates merged, for the announcement
---       9 nonce        a random number: the second half of the ids given here; the same if what
---                      was sent before, and not answered, is sent again
+--       9 nonce        a random number, the second half of the ids given here; a commit that was
+--                      sent before, and not answered, has the same when it is sent again
 --       10... author, update    one entry each; none: only the expiry is refreshed
 --
 -- Returns  {'epoch'}             another journal, or none: read it
@@ -20,44 +20,52 @@
 --          {'ok', id, ttl, length, bytes, entries}   id is the last entry now, ttl the room's;
 --                                `entries` (mode 'append' only) are those between `last` and the
 --                                first one appended here
-local head = redis.call('HMGET', KEYS[3], 'epoch', 'tail', 'base_id')
-local tail, last = head[2], ARGV[2]
-if head[1] ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 0 then
+local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
+local epoch, last, ttl, mode, text = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local channel, header, update, nonce = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local FIRST_ENTRY = 10
+
+local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'base_id')
+local tail, base_id = head[2], head[3]
+if head[1] ~= epoch or redis.call('EXISTS', journal_key) == 0 then
   return {'epoch'}
 end
 local missed = {}
 if tail ~= last then
-  if last ~= head[3] and #redis.call('XRANGE', KEYS[2], last, last) == 0 then
+  if last ~= base_id and #redis.call('XRANGE', journal_key, last, last) == 0 then
     return {'lost'}
   end
-  missed = redis.call('XRANGE', KEYS[2], '(' .. last, '+')
-  if ARGV[4] == 'exact' then
+  missed = redis.call('XRANGE', journal_key, '(' .. last, '+')
+  if mode == 'exact' then
     return {'behind', missed}
   end
 end
 
--- What writes back a lost room brings the time that was left: never less than others have given.
-local ttl = math.max(tonumber(ARGV[3]), redis.call('PTTL', KEYS[2]))
+-- A commit that writes back a lost room gives it the time that was left: the room must not live
+-- shorter than other commits have let it.
+ttl = math.max(ttl, redis.call('PTTL', journal_key))
 -- An id is a time, later than the tail's, and random: a server that comes back with older data or
--- a slower clock must not give one twice, or who holds the lost entry takes the other for it.
+-- a slower clock must not give an id twice, or a node that holds the lost entry takes the other
+-- entry for it.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local id, bytes = tail, 0
-for i = 10, #ARGV, 2 do
+for i = FIRST_ENTRY, #ARGV, 2 do
+  local author, entry = ARGV[i], ARGV[i + 1]
   now = math.max(now, tonumber(string.match(id, '^%d+')) + 1)
-  id = string.format('%.0f-%s', now, ARGV[9])
-  redis.call('XADD', KEYS[2], id, 'a', ARGV[i], 'u', ARGV[i + 1])
-  bytes = bytes + #ARGV[i + 1]
+  id = string.format('%.0f-%s', now, nonce)
+  redis.call('XADD', journal_key, id, 'a', author, 'u', entry)
+  bytes = bytes + #entry
 end
-bytes = redis.call('HINCRBY', KEYS[3], 'bytes', bytes)
-redis.call('HSET', KEYS[3], 'tail', id)
+bytes = redis.call('HINCRBY', head_key, 'bytes', bytes)
+redis.call('HSET', head_key, 'tail', id)
 if tail == last then
-  redis.call('SET', KEYS[1], ARGV[5], 'PX', ttl)
-  redis.call('HSET', KEYS[3], 'snap', id)
+  redis.call('SET', code_key, text, 'PX', ttl)
+  redis.call('HSET', head_key, 'snap', id)
 else
-  redis.call('PEXPIRE', KEYS[1], ttl)
+  redis.call('PEXPIRE', code_key, ttl)
 end
-redis.call('PEXPIRE', KEYS[2], ttl)
-redis.call('PEXPIRE', KEYS[3], ttl)
-redis.call('PUBLISH', ARGV[6], ARGV[7] .. ' ' .. tail .. ' ' .. id .. ' ' .. ttl .. '\n' .. ARGV[8])
-return {'ok', id, ttl, redis.call('XLEN', KEYS[2]), bytes, missed}
+redis.call('PEXPIRE', journal_key, ttl)
+redis.call('PEXPIRE', head_key, ttl)
+redis.call('PUBLISH', channel, header .. ' ' .. tail .. ' ' .. id .. ' ' .. ttl .. '\n' .. update)
+return {'ok', id, ttl, redis.call('XLEN', journal_key), bytes, missed}

@@ -1,36 +1,33 @@
-"""Rooms as Redis has them, for those who look from outside: one room, all rooms, the end of one.
-
-The scripts are asked for rarely, so they are sent as they are.
-"""
+"""Rooms as Redis has them, for callers that do not hold them: one room, all rooms, a room's end."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from collab.names import ROOM_CHARACTERS
+from collab.store import scripts
 from collab.store.channel import RoomEnded
-from collab.store.keys import ends_key, room_channel, room_keys
+from collab.store.keys import room_channel, room_keys
 from collab.store.records import entry_id
 from collab.store.store import Store
 
-SCANS_A_PAGE = 20
-"""SCANs for one page of the list at the most: in a Redis full of other keys a page may be short,
-but none takes long."""
-ENDS_KEPT = 100
+MAX_SCANS = 20
+"""SCANs for one page of the list: in a Redis full of other keys a page may be short, but none takes
+long."""
+MAX_ENDS = 100
 """Ends of one room that are remembered: a node knows those that there were when it loaded the room,
 and takes the room as ended if it finds another."""
 GONE = -2
 """What PTTL says of a key that is not there."""
-DOUBT = 60.0
+DOUBT_TIME = 60.0
 """Seconds for which an end is remembered beyond the time that a room lives."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RoomStatus:
     """What Redis says of a room.
 
     ``code`` is its text; None if only the journal can tell it. ``changed`` is when it was changed
@@ -44,7 +41,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedRoom:
     """One line of the list of rooms."""
 
     room: str
@@ -53,42 +50,38 @@ class Listed:
 
 
 class Directory:
-    """Looks at rooms, and ends them. All methods raise StoreUnavailable."""
+    """Finds, lists and ends rooms. All methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._look, self._end = (
-            files("collab.store").joinpath(f"{name}.lua").read_text("utf-8")
-            for name in ("look", "end")
-        )
 
-    async def look(self, room: str) -> Sight | None:
-        """Return what Redis has of a room, None if nothing (see look.lua)."""
-        keys = room_keys(room)
-        code, tail, snapshot_at, ttl = await self._store.call("EVAL", self._look, len(keys), *keys)
+    async def status(self, room: str) -> RoomStatus | None:
+        """Return what Redis has of a room, None if nothing (see status.lua)."""
+        code, tail, snapshot_at, ttl = await self._store.run(scripts.STATUS, room)
         if code is None and not tail:
             return None
         text = None if code is None else code.decode("utf-8", errors="replace")
-        return Sight(text if tail == snapshot_at else None, _changed(tail), _expires(ttl))
+        return RoomStatus(text if tail == snapshot_at else None, _changed(tail), _expires(ttl))
 
     async def end(self, room: str, ttl: float, *, anyway: bool = False) -> bool:
-        """End a room that lives for ``ttl`` seconds at the most (see end.lua)."""
-        keys = (*room_keys(room), ends_key(room))
-        ended = await self._store.call(
-            "EVAL", self._end, len(keys), *keys,
-            room_channel(room), RoomEnded().pack(), secrets.token_hex(8), round(ttl * 1000),
-            round(DOUBT * 1000), ENDS_KEPT, int(anyway),
+        """End a room that lives for ``ttl`` seconds at the most; return whether it was there.
+
+        If it was not, nothing is done unless ``anyway`` (see end.lua).
+        """
+        ended = await self._store.run(
+            scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
+            round(ttl * 1000), round(DOUBT_TIME * 1000), MAX_ENDS, int(anyway),
         )  # fmt: skip
         return bool(ended)
 
-    async def live(self, cursor: int, limit: int) -> tuple[list[Listed], int]:
+    async def page(self, cursor: int, limit: int) -> tuple[list[ListedRoom], int]:
         """Return about ``limit`` rooms from ``cursor`` on, and the next cursor, 0 at the end.
 
         It is a SCAN, with its promise: a room that lives throughout comes at least once, and may
         come twice on different pages.
         """
         names: dict[str, None] = {}
-        for _ in range(SCANS_A_PAGE):
+        for _ in range(MAX_SCANS):
             answer = await self._store.call(
                 "SCAN", cursor, "MATCH", "code_*", "COUNT", limit - len(names), "TYPE", "string"
             )
@@ -100,12 +93,12 @@ class Directory:
         listed = await asyncio.gather(*(self._listed(name) for name in names))
         return [line for line in listed if line is not None], cursor
 
-    async def _listed(self, room: str) -> Listed | None:
+    async def _listed(self, room: str) -> ListedRoom | None:
         code, _, head = room_keys(room)
         tail, ttl = await asyncio.gather(
             self._store.call("HGET", head, "tail"), self._store.call("PTTL", code)
         )
-        return Listed(room, _changed(tail), _expires(ttl)) if ttl != GONE else None
+        return ListedRoom(room, _changed(tail), _expires(ttl)) if ttl != GONE else None
 
 
 def _changed(tail: Any) -> int | None:

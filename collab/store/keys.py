@@ -6,9 +6,9 @@ PROBE = "collab:probe:"
 """A node's own channel, on which it listens for itself, and its own key, to try whether Redis takes
 writes."""
 ANSWERS_CHANNEL = "collab:answers:"
-"""A node's own channel, on which it hears what it has asked the others."""
+"""A node's own channel, on which it gets the answers to what it has asked the others."""
 CLAIMS_CHANNEL = "collab:claims"
-"""All nodes' channel, on which they are asked for members that come back elsewhere."""
+"""All nodes' channel, on which they are asked for members that come back to another node."""
 
 
 def departed_key(member: str) -> str:
@@ -19,6 +19,11 @@ def departed_key(member: str) -> str:
 def room_keys(room: str) -> tuple[str, str, str]:
     """Return the keys of a room: the snapshot, the journal, the journal's head."""
     return f"code_{room}", f"journal:{{code_{room}}}", f"journal-head:{{code_{room}}}"
+
+
+def script_keys(room: str) -> tuple[str, str, str, str]:
+    """Return the keys that every script is given: ``room_keys``, then ``ends_key``."""
+    return (*room_keys(room), ends_key(room))
 
 
 def ends_key(room: str) -> str:

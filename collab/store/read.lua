@@ -9,15 +9,18 @@
 --          {'all', ends, tail, ttl, entries, epoch, origin, base, base_id}   everything: the node
 --                       knows another journal, or entries that this one no longer has
 -- ends are the names of the room's ends, newest first; ttl in milliseconds, as PTTL gives it.
-local ends = redis.call('LRANGE', KEYS[4], 0, -1)
-local head = redis.call('HMGET', KEYS[3], 'epoch', 'tail', 'base_id', 'origin', 'base')
-if not head[1] or redis.call('EXISTS', KEYS[2]) == 0 then
-  return {'none', ends, redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}
+local code_key, journal_key, head_key, ends_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, last = ARGV[1], ARGV[2]
+
+local ends = redis.call('LRANGE', ends_key, 0, -1)
+local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'base_id', 'origin', 'base')
+if not head[1] or redis.call('EXISTS', journal_key) == 0 then
+  return {'none', ends, redis.call('GET', code_key), redis.call('PTTL', code_key)}
 end
-local ttl, last = redis.call('PTTL', KEYS[2]), ARGV[2]
-if head[1] == ARGV[1]
-  and (last == head[3] or #redis.call('XRANGE', KEYS[2], last, last) == 1) then
-  return {'since', ends, head[2], ttl, redis.call('XRANGE', KEYS[2], '(' .. last, '+')}
+local ttl = redis.call('PTTL', journal_key)
+if head[1] == epoch
+  and (last == head[3] or #redis.call('XRANGE', journal_key, last, last) == 1) then
+  return {'since', ends, head[2], ttl, redis.call('XRANGE', journal_key, '(' .. last, '+')}
 end
-return {'all', ends, head[2], ttl, redis.call('XRANGE', KEYS[2], '-', '+'), head[1], head[4],
-  head[5], head[3]}
+return {'all', ends, head[2], ttl, redis.call('XRANGE', journal_key, '-', '+'), head[1],
+  head[4], head[5], head[3]}

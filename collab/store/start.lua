@@ -10,44 +10,50 @@
 --                      'room': it comes from a member or from a node that holds the room
 --       6 text         what the updates add up to
 --       7 channel  8 header  9 update   as in commit.lua
---       10 ended       the room's newest end that the node knows, '' if none; '*' from whoever
---                      begins a room anew: what is written back must not bring back what was ended
+--       10 known_end   the room's newest end that the node knows, '' if none; '*' if it begins
+--                      a room anew: a room that is written back must not bring back an ended one
 --       11... author, update   as in commit.lua
 --
 -- Returns  {'epoch'} or {'other'}   another journal, or another text, is there: read it
 --          {'ended'}                the room was ended meanwhile: read it
 --          {'ok', id, ttl, length, bytes}   ttl is the room's
-if redis.call('HEXISTS', KEYS[3], 'epoch') == 1 and redis.call('EXISTS', KEYS[2]) == 1 then
+local code_key, journal_key, head_key, ends_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local there, expected, epoch, ttl = ARGV[1] == '1', ARGV[2], ARGV[3], tonumber(ARGV[4])
+local origin, text, channel, header, update = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local known_end = ARGV[10]
+local FIRST_ENTRY = 11
+
+if redis.call('HEXISTS', head_key, 'epoch') == 1 and redis.call('EXISTS', journal_key) == 1 then
   return {'epoch'}
 end
-local ended = redis.call('LINDEX', KEYS[4], 0)
-if ended and ARGV[10] ~= '*' and ended ~= ARGV[10] then
+local newest_end = redis.call('LINDEX', ends_key, 0)
+if newest_end and known_end ~= '*' and newest_end ~= known_end then
   return {'ended'}
 end
-local found = redis.call('GET', KEYS[1])
-if (found or '') ~= ARGV[2] or (found and '1' or '0') ~= ARGV[1] then
+local found = redis.call('GET', code_key)
+if (found ~= false) ~= there or (found or '') ~= expected then
   return {'other'}
 end
 -- A write that Redis refuses when it is full comes first: after any other it refuses none of this
 -- script's, and new rooms would go on where old ones can't be saved.
-redis.call('HSET', KEYS[3], 'epoch', ARGV[3])
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', head_key, 'epoch', epoch)
+redis.call('DEL', journal_key, head_key)
 
 local id, bytes = '0-0', 0
-for i = 11, #ARGV, 2 do
-  id = redis.call('XADD', KEYS[2], '*', 'a', ARGV[i], 'u', ARGV[i + 1])
-  bytes = bytes + #ARGV[i + 1]
+for i = FIRST_ENTRY, #ARGV, 2 do
+  local author, entry = ARGV[i], ARGV[i + 1]
+  id = redis.call('XADD', journal_key, '*', 'a', author, 'u', entry)
+  bytes = bytes + #entry
 end
-redis.call('HSET', KEYS[3], 'epoch', ARGV[3], 'tail', id, 'snap', id, 'base', '', 'base_id', '0-0',
-  'origin', ARGV[5], 'bytes', bytes)
-local ttl = tonumber(ARGV[4])
-if ARGV[5] == 'starter' then
-  local left = redis.call('PTTL', KEYS[1])
-  if left > 0 then ttl = left else redis.call('PEXPIRE', KEYS[1], ttl) end
+redis.call('HSET', head_key, 'epoch', epoch, 'tail', id, 'snap', id, 'base', '', 'base_id', '0-0',
+  'origin', origin, 'bytes', bytes)
+if origin == 'starter' then
+  local left = redis.call('PTTL', code_key)
+  if left > 0 then ttl = left else redis.call('PEXPIRE', code_key, ttl) end
 else
-  redis.call('SET', KEYS[1], ARGV[6], 'PX', ttl)
+  redis.call('SET', code_key, text, 'PX', ttl)
 end
-redis.call('PEXPIRE', KEYS[2], ttl)
-redis.call('PEXPIRE', KEYS[3], ttl)
-redis.call('PUBLISH', ARGV[7], ARGV[8] .. ' 0-0 ' .. id .. ' ' .. ttl .. '\n' .. ARGV[9])
-return {'ok', id, ttl, redis.call('XLEN', KEYS[2]), bytes}
+redis.call('PEXPIRE', journal_key, ttl)
+redis.call('PEXPIRE', head_key, ttl)
+redis.call('PUBLISH', channel, header .. ' 0-0 ' .. id .. ' ' .. ttl .. '\n' .. update)
+return {'ok', id, ttl, redis.call('XLEN', journal_key), bytes}

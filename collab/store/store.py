@@ -1,19 +1,19 @@
-"""What the service asks of Redis, one method a script; the scripts' heads say what each does."""
+"""The commands that the service sends to Redis: one method for each script of a room's journal."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
-from importlib.resources import files
 from typing import Any
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.keys import PROBE, ends_key, room_channel, room_keys
+from collab.store import scripts
+from collab.store.channel import Announcement
+from collab.store.keys import PROBE, room_channel, script_keys
 from collab.store.link import Link, connection_pool
 from collab.store.records import (
     ZERO,
@@ -27,16 +27,17 @@ from collab.store.records import (
     entry_id,
     entry_text,
 )
+from collab.store.scripts import Script
 
 log = logging.getLogger(__name__)
 
 ANEW = "*"
-"""Whoever begins a room without having known another of its name."""
+"""For `Store.start`, in place of a known end: the room is begun anew, whatever was ended before."""
 LINKS = 2
-"""Connections for commands: while one waits for an answer the other can ask."""
-PROBE_TIME = 10_000
-"""Milliseconds that a key written to try whether Redis takes writes is there."""
-RETRY_PAUSE = 0.25
+"""Connections for commands: while one waits for an answer the other can send."""
+PROBE_TTL = 10_000
+"""Milliseconds that a key lives that is written to try whether Redis takes writes."""
+RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach a Redis that is not up yet."""
 
 
@@ -44,7 +45,8 @@ class Store:
     """The service's Redis. All methods raise StoreUnavailable if it can't serve.
 
     ``writer`` marks this node's announcements. It is the node's name and a random word: a node
-    that was started again, or two that were given one name, must not take the other's for theirs.
+    that was started again, or two nodes that were given one name, must not take another's
+    announcements for their own.
     """
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
@@ -53,14 +55,9 @@ class Store:
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self._metrics = metrics
         self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
-        self._scripts = {
-            name: (source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-            for name in ("commit", "start", "read", "check", "settle", "fold")
-            for source in [files("collab.store").joinpath(f"{name}.lua").read_text("utf-8")]
-        }
 
     async def open(self, wait: float) -> None:
-        """Wait up to ``wait`` seconds for Redis to answer, and look at how it is set up.
+        """Wait up to ``wait`` seconds for Redis to answer, and check how it is set up.
 
         Raises StoreUnavailable when the time is over, and at once if Redis refuses the login.
         """
@@ -77,13 +74,13 @@ class Store:
                 if loop.time() >= deadline:
                     raise StoreUnavailable(f"Redis can't be reached: {cause}") from cause
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
-                await asyncio.sleep(min(RETRY_PAUSE * 4, max(0.0, deadline - loop.time())))
-        await self._look_at_policy()
+                await asyncio.sleep(min(RETRY_INTERVAL, max(0.0, deadline - loop.time())))
+        await self._check_policy()
 
-    async def _look_at_policy(self) -> None:
+    async def _check_policy(self) -> None:
         try:
             found = await self.call("CONFIG", "GET", "maxmemory-policy")
-        except StoreUnavailable:  # many a hosted Redis keeps CONFIG to itself
+        except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
             log.warning(
                 "the Redis server does not tell its maxmemory-policy; it must be noeviction"
             )
@@ -104,29 +101,31 @@ class Store:
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return its answer. Raises StoreUnavailable."""
         try:
-            return await min(self._links, key=lambda link: link.load).call(*command)
+            return await self._link().call(*command)
         except ResponseError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
 
-    async def _script(self, name: str, room: str, *arguments: str | bytes | int) -> Any:
-        source, digest = self._scripts[name]
-        keys = (*room_keys(room), ends_key(room))
-        link = min(self._links, key=lambda link: link.load)
+    async def run(self, script: Script, room: str, *arguments: str | bytes | int) -> Any:
+        """Run a script on a room's keys and return its answer. Raises StoreUnavailable."""
+        keys = script_keys(room)
         try:
-            return await link.call("EVALSHA", digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.call("EVAL", source, len(keys), *keys, *arguments)
+            return await self._link().call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:  # Redis was started anew, or has never run it
+            return await self.call("EVAL", script.source, len(keys), *keys, *arguments)
         except RedisError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
+
+    def _link(self) -> Link:
+        return min(self._links, key=lambda link: link.load)
 
     async def commit(
         self, room: str, epoch: str, last: EntryId, commit: Commit, *, exact: bool
     ) -> Committed | Refused:
         """Append to the journal ``epoch`` behind ``last`` (see commit.lua)."""
         asked = _now()
-        answer = await self._script(
-            "commit", room, epoch, entry_text(last), _milliseconds(commit.ttl),
-            "exact" if exact else "append", *self._announcing(room, epoch, commit),
+        answer = await self.run(
+            scripts.COMMIT, room, epoch, entry_text(last), _milliseconds(commit.ttl),
+            "exact" if exact else "append", commit.text, *self._announcement(room, epoch, commit),
             commit.nonce, *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
@@ -150,10 +149,10 @@ class Store:
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
         asked = _now()
-        answer = await self._script(
-            "start", room, int(expected is not None), expected or b"", epoch,
-            _milliseconds(commit.ttl), origin, *self._announcing(room, epoch, commit),
-            ended, *_entries(commit),
+        answer = await self.run(
+            scripts.START, room, int(expected is not None), expected or b"", epoch,
+            _milliseconds(commit.ttl), origin, commit.text,
+            *self._announcement(room, epoch, commit), ended, *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels("start_" + word).inc()
@@ -162,13 +161,14 @@ class Store:
             return Committed(entry_id(id), _deadline(asked, ttl), length, size, [])
         return Refused(word, [])
 
-    def _announcing(self, room: str, epoch: str, commit: Commit) -> tuple[str | bytes, ...]:
-        return commit.text, room_channel(room), f"J {epoch} {self.writer}", commit.merged
+    def _announcement(self, room: str, epoch: str, commit: Commit) -> tuple[str, bytes, bytes]:
+        """Return channel, header and update of the announcement that the script will publish."""
+        return room_channel(room), Announcement.header(epoch, self.writer), commit.merged
 
     async def read(self, room: str, epoch: str | None, last: EntryId) -> Reading:
         """Read the journal from behind ``last``, or all of it (see read.lua)."""
         asked = _now()
-        answer = await self._script("read", room, epoch or "", entry_text(last))
+        answer = await self.run(scripts.READ, room, epoch or "", entry_text(last))
         ends = [end.decode() for end in answer[1]]
         if answer[0] == b"none":
             code, ttl = answer[2:]
@@ -187,7 +187,7 @@ class Store:
     async def check(self, room: str) -> Standing:
         """Tell where a room's journal and snapshot stand (see check.lua)."""
         asked = _now()
-        epoch, tail, snapshot_at, digest, ttl = await self._script("check", room)
+        epoch, tail, snapshot_at, digest, ttl = await self.run(scripts.CHECK, room)
         return Standing(
             epoch.decode(),
             entry_id(tail) if tail else ZERO,
@@ -198,25 +198,29 @@ class Store:
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
         """Set the snapshot if ``last`` is the journal's end (see settle.lua)."""
-        return bool(await self._script("settle", room, epoch, entry_text(last), text))
+        return bool(await self.run(scripts.SETTLE, room, epoch, entry_text(last), text))
 
-    async def fold(
-        self, room: str, epoch: str, old: EntryId, new: EntryId, base: bytes, size: int
+    async def compact(
+        self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int
     ) -> bool:
-        """Make ``base`` the sum of all entries up to ``new`` (see fold.lua)."""
-        behind = entry_text((new[0], new[1] + 1))
+        """Make ``base`` the sum of all entries up to ``new_last`` (see compact.lua).
+
+        ``size`` is how many bytes of updates leave the journal. Returns whether it was done.
+        """
+        keep_from = entry_text((new_last[0], new_last[1] + 1))
         return bool(
-            await self._script(
-                "fold", room, epoch, entry_text(old), entry_text(new), behind, base, size
+            await self.run(
+                scripts.COMPACT, room, epoch, entry_text(old_last), entry_text(new_last),
+                keep_from, base, size,
             )
-        )
+        )  # fmt: skip
 
     async def try_writing(self) -> None:
         """Find out whether Redis takes writes: one that is full, or a replica, does not."""
-        await self.call("SET", self._probe, "", "PX", PROBE_TIME)
+        await self.call("SET", self._probe, "", "PX", PROBE_TTL)
 
     async def publish(self, channel: str, message: str | bytes) -> int:
-        """Publish on a channel; return how many heard it."""
+        """Publish on a channel; return how many subscribers there were."""
         return int(await self.call("PUBLISH", channel, message))
 
 

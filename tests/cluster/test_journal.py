@@ -291,14 +291,14 @@ async def test_a_room_that_never_rests_is_folded_all_the_same(
 ) -> None:
     """Something waits at every moment, so what comes after committing would never get its turn."""
     async with peers(redis_server.url, room, "a", max_entries=8) as (node,):
-        folds = node.store.fold
+        compact = node.store.compact
         folded: list[bool] = []
 
-        async def fold(*asked: object) -> bool:
+        async def spied(*asked: object) -> bool:
             folded.append(bool(node.journal._waiting))
-            return await folds(*asked)  # type: ignore[arg-type]
+            return await compact(*asked)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(node.store, "fold", fold)
+        monkeypatch.setattr(node.store, "compact", spied)
         async with asyncio.timeout(10):
             while len(folded) < 3:
                 node.put("x")
@@ -321,7 +321,7 @@ async def test_a_fold_of_what_redis_has_lost_is_refused(
         await keys_restored(store, room, saved)
         assert reading.epoch is not None
         last = reading.entries[-1].id
-        assert not await node.store.fold(
+        assert not await node.store.compact(
             room, reading.epoch, reading.base_id, last, node.journal.replica.state(), 0
         )
         assert await store.hget(room_keys(room)[2], "base") == b""

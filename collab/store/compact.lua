@@ -1,0 +1,25 @@
+-- Compact the oldest entries of a room's journal into its base.
+--
+-- KEYS  1 code_{room}  2 journal  3 journal-head
+-- ARGV  1 epoch
+--       2 old_last     the last entry that is in the base that the node has read
+--       3 new_last     the last entry that is in the new base
+--       4 keep_from    the least entry id behind `new_last`
+--       5 base         the new base: what all entries up to `new_last` add up to
+--       6 bytes        how many bytes of updates those entries held
+--
+-- Returns 1 if it was compacted, 0 if another node was first, the journal is another, or it went
+-- back in time and does not hold `new_last` any more.
+local journal_key, head_key = KEYS[2], KEYS[3]
+local epoch, old_last, new_last = ARGV[1], ARGV[2], ARGV[3]
+local keep_from, base, bytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
+
+local head = redis.call('HMGET', head_key, 'epoch', 'base_id')
+if head[1] ~= epoch or head[2] ~= old_last
+  or #redis.call('XRANGE', journal_key, new_last, new_last) == 0 then
+  return 0
+end
+redis.call('HSET', head_key, 'base', base, 'base_id', new_last)
+redis.call('HINCRBY', head_key, 'bytes', -bytes)
+redis.call('XTRIM', journal_key, 'MINID', keep_from)
+return 1
