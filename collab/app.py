@@ -106,7 +106,7 @@ class _Node:
         self._text: TextDoor | None = None
         self._yjs: YjsDoor | None = None
         page.add_routes(app)
-        self._api = Api(config, metrics)
+        self._api = Api(config)
         self._api.add_routes(app)
         # Routes can't be added once an application runs, and the parts need a running loop.
         self._health: Health | None = None

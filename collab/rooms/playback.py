@@ -8,17 +8,38 @@ from dataclasses import dataclass
 
 from collab.merge.delta import IDENTITY, Delta
 from collab.merge.errors import MergeError
+from collab.rooms.author import Author
 from collab.rooms.history import add_up
-from collab.store.records import Entry, Reading
+from collab.store.records import ZERO, Entry, Reading, entry_text
+from collab.store.store import Store
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One entry of a history: its id, who wrote it, and the Yjs update that it is.
+
+    ``at`` is when it was committed, in milliseconds since 1970. ``author`` is None where several
+    members, or nobody, wrote it.
+    """
+
+    id: str
+    at: int
+    author: Author | None
+    update: bytes
+
+    @classmethod
+    def of(cls, entry: Entry) -> HistoryEntry:
+        """Return what a history tells of an entry of the journal."""
+        return cls(entry_text(entry.id), entry.id[0], Author.parse(entry.author), entry.update)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One entry, the text before it, and the edit of that text that it is."""
 
-    entry: Entry
+    entry: HistoryEntry
     before: str
     edit: Delta
 
@@ -32,7 +53,7 @@ class Playback:
     def __init__(self, room: str, reading: Reading) -> None:
         self._room = room
         self._replica = add_up(room, reading.base, ())
-        self.entries = reading.entries
+        self.entries = [HistoryEntry.of(entry) for entry in reading.entries]
         self.base_update = reading.base
         if reading.code is not None:  # there is no journal yet
             self.base_update = self._replica.edit(Delta.of(_starter(reading.code)))
@@ -51,6 +72,22 @@ class Playback:
             # The nodes that hold the room pass it over too.
             log.error("bad journal entry", extra={"room": self._room, "reason": problem.code})
             return IDENTITY
+
+
+async def fetch_playback(store: Store, room: str) -> Playback | None:
+    """Return a room's history as Redis has it, None if there is no such room.
+
+    Raises StoreUnavailable.
+    """
+    reading = await store.read(room, None, ZERO)
+    if reading.epoch is None and reading.code is None:
+        return None
+    return Playback(room, reading)
+
+
+async def fetch_text(store: Store, room: str) -> str:
+    """Return the text that a room's journal adds up to. Raises StoreUnavailable."""
+    return final_text(room, await store.read(room, None, ZERO))
 
 
 def final_text(room: str, reading: Reading) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 
 from collab.config import Config
-from collab.errors import RoomClosed
+from collab.errors import RoomClosed, RoomExists
+from collab.merge.delta import Delta
+from collab.merge.replica import Replica
 from collab.metrics import Metrics
+from collab.rooms.author import Author
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
-from collab.store.store import Store
+from collab.store.records import ROOM, Commit, Refused, Update
+from collab.store.store import ANEW, Store
 from collab.store.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
@@ -109,6 +114,21 @@ class Rooms:
         """Compare a room with Redis now, if this node holds it."""
         if room := self._rooms.get(name):
             room.check()
+
+    async def create(self, name: str, code: str, author: Author) -> None:
+        """Begin a room with a text, in Redis; this node need not hold it.
+
+        Of several callers that try at once one succeeds. Raises RoomExists if the room has a text,
+        or StoreUnavailable.
+        """
+        replica = Replica()
+        update = replica.edit(Delta.of(code)) if code else replica.state()
+        first = Commit([Update(str(author), update)], update, code, self._config.room_ttl)
+        answer = await self._store.start(name, secrets.token_hex(8), None, ROOM, first, ended=ANEW)
+        if isinstance(answer, Refused):
+            raise RoomExists("the room has a text already")
+        self._metrics.changes.inc()
+        self.check(name)  # a node passes over the announcements that it makes itself
 
     async def _load(self, name: str) -> Room:
         try:

@@ -1,0 +1,49 @@
+"""What a request says beside its body: the parameters of its query, and its conditions."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from collab.errors import BadRequest
+
+CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+
+
+def query(request: web.Request, *known: str) -> dict[str, str]:
+    """Return the query's parameters, each of them known and given once. Raises BadRequest."""
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise BadRequest(f"there is no parameter {name!r:.100}")
+        if name in given:
+            raise BadRequest(f"{name} is given twice")
+        given[name] = value
+    return given
+
+
+def whole_number(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+    """Return a parameter of a query as a number from ``low`` to ``high``. Raises BadRequest."""
+    raw = given.get(name, str(default))
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 20 or not low <= int(raw) <= high:
+        raise BadRequest(f"{name} must be a whole number between {low} and {high}")
+    return int(raw)
+
+
+def conditions(request: web.Request) -> list[tuple[str, str]]:
+    """Return the conditions on which a request is to be done, each with its value."""
+    headers = request.headers
+    return [(name, value.strip()) for name in CONDITIONS for value in headers.getall(name, ())]
+
+
+def is_only_for_a_new_room(request: web.Request) -> bool:
+    """Whether a PUT may only begin a room. Raises BadRequest for any other condition.
+
+    A PUT that ignored one would overwrite a text that its sender wanted to keep.
+    """
+    found = conditions(request)
+    if found and found != [("If-None-Match", "*")]:
+        raise BadRequest(
+            f"{found[0][0]} can't be kept, for texts have no tags: send the text that was "
+            "read as base, or If-None-Match: * alone to begin a room"
+        )
+    return bool(found)
