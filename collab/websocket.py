@@ -16,7 +16,7 @@ async def announce_close(ws: web.WebSocketResponse, code: int, reason: str) -> N
     """Send the Close frame; the connection stays until the client answers with its own.
 
     aiohttp's `close` would throw away what comes until then. Nothing can be written afterwards. It
-    leans on a private attribute of aiohttp 3.14 (tests/cluster/test_draining.py).
+    leans on a private attribute of aiohttp 3.14 (tests/unit/test_engine.py).
     """
     if ws._writer is not None and not ws.closed:
         with contextlib.suppress(OSError):

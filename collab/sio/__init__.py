@@ -1,7 +1,8 @@
 """The first door: the whole-text contract over Socket.IO (README, "The first door").
 
 `door` does what its events say, and `returns` knows clients that come back. They stand on a
-python-socketio `server` that keeps one client's events in order, and on an Engine.IO `engine` with
-one reader and one writer for each connection: what waits to be written is in an `outbox`, and
-frames that are to leave together go through a `cork`. `manager` lets other services emit to rooms.
+python-socketio `server` that keeps one client's events in order, and on an Engine.IO `engine`. Its
+sessions (`engine_socket`) have one reader and one writer each. `polling` reads the requests of a
+client that polls and makes their answers, `leaving` sends a session to another node, and `packets`
+reads what either transport brings. `manager` lets other services emit to rooms.
 """

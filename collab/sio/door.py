@@ -23,13 +23,13 @@ from collab.rooms.policy import MayWrite, everybody
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
-from collab.sio.engine import EngineSocket, Pong
-from collab.sio.outbox import Render
+from collab.sio.engine_socket import EngineSocket, Pong
 from collab.sio.returns import Absent, Returns, may_be_pid, new_pid
 from collab.sio.server import Reply, Server, event_words
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.wire.outbox import Render
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class _Line:
     def presence_due(self) -> None:
         self._due(self._presence, self._render_presence)
 
-    def _due(self, slot: str, render: Render) -> None:
+    def _due(self, slot: str, render: Render[eio.Packet]) -> None:
         if not self._gone:
             self._socket.outbox.put_slot(slot, render)
 
@@ -317,7 +317,7 @@ class TextDoor:
             if member is not None and member.room is room:
                 self._part(client, room.name, may_return=False)
                 closed = self._server.eio.render_error(RoomClosed(room.name))
-                client.socket.put_slot(f"closed {room.name}", closed)
+                client.socket.outbox.put_slot(f"closed {room.name}", closed)
 
     def _part(self, client: _Client, name: str, *, may_return: bool) -> None:
         member = client.members.pop(name)

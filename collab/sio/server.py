@@ -23,7 +23,8 @@ from collab.config import Config
 from collab.errors import BadEvent, CollabError
 from collab.metrics import Metrics
 from collab.sio import json
-from collab.sio.engine import EngineServer, EngineSocket, Pong
+from collab.sio.engine import EngineServer
+from collab.sio.engine_socket import EngineSocket, Pong
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         pong = self.on_acknowledge(self.manager.sid_from_eio_sid(eio_sid, "/"))
         socket = self.eio.sockets.get(eio_sid)
         if pong is not None and socket is not None:
-            await socket.send(lambda: [socket.ping_packet(pong)])
+            await socket.send_render(lambda: [socket.ping_packet(pong)])
         await self._send_packet(eio_sid, packet.Packet(packet.ACK, data=[reply], id=id))
 
     async def _failed(self, eio_sid: str, id: int | None, problem: CollabError) -> None:

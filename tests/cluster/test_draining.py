@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,8 +11,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 import redis.asyncio
-from aiohttp import web
-from aiohttp.http import WebSocketWriter
 from pycrdt import Doc, Text
 
 from collab.yjs.protocol import update_message
@@ -156,14 +153,6 @@ async def test_what_the_official_client_emits_until_it_knows_that_it_is_sent_awa
         assert (await client.change(room, "the last"))["ok"]
         codes = await store.mget([f"code_{name}" for name in rooms])
     assert [name for name, code in zip(rooms, codes, strict=True) if code != b"x"] == []
-
-
-def test_the_writer_that_announces_a_close_has_the_form_we_know() -> None:
-    """It is private to aiohttp 3.14: `announce_close` must be looked at again where it changes."""
-    assert web.WebSocketResponse.__annotations__["_writer"] == WebSocketWriter | None
-    assert str(inspect.signature(WebSocketWriter.close)) == (
-        "(self, code: int = 1000, message: bytes | str = b'') -> None"
-    )
 
 
 @pytest.mark.parametrize("path", [WEBSOCKET, "/yjs/obstinate"])

@@ -1,7 +1,7 @@
-"""What is leant on in python-engineio and python-socketio beyond their documentation.
+"""What is leant on in python-engineio, python-socketio and aiohttp beyond their documentation.
 
-Each of these is overridden, called or set by collab.sio. When one changes its form, the code that
-leans on it must be looked at again before setup.cfg may admit that version.
+Each of these is overridden, called or set by collab.sio or collab.wire. When one changes its form,
+the code that leans on it must be looked at again before setup.cfg may admit that version.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import engineio
 import pytest
 import socketio
+from aiohttp import web
+from aiohttp.http import WebSocketWriter
 from engineio import payload
 from engineio.async_socket import AsyncSocket
 from socketio.async_manager import AsyncManager
@@ -75,6 +77,14 @@ def test_the_attributes_we_set_are_those_the_library_reads() -> None:
     for name in ("sockets", "start_service_task", "service_task_handle", "max_http_buffer_size"):
         assert hasattr(server.eio, name)
     assert payload.Payload.max_decode_packets == 16  # why requests are not parsed by it
+
+
+def test_the_writer_of_a_websocket_has_the_form_we_know() -> None:
+    assert web.WebSocketResponse.__annotations__["_writer"] == WebSocketWriter | None
+    assert list(inspect.signature(WebSocketWriter).parameters)[:2] == ["protocol", "transport"]
+    assert str(inspect.signature(WebSocketWriter.close)) == (
+        "(self, code: int = 1000, message: bytes | str = b'') -> None"
+    )
 
 
 def test_a_usable_route_key_stands_at_the_head_of_the_sid() -> None:

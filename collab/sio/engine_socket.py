@@ -1,0 +1,308 @@
+"""One Engine.IO session: one reader, one writer, and a ledger of the PINGs that are under way.
+
+python-engineio's own socket starts two tasks for each message, keeps an unbounded queue, and does
+not say when a packet is written. Here the writer takes from an Outbox, and all PINGs, heartbeats
+and marks alike, are entered into one ledger when they are written, so that each PONG is known for
+what it answers. The methods overridden here are private ones of python-engineio 4.15: setup.cfg
+pins that minor version, and tests/unit/test_engine.py fails where they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+from engineio import exceptions, packet
+from engineio.async_socket import AsyncSocket
+
+from collab.errors import BadEvent, CollabError, Draining
+from collab.sio import packets as eio
+from collab.sio import polling
+from collab.sio.leaving import Leaving
+from collab.wire.outbox import Outbox, OutboxFull, Render
+from collab.wire.websocket import Closed, WebSocket
+
+if TYPE_CHECKING:
+    from collab.sio.engine import EngineServer
+
+log = logging.getLogger(__name__)
+
+UPGRADE_TIMEOUT: Final = 10.0
+"""Seconds that an upgrade may take: a poll is answered at once then, and asked again at once."""
+
+_HEARTBEAT = None
+Pong = Callable[[], None]
+
+
+class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
+    """One Engine.IO session."""
+
+    server: EngineServer
+    connected: bool
+    upgraded: bool
+    closing: bool
+    closed: bool
+    last_ping: float | None
+
+    def __init__(self, server: EngineServer, sid: str) -> None:
+        super().__init__(server, sid)
+        self.outbox: Outbox[packet.Packet] = Outbox(server.config.max_unsent_packets)
+        self.pings: deque[Pong | None] = deque()
+        self._ws: WebSocket | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._posting = asyncio.Lock()
+        self._settled = asyncio.Event()  # clear while a WebSocket is tried: nobody writes then
+        self._settled.set()
+        self._handling = False
+        self._leaving = Leaving()
+
+    # Marks
+
+    def ping_packet(self, pong: Pong) -> packet.Packet:
+        """Return a PING to be written now; ``pong`` is called when the client has answered it."""
+        self.pings.append(pong)
+        return packet.Packet(packet.PING)
+
+    def ping_soon(self, pong: Pong) -> None:
+        """Let a PING be written behind what waits; ``pong`` is called when it is answered."""
+        self.outbox.put_slot("ping", lambda: [self.ping_packet(pong)])
+
+    # Heartbeats
+
+    def schedule_ping(self) -> None:
+        """Send the next heartbeat in one interval from now."""
+        self.last_ping = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        loop = asyncio.get_running_loop()
+        self._heartbeat = loop.call_later(self.server.ping_interval, self._beat)
+
+    def _beat(self) -> None:
+        if not (self.closing or self.closed):
+            self.last_ping = time.time()
+            self.outbox.put_slot("heartbeat", self._render_heartbeat)
+
+    def _render_heartbeat(self) -> list[packet.Packet]:
+        self.pings.append(_HEARTBEAT)
+        return [packet.Packet(packet.PING)]
+
+    async def check_ping_timeout(self) -> bool:
+        """Close the session of a client that was silent since a heartbeat, for too long."""
+        if self.closed:
+            raise exceptions.SocketIsClosedError()
+        if self._handling or not self.last_ping:
+            return True
+        if time.time() - self.last_ping > self.server.ping_timeout:
+            await self.close(wait=False, abort=True, reason=self.server.reason.PING_TIMEOUT)
+            return False
+        return True
+
+    # Sending
+
+    async def send(self, pkt: packet.Packet) -> None:
+        """Let ``pkt`` wait to be written; a client for whom too much waits is disconnected."""
+        try:
+            self.outbox.put(pkt)
+        except OutboxFull:
+            await self._reads_too_slowly()
+
+    async def send_render(self, render: Render[packet.Packet]) -> None:
+        """Do the same with what ``render`` makes when it is written."""
+        try:
+            self.outbox.put_render(render)
+        except OutboxFull:
+            await self._reads_too_slowly()
+
+    async def _reads_too_slowly(self) -> None:
+        log.warning("client reads too slowly", extra={"sid": self.sid})
+        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+
+    async def poll(self) -> list[packet.Packet] | dict[str, Any]:
+        """Return what waits, for a polling answer; wait for something as long as it takes.
+
+        A client that is sent away gets an answer of another status.
+        """
+        if not self._settled.is_set() and not self.outbox:
+            return eio.noop()
+        try:
+            async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
+                packets = await polling.next_answer(self.outbox)
+        except TimeoutError:
+            raise exceptions.QueueEmpty() from None
+        if packets:
+            return packets
+        if not self._leaving.begun:
+            raise exceptions.SocketIsClosedError()
+        await self._leaving.last_post()
+        return self.server.refusal(Draining(), HTTPStatus.GONE)
+
+    async def _write(self, ws: WebSocket) -> None:
+        await ws.write_outbox(self.outbox, packet.Packet.encode)
+        if self._leaving.begun:
+            await self._leaving.send_away(ws, self.ping_packet)
+        else:
+            await ws.close()
+
+    # Receiving
+
+    async def receive(self, pkt: packet.Packet) -> None:
+        """Handle one packet. Whatever comes shows that the client is alive."""
+        if self.last_ping:
+            self.schedule_ping()
+        if pkt.packet_type == packet.MESSAGE:
+            await self._handle(pkt.data)
+        elif pkt.packet_type == packet.PONG:
+            if self.pings and (pong := self.pings.popleft()) is not None:
+                pong()
+        elif pkt.packet_type == packet.UPGRADE:
+            await self.send(packet.Packet(packet.NOOP))
+        elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:
+            self._leaving.end_soon()
+        elif pkt.packet_type == packet.CLOSE:
+            await self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
+        elif pkt.packet_type != packet.NOOP:
+            raise exceptions.UnknownPacketError()
+
+    async def _handle(self, message: str | bytes) -> None:
+        """Handle a message. Its client is not silent meanwhile: the node reads nothing from it."""
+        self._handling = True
+        try:
+            await self.server.on_message(self, message)
+        finally:
+            self._handling = False
+            if self.last_ping:
+                self.schedule_ping()
+
+    async def handle_post_request(self, environ: dict[str, Any]) -> None:
+        """Handle what a polling client sends, in its order."""
+        server, stream = self.server, environ["wsgi.input"]
+        try:
+            packets = await polling.read_payload(
+                stream, server.max_http_buffer_size, server.config.max_polling_packets
+            )
+        except CollabError as problem:
+            await server.tell(self, problem)
+            return
+        except ConnectionError:  # the client went away in the middle of it
+            return
+        except exceptions.ContentTooLongError:
+            if self.closed:  # python-engineio answers this only to a session that it still knows
+                return
+            raise
+        async with self._posting:
+            for pkt in packets:
+                try:
+                    await self.receive(pkt)
+                except exceptions.UnknownPacketError:
+                    await server.tell(self, BadEvent("that is not an Engine.IO packet"))
+        self._leaving.posted.set()
+
+    # The WebSocket
+
+    async def _upgrade_websocket(self, environ: dict[str, Any]) -> web.StreamResponse:
+        if self.upgraded:
+            raise OSError("the session has its WebSocket already")
+        self._ws = ws = self.server.new_websocket()
+        await ws.prepare(environ["aiohttp.request"])
+        await self._websocket_handler(ws)
+        return ws
+
+    async def _websocket_handler(self, ws: WebSocket) -> None:
+        if self.connected:
+            self.upgraded = await self._probed(ws)
+            self._settled.set()
+            if not self.upgraded:
+                return
+        else:
+            self.connected = self.upgraded = True
+        writer = asyncio.create_task(self._write(ws))
+        try:
+            await self._read(ws)
+        finally:
+            self.outbox.close()
+            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            if ws.closed or ws.close_code is not None:
+                writer.cancel()
+            await asyncio.wait([writer])
+
+    async def _probed(self, ws: WebSocket) -> bool:
+        try:
+            async with asyncio.timeout(UPGRADE_TIMEOUT):
+                if await ws.read() != "2probe":
+                    return False
+                # The client pauses when it has the answer and no poll is out: from now on none
+                # waits. Until then polls go on, or a WebSocket that hangs would stop the session.
+                self._settled.clear()
+                await ws.send_messages(["3probe"])
+                self.outbox.put_slot("noop", eio.noop)
+                return await ws.read() == "5"
+        except (TimeoutError, OSError, Closed):
+            return False
+
+    async def _read(self, ws: WebSocket) -> None:
+        while True:
+            try:
+                message = await ws.read()
+            except Closed:
+                return
+            if eio.is_over(message, self.server.max_http_buffer_size):
+                await self.server.tell(self, self.server.message_too_large())
+            else:
+                try:
+                    await self.receive(eio.decode(message))
+                except (exceptions.UnknownPacketError, ValueError):
+                    await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+            if self.closed:
+                return
+
+    # The end
+
+    async def move_off(self, patience: float) -> None:
+        """Send the client away, for ``patience`` seconds at most: it connects to another node.
+
+        What waits for it is written; what it has sent until it knows, and still may send, is
+        handled. It gets no CLOSE of Engine.IO's: to many clients that is the end, and only a
+        transport that ends is a reason to connect again.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                await self._settled.wait()
+                self._leaving.begun = True
+                self.outbox.close()
+                await self._leaving.over.wait()
+        except TimeoutError:
+            self._abort_transport()
+        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    async def close(
+        self, wait: bool = True, abort: bool = False, reason: str | None = None
+    ) -> None:
+        """End the session: tell the application, then, unless ``abort``, the client."""
+        if self.closed or self.closing:
+            return
+        self.closing = True
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        reasons = self.server.reason
+        await self.server._trigger_event(
+            "disconnect", self.sid, reason or reasons.SERVER_DISCONNECT, run_async=False
+        )
+        if not abort and not self.outbox.closed:
+            self.outbox.put(packet.Packet(packet.CLOSE))
+        self.outbox.close()
+        self.pings.clear()  # they refer to members, and those to this socket: no cycle
+        self.closed = True
+        self._leaving.over.set()
+        self.server.sockets.pop(self.sid, None)  # whoever still asks for it is told that it is gone
+        if reason in (reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
+            self._abort_transport()  # the peer is gone, and its reader would wait for ever
+
+    def _abort_transport(self) -> None:
+        if self._ws is not None:
+            self._ws.abort()

@@ -1,0 +1,70 @@
+"""The requests of a polling client: what its POST brings, and what its GET is answered with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import StreamReader, web
+from engineio.exceptions import ContentTooLongError
+from engineio.packet import Packet
+
+from collab.errors import BadEvent, FrameTooLarge
+from collab.sio import packets as eio
+from collab.wire.outbox import Outbox
+
+SEPARATOR: Final = "\x1e"
+"""Stands between the packets of a polling payload."""
+MAX_ANSWER_SIZE: Final = 1 << 20
+"""Characters at which a polling answer is closed: the next poll brings the rest."""
+MAX_READ_PAST: Final = 8
+"""How many times the frame limit is read, and thrown away, to say that it was too much.
+
+A client whose message is cut off in the middle seldom hears why. Past this the connection ends."""
+
+
+async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
+    """Wait for packets, and return what waits; none if the outbox is closed and empty."""
+    packets: list[Packet] = []
+    while not packets:
+        if not await outbox.wait():
+            return []
+        packets = outbox.take()
+    size = eio.size(packets)
+    while outbox and size < MAX_ANSWER_SIZE:
+        more = outbox.take()
+        size += eio.size(more)
+        packets += more
+    return packets
+
+
+async def read_payload(stream: StreamReader, max_bytes: int, max_packets: int) -> list[Packet]:
+    """Return the packets of a POST. Raises BadEvent, FrameTooLarge.
+
+    Raises ContentTooLongError if the request is larger than is worth reading past, and
+    ConnectionError if the client went away in the middle of it.
+    """
+    body = await _read_body(stream, max_bytes)
+    try:
+        packets = [eio.decode(part) for part in body.decode("utf-8").split(SEPARATOR)]
+    except ValueError:
+        raise BadEvent("that is not an Engine.IO payload") from None
+    if len(packets) > max_packets:
+        raise FrameTooLarge("too many packets in one polling request")
+    return packets
+
+
+async def _read_body(stream: StreamReader, max_bytes: int) -> bytes:
+    """Read a request to its end: a client that is cut off ends its session before it hears why."""
+    parts, size = [], 0
+    try:
+        async for chunk in stream.iter_any():
+            size += len(chunk)
+            if size <= max_bytes:
+                parts.append(chunk)
+            elif size > MAX_READ_PAST * max_bytes:
+                raise ContentTooLongError()
+    except web.RequestPayloadError:
+        raise BadEvent("the request's body can't be read") from None
+    if size > max_bytes:
+        raise FrameTooLarge(f"a request is over {max_bytes} bytes")
+    return b"".join(parts)

@@ -1,0 +1,142 @@
+"""What waits to be written to one client: bounded, and rendered only when it is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+M = TypeVar("M")
+
+Render = Callable[[], list[M]]
+"""Makes messages at the moment when they are written; may make none."""
+
+SLOT_SIZE: Final = 1
+"""What a slot counts against the limit: its content is not known before it is rendered."""
+
+
+class OutboxFull(Exception):
+    """The client reads too slowly, or not at all, and more than its share waits for it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Slot(Generic[M]):
+    name: str | None
+    render: Render[M]
+
+
+def _one(message: object) -> int:
+    return 1
+
+
+class Outbox(Generic[M]):
+    """Messages in order, among them slots whose content is made when their turn comes.
+
+    A slot is named. One that is put again while it waits keeps its place and is written once,
+    with what is true then: a slow client costs one unsent text, however fast the others type.
+
+    ``limit`` bounds the sum of ``size_of`` over the messages that wait; without ``size_of`` it is
+    a number of messages. A message that is larger by itself may wait, if nothing else does: a
+    document must be sent, however large it is.
+    """
+
+    def __init__(self, limit: int, size_of: Callable[[M], int] = _one) -> None:
+        self._limit = limit
+        self._size_of = size_of
+        self._size = 0
+        self._waiting: deque[M | _Slot[M]] = deque()
+        self._slots: dict[str | None, _Slot[M]] = {}
+        self._idle: dict[str, Render[M]] = {}
+        self._closed = False
+        self._waker: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._idle)
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called; what was put before it can still be taken."""
+        return self._closed
+
+    def put(self, message: M) -> None:
+        """Let ``message`` wait for its turn. Raises OutboxFull."""
+        self._put(message, self._size_of(message))
+
+    def put_render(self, render: Render[M]) -> None:
+        """Let what ``render`` makes wait for its turn. Raises OutboxFull."""
+        self._put(_Slot(None, render), SLOT_SIZE)
+
+    def _put(self, entry: M | _Slot[M], size: int) -> None:
+        if self._closed:
+            return
+        if self._waiting and self._size + size > self._limit:
+            raise OutboxFull
+        self._append(entry, size)
+
+    def put_slot(self, name: str, render: Render[M]) -> None:
+        """Let the slot ``name`` wait for its turn, unless it does already; it is never refused."""
+        if self._closed or name in self._slots:
+            return
+        self._slots[name] = slot = _Slot(name, render)
+        self._append(slot, SLOT_SIZE)
+
+    def put_when_idle(self, name: str, render: Render[M]) -> None:
+        """Let the slot ``name`` wait until nothing else does; it is never refused."""
+        if self._closed:
+            return
+        self._idle[name] = render
+        self._wake()
+
+    def drop_slot(self, name: str) -> None:
+        """Forget a slot that waits for its turn; put again it waits behind all others."""
+        if (slot := self._slots.pop(name, None)) is not None:
+            self._waiting.remove(slot)
+            self._size -= SLOT_SIZE
+
+    def take(self) -> list[M]:
+        """Return the next messages to write: none if nothing waits, or if a slot had nothing."""
+        if self._waiting:
+            head = self._waiting.popleft()
+            if isinstance(head, _Slot):
+                self._size -= SLOT_SIZE
+                self._slots.pop(head.name, None)
+                return head.render()
+            self._size -= self._size_of(head)
+            return [head]
+        if self._idle:
+            name = next(iter(self._idle))
+            return self._idle.pop(name)()
+        return []
+
+    async def wait(self) -> bool:
+        """Return True when something waits, False when nothing does and the outbox is closed."""
+        while not self:
+            if self._closed:
+                return False
+            self._waker = asyncio.get_running_loop().create_future()
+            await self._waker
+        return True
+
+    def close(self) -> None:
+        """Accept nothing more; what waits can still be taken."""
+        self._closed = True
+        self._wake()
+
+    def clear(self) -> None:
+        """Accept nothing more, and forget all that waits: nobody will take it."""
+        self._waiting.clear()
+        self._slots.clear()
+        self._idle.clear()
+        self._size = 0
+        self.close()
+
+    def _append(self, entry: M | _Slot[M], size: int) -> None:
+        self._waiting.append(entry)
+        self._size += size
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)

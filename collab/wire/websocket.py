@@ -1,0 +1,172 @@
+"""The WebSocket of one client, as every endpoint uses it.
+
+All that the service needs of aiohttp's WebSocket beyond its documentation is in this module: how
+messages are read and written, and how a connection ends. It leans on private attributes of aiohttp
+3.14: setup.cfg pins that minor version, and tests/unit/test_engine.py fails where they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
+
+from collab.wire.cork import Cork
+from collab.wire.outbox import Outbox
+
+M = TypeVar("M")
+Message = str | bytes
+"""What one text frame, or one binary frame, carries."""
+
+RESTART: Final = 1012
+"""Close code of a node that shuts down: clients connect again."""
+MAX_REASON: Final = 120
+"""Bytes of the reason for a close, in a frame that has 125."""
+VIOLATIONS: Final = frozenset(
+    (WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT, WSCloseCode.MESSAGE_TOO_BIG)
+)
+"""Close codes with which aiohttp itself ends a connection whose client breaks the protocol."""
+
+
+class Farewell(NamedTuple):
+    """What a client is told before its connection is closed for a violation of the protocol."""
+
+    messages: Sequence[Message] = ()
+    """Are written before the Close frame."""
+    reason: str = ""
+    """Stands in the Close frame."""
+
+
+class Closed(Exception):
+    """Nothing more comes from the client; ``code`` says with which close code it ended."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class WebSocket(web.WebSocketResponse):
+    """One WebSocket: messages in, messages out, and four ways to end.
+
+    A message of more than ``max_message_bytes`` ends the connection (close code 1009). Before it is
+    ended for this, or another of `VIOLATIONS`, ``farewell`` is called with the code, if its answer
+    can be sent. ``close_timeout`` is how many seconds the client has to answer a Close frame,
+    ``heartbeat`` the seconds between two PING frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_message_bytes: int,
+        farewell: Callable[[int], Farewell],
+        close_timeout: float,
+        heartbeat: float | None = None,
+        deflate: bool = False,
+    ) -> None:
+        super().__init__(
+            max_msg_size=max_message_bytes,
+            timeout=close_timeout,
+            heartbeat=heartbeat,
+            compress=deflate,
+        )
+        self._farewell = farewell
+        self._close_timeout = close_timeout
+        self._request: web.BaseRequest | None = None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Answer the handshake; from then on the connection can be read, written and ended."""
+        self._request = request
+        stream = await super().prepare(request)
+        assert self._writer is not None
+        self._writer.transport = self._cork = Cork(self._writer.transport)
+        self._drain = stream.drain
+        return stream
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can be written: what is written then counts as sent."""
+        transport = self._transport
+        return not (self.closed or transport is None or transport.is_closing())
+
+    @property
+    def _transport(self) -> asyncio.Transport | None:
+        return self._request.transport if self._request is not None else None
+
+    # Messages
+
+    async def read(self) -> Message:
+        """Return the client's next message. Raises Closed when none comes any more."""
+        message = await self.receive()
+        if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+            data: Message = message.data
+            return data
+        if isinstance(message.data, WebSocketError):
+            raise Closed(message.data.code)
+        raise Closed(self.close_code or WSCloseCode.ABNORMAL_CLOSURE)
+
+    async def send_messages(self, messages: Iterable[Message]) -> None:
+        """Send messages in one write; return when the client has read enough to be sent more."""
+        with self._cork.holding():
+            for message in messages:
+                await self._send(message)
+        # The frames' own check of how far the client is came before they were written.
+        await self._drain()
+
+    async def write_outbox(self, outbox: Outbox[M], encode: Callable[[M], Message]) -> None:
+        """Write what waits in ``outbox`` until it is closed and empty, or the connection is gone.
+
+        What `Outbox.take` returns at once leaves in one write.
+        """
+        with contextlib.suppress(OSError, RuntimeError):  # it is gone; whoever reads sees it too
+            while await outbox.wait() and self.is_open:
+                await self.send_messages([encode(message) for message in outbox.take()])
+
+    async def _send(self, message: Message) -> None:
+        if isinstance(message, str):
+            await self.send_str(message)
+        else:
+            await self.send_bytes(message)
+
+    # Ends
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        """Send a Close frame, and wait for the client's; what it sends until then is discarded.
+
+        aiohttp calls this, with a code alone, where a client violates the protocol.
+        """
+        if not message and code in VIOLATIONS and self.is_open:
+            farewell = self._farewell(code)
+            for last in farewell.messages:
+                await self._send(last)
+            message = _reason(farewell.reason)
+        return await super().close(code=code, message=message, drain=drain)
+
+    async def close_or_abort(self, code: int, reason: str) -> None:
+        """Close the connection; abort it if that is not over after ``close_timeout`` seconds."""
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self.close(code=code, message=_reason(reason))
+        except TimeoutError:
+            self.abort()
+
+    async def announce_close(self, code: int, reason: str) -> None:
+        """Send the Close frame; the client is read until it answers with its own.
+
+        aiohttp's `close` would throw away what comes until then. Nothing can be written afterwards.
+        """
+        if self._writer is not None and not self.closed:
+            with contextlib.suppress(OSError):
+                await self._writer.close(code, _reason(reason))
+
+    def abort(self) -> None:
+        """Drop the connection without a Close frame: a peer that is gone answers none."""
+        if (transport := self._transport) is not None:
+            transport.abort()
+
+
+def _reason(reason: str) -> bytes:
+    return reason.encode()[:MAX_REASON]
