@@ -23,8 +23,9 @@ from collab.names import check_room, clean_name
 from collab.rooms.policy import MayWrite
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
-from collab.websocket import RESTART
-from collab.yjs.session import Ended, Session, Socket, log_fields
+from collab.wire.websocket import RESTART
+from collab.yjs.ending import Ended, close, new_websocket
+from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class YjsDoor:
         Raises CollabError, or an error of HTTP, where none can begin.
         """
         self._admit(request)
-        if not self._socket(request).can_prepare(request):
+        if not new_websocket(self._config, self._metrics).can_prepare(request):
             raise web.HTTPUpgradeRequired(
                 text="this is a WebSocket of the y-websocket protocol",
                 headers={"Upgrade": "websocket"},
@@ -76,16 +77,16 @@ class YjsDoor:
             return await self._turn_away(request, BAD_ROOM, problem)
         room = await self._rooms.hold(name)
         try:
-            socket = self._socket(request)
-            await socket.prepare(request)
+            ws = new_websocket(self._config, self._metrics)
+            await ws.prepare(request)
             id = secrets.token_urlsafe(15)
-            session = Session(id, room, socket, request, self._config, self._metrics)
+            session = Session(id, room, ws, self._config, self._metrics)
             shown = clean_name(request.query.get("name"), f"guest-{id[:4]}")
             try:
                 session.member = room.join_yjs(id, shown, session)
             except (RoomFull, RoomClosed) as problem:
                 await session.close(Ended(TRY_LATER, str(problem), problem.code))
-                return socket
+                return ws
             session.member.may_write = self._may_write(name, shown)
             try:
                 await self._serve(session, name)
@@ -93,7 +94,7 @@ class YjsDoor:
                 room.leave_yjs(session.member)
         finally:
             self._rooms.release(name)
-        return socket
+        return ws
 
     async def move_off(self, session: Session, patience: float) -> None:
         """Send one client away, for ``patience`` seconds at most: it connects to another node."""
@@ -133,10 +134,7 @@ class YjsDoor:
     async def _turn_away(
         self, request: web.Request, code: int, problem: CollabError
     ) -> web.StreamResponse:
-        socket = self._socket(request)
-        await socket.prepare(request)
-        await socket.close(code=code, message=str(problem).encode(), word=problem.code)
-        return socket
-
-    def _socket(self, request: web.Request) -> Socket:
-        return Socket(request, self._config, self._metrics)
+        ws = new_websocket(self._config, self._metrics)
+        await ws.prepare(request)
+        await close(ws, Ended(code, str(problem), problem.code), self._metrics)
+        return ws

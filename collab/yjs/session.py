@@ -8,7 +8,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode
 
 from collab.config import Config
 from collab.errors import CodeTooLarge, NotAllowed
@@ -17,18 +17,15 @@ from collab.metrics import Metrics
 from collab.pace import Pace
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
-from collab.websocket import MAX_REASON, announce_close
-from collab.yjs import protocol
-from collab.yjs.outbox import OutboxFull, YjsOutbox
+from collab.wire.outbox import Outbox, OutboxFull
+from collab.wire.websocket import Closed, WebSocket
+from collab.yjs import ending, protocol
+from collab.yjs.ending import TOO_LARGE, Ended
 
 log = logging.getLogger(__name__)
 
 MOST_EARLY = 3
 """Answers to step 1, one after the other, that build on what is not here, until it is given up."""
-CLOSE_TIMEOUT = 3.0
-"""Seconds a client has to answer that the connection is closed."""
-TOO_LARGE = 4413
-"""Close code that y-websocket takes for final, after HTTP's 413: to come again mends nothing."""
 TOO_MANY_WAITING = 2
 """Questions of one client for what is stored that wait: the next to be answered, and the last."""
 
@@ -39,69 +36,20 @@ def _update_words(update: bytes) -> bytes:
     return protocol.update_message(update)
 
 
-class Ended(Exception):
-    """The connection is to be closed, or is, with this code and for this reason.
-
-    ``word`` is the machine word of what the client did wrong, '' if nothing.
-    """
-
-    def __init__(self, code: int, reason: str, word: str = "") -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-        self.word = word
-
-
-class Socket(web.WebSocketResponse):
-    """A WebSocket that gives a reason where aiohttp closes it with a code alone.
-
-    It counts what a client is told was its mistake.
-    """
-
-    def __init__(self, request: web.Request, config: Config, metrics: Metrics) -> None:
-        super().__init__(
-            max_msg_size=config.max_frame_bytes,
-            compress=config.deflate,
-            heartbeat=config.ping_interval,
-            timeout=CLOSE_TIMEOUT,
-        )
-        self._request = request
-        self._metrics = metrics
-        self._mistakes = {
-            1002: ("not a WebSocket frame", "bad_frame"),
-            1007: ("a text frame is not UTF-8", "bad_frame"),
-            1009: (f"a frame is over {config.max_frame_bytes} bytes", "frame_too_large"),
-        }
-
-    async def close(
-        self, *, code: int = 1000, message: bytes = b"", drain: bool = True, word: str = ""
-    ) -> bool:
-        """Close with ``code`` and a reason; ``word`` is what is counted, if that can be sent."""
-        if not message and code in self._mistakes:
-            reason, word = self._mistakes[code]
-            message = reason.encode()
-        transport = self._request.transport
-        if word and not self.closed and transport is not None and not transport.is_closing():
-            self._metrics.errors.labels(word).inc()
-        return await super().close(code=code, message=message, drain=drain)
-
-
 class Session:
     """A Yjs member's connection, from its entry into the room to its end. It is its own line."""
 
     member: YjsMember
 
     def __init__(
-        self, id: str, room: Room, socket: Socket, request: web.Request, config: Config,
-        metrics: Metrics,
-    ) -> None:  # fmt: skip
+        self, id: str, room: Room, ws: WebSocket, config: Config, metrics: Metrics
+    ) -> None:
         self.id = id
         self.room = room
-        self._socket = socket
-        self._request = request
+        self._ws = ws
         self._config = config
         self._metrics = metrics
-        self._outbox = YjsOutbox(config.max_unsent_bytes, self._render_awareness)
+        self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, size_of=len)
         self._changed: set[int] = set()
         self._told: set[int] = set()
         self._greeted = False
@@ -111,7 +59,6 @@ class Session:
         self._denied = False
         self._deferred: int | None = None
         self._questions: list[tuple[int, asyncio.Future[None]]] = []
-        self._over = False
         self._done = asyncio.Event()
         self._ended: Ended | None = None
         # Cursors go by a pace of their own, so that they hold back nobody's keys.
@@ -128,23 +75,22 @@ class Session:
         """Write the states of ``clients``, as they are when the client can take them."""
         self._changed.update(clients)
         if self._greeted:
-            self._outbox.put_slot()
+            self._outbox.put_when_idle("awareness", self._render_awareness)
 
     # From beginning to end
 
     async def run(self) -> Ended:
         """Serve the client until it goes or must go; return with what the connection ended."""
         self._ask()
-        writing = asyncio.create_task(self._write())
+        writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._counted))
         try:
             ended = await self._read()
         except Ended as problem:
             ended = problem
         finally:
-            self._over = True
+            self._outbox.clear()
             writing.cancel()
             await asyncio.wait([writing])
-            self._outbox.clear()
         await self.close(ended)
         self._done.set()
         return self._ended or ended
@@ -155,66 +101,47 @@ class Session:
         What it sends until it answers that it has understood is handled.
         """
         self._ended = self._ended or ended
-        self._over = True
-        await announce_close(self._socket, ended.code, ended.reason)
+        self._outbox.close()
+        await self._ws.announce_close(ended.code, ended.reason)
         try:
             async with asyncio.timeout(patience):
                 await self._done.wait()
         except TimeoutError:
-            self.abort()
+            self._ws.abort()
 
     async def close(self, ended: Ended) -> None:
         """Close the connection; its session then ends."""
         self._ended = self._ended or ended
-        reason = ended.reason.encode()[:MAX_REASON]
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close(code=ended.code, message=reason, word=ended.word)
-        except TimeoutError:
-            self.abort()
+        await ending.close(self._ws, ended, self._metrics)
 
     async def _read(self) -> Ended:
         while True:
-            message = await self._socket.receive()
-            if message.type is WSMsgType.BINARY:
-                try:
-                    await self._take(message.data)
-                except protocol.BadFrame as problem:
-                    raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
-            elif message.type is WSMsgType.TEXT:
+            try:
+                message = await self._ws.read()
+            except Closed as end:
+                return Ended(end.code, "")
+            if isinstance(message, str):
                 raise Ended(
                     WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here", "bad_frame"
                 )
-            elif isinstance(message.data, WebSocketError):
-                return Ended(message.data.code, "")  # the socket has said so
-            else:
-                return Ended(self._socket.close_code or 1006, "")
+            try:
+                await self._take(message)
+            except protocol.BadFrame as problem:
+                raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
 
-    async def _write(self) -> None:
-        try:
-            while True:
-                message = await self._outbox.take()
-                await self._socket.send_bytes(message)
-                if protocol.is_update(message):
-                    self._metrics.updates.inc()
-        except (OSError, RuntimeError):  # the transport is gone; the reader sees it too
-            pass
+    def _counted(self, message: bytes) -> bytes:
+        if protocol.is_update(message):
+            self._metrics.updates.inc()
+        return message
 
     def _send(self, message: bytes) -> None:
-        if self._over:
-            return
         try:
             self._outbox.put(message)
         except OutboxFull:
             # It reads nothing, so it would not read why. It will ask for what it lacks.
             log.warning("client reads too slowly", extra={"sid": self.id, "room": self.room.name})
-            self._over = True
-            self.abort()
-
-    def abort(self) -> None:
-        """Drop the connection without a word."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+            self._outbox.close()
+            self._ws.abort()
 
     # What the client says
 
@@ -335,12 +262,12 @@ class Session:
             self._greeted = True
             self.awareness_due(self.room.presence.clients())
 
-    def _render_awareness(self) -> bytes:
+    def _render_awareness(self) -> list[bytes]:
         """Return what changed; nothing is told too, for y-websocket takes silence for an end."""
         clients, self._changed = self._changed - {self.member.client}, set()
         if self.member.client is None:
             self._told |= clients
-        return protocol.awareness_message(self.room.presence.states(clients))
+        return [protocol.awareness_message(self.room.presence.states(clients))]
 
 
 def log_fields(session: Session, ended: Ended) -> dict[str, Any]:
