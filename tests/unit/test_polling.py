@@ -1,0 +1,82 @@
+"""What a polling client is answered with, and how packets are read and measured."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from engineio.packet import MESSAGE, Packet
+
+from collab.sio.packets import decode, is_over
+from collab.sio.polling import MAX_ANSWER_SIZE, next_answer
+from collab.wire.outbox import Outbox
+
+
+async def test_an_answer_has_all_that_waits() -> None:
+    outbox: Outbox[Packet] = Outbox(10)
+    for text in "abc":
+        outbox.put(Packet(MESSAGE, text))
+    assert [packet.data for packet in await next_answer(outbox)] == ["a", "b", "c"]
+
+
+async def test_a_full_answer_leaves_the_rest_for_the_next_poll() -> None:
+    outbox: Outbox[Packet] = Outbox(10)
+    half = "x" * (MAX_ANSWER_SIZE // 2)
+    for text in (half, half, "the rest"):
+        outbox.put(Packet(MESSAGE, text))
+    assert [packet.data for packet in await next_answer(outbox)] == [half, half]
+    assert [packet.data for packet in await next_answer(outbox)] == ["the rest"]
+
+
+async def test_a_poll_waits_on_when_a_slot_turns_out_to_have_nothing() -> None:
+    outbox: Outbox[Packet] = Outbox(10)
+    outbox.put_slot("nothing", list)
+    polling = asyncio.create_task(next_answer(outbox))
+    await asyncio.sleep(0)
+    assert not outbox
+    outbox.put(Packet(MESSAGE, "something"))
+    assert [packet.data for packet in await polling] == ["something"]
+
+
+async def test_a_closed_outbox_gives_what_waits_and_then_nothing() -> None:
+    outbox: Outbox[Packet] = Outbox(10)
+    outbox.put(Packet(MESSAGE, "the last"))
+    outbox.close()
+    assert [packet.data for packet in await next_answer(outbox)] == ["the last"]
+    assert await next_answer(outbox) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "data"),
+    [
+        ("42[]", MESSAGE, "2[]"),
+        ("4{}", MESSAGE, "{}"),  # python-engineio would parse it
+        ("3", 3, ""),
+        ("bAQI=", MESSAGE, b"\1\2"),
+        (b"\1\2", MESSAGE, b"\1\2"),
+    ],
+)
+def test_a_packet_is_read_as_it_came(raw: str | bytes, kind: int, data: str | bytes) -> None:
+    packet = decode(raw)
+    assert (packet.packet_type, packet.data) == (kind, data)
+
+
+@pytest.mark.parametrize("raw", ["", "x", "bA"])
+def test_what_is_no_packet_is_refused(raw: str) -> None:
+    with pytest.raises(ValueError):
+        decode(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "over"),
+    [
+        ("x" * 8, False),
+        ("x" * 9, True),
+        ("é" * 4, False),
+        ("é" * 4 + "x", True),
+        (b"x" * 8, False),
+        (b"x" * 9, True),
+    ],
+)
+def test_a_limit_counts_bytes(raw: str | bytes, over: bool) -> None:
+    assert is_over(raw, 8) is over
