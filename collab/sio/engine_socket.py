@@ -10,6 +10,7 @@ pins that minor version, and tests/unit/test_engine.py fails where they change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -223,7 +224,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.connected = self.upgraded = True
         writer = asyncio.create_task(self._write(ws))
         try:
-            await self._read(ws)
+            with contextlib.suppress(exceptions.SocketIsClosedError):
+                await ws.read_messages(self._read)
         finally:
             self.outbox.close()
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
@@ -245,21 +247,16 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         except (TimeoutError, OSError, Closed):
             return False
 
-    async def _read(self, ws: WebSocket) -> None:
-        while True:
+    async def _read(self, message: str | bytes) -> None:
+        if eio.is_over(message, self.server.max_http_buffer_size):
+            await self.server.tell(self, self.server.message_too_large())
+        else:
             try:
-                message = await ws.read()
-            except Closed:
-                return
-            if eio.is_over(message, self.server.max_http_buffer_size):
-                await self.server.tell(self, self.server.message_too_large())
-            else:
-                try:
-                    await self.receive(eio.decode(message))
-                except (exceptions.UnknownPacketError, ValueError):
-                    await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
-            if self.closed:
-                return
+                await self.receive(eio.decode(message))
+            except (exceptions.UnknownPacketError, ValueError):
+                await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+        if self.closed:
+            raise exceptions.SocketIsClosedError()
 
     # The end
 

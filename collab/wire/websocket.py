@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
@@ -107,6 +107,18 @@ class WebSocket(web.WebSocketResponse):
         if isinstance(message.data, WebSocketError):
             raise Closed(message.data.code)
         raise Closed(self.close_code or WSCloseCode.ABNORMAL_CLOSURE)
+
+    async def read_messages(self, handle: Callable[[Message], Awaitable[None]]) -> int:
+        """Let ``handle`` have the client's messages in their order; return the close code.
+
+        The next message is read when ``handle`` has returned; what it raises ends the reading.
+        """
+        while True:
+            try:
+                message = await self.read()
+            except Closed as end:
+                return end.code
+            await handle(message)
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the client has read enough to be sent more."""

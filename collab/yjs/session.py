@@ -18,7 +18,7 @@ from collab.pace import Pace
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
 from collab.wire.outbox import Outbox, OutboxFull
-from collab.wire.websocket import Closed, WebSocket
+from collab.wire.websocket import WebSocket
 from collab.yjs import ending, protocol
 from collab.yjs.ending import TOO_LARGE, Ended
 
@@ -84,7 +84,7 @@ class Session:
         self._ask()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._counted))
         try:
-            ended = await self._read()
+            ended = Ended(await self._ws.read_messages(self._read), "")
         except Ended as problem:
             ended = problem
         finally:
@@ -114,20 +114,14 @@ class Session:
         self._ended = self._ended or ended
         await ending.close(self._ws, ended, self._metrics)
 
-    async def _read(self) -> Ended:
-        while True:
-            try:
-                message = await self._ws.read()
-            except Closed as end:
-                return Ended(end.code, "")
-            if isinstance(message, str):
-                raise Ended(
-                    WSCloseCode.UNSUPPORTED_DATA, "text frames are not understood here", "bad_frame"
-                )
-            try:
-                await self._take(message)
-            except protocol.BadFrame as problem:
-                raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
+    async def _read(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            reason = "text frames are not understood here"
+            raise Ended(WSCloseCode.UNSUPPORTED_DATA, reason, "bad_frame")
+        try:
+            await self._take(message)
+        except protocol.BadFrame as problem:
+            raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
 
     def _counted(self, message: bytes) -> bytes:
         if protocol.is_update(message):

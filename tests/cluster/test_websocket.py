@@ -66,21 +66,36 @@ async def next_from(client: Ws) -> tuple[WSMsgType, object, object]:
 
 
 async def test_texts_and_bytes_are_read_until_the_client_closes() -> None:
-    read: list[str | bytes | int] = []
+    read: list[str | bytes] = []
+    codes: list[int] = []
+
+    async def handle(message: str | bytes) -> None:
+        await asyncio.sleep(0)
+        read.append(message)
 
     async def serve(ws: WebSocket) -> None:
-        try:
-            while True:
-                read.append(await ws.read())
-        except Closed as end:
-            read.append(end.code)
+        codes.append(await ws.read_messages(handle))
         assert not ws.is_open
 
     async with connected(serve) as client:
         await client.send_str("text")
         await client.send_bytes(b"bytes")
         await client.close(code=4000)
-    assert read == ["text", b"bytes", 4000]
+    assert read == ["text", b"bytes"] and codes == [4000]
+
+
+async def test_reading_ends_with_what_is_raised_where_a_message_is_handled() -> None:
+    async def handle(message: str | bytes) -> None:
+        raise LookupError(message)
+
+    async def serve(ws: WebSocket) -> None:
+        with pytest.raises(LookupError, match="text"):
+            await ws.read_messages(handle)
+        assert ws.is_open and await ws.read() == "more"
+
+    async with connected(serve) as client:
+        await client.send_str("text")
+        await client.send_str("more")
 
 
 async def test_an_outbox_is_written_in_order_until_it_is_closed_and_empty() -> None:
