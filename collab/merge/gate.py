@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from pycrdt import Doc
 
-from .delta import Delta
 from .errors import BadUpdate, DocumentTooLarge, EarlyUpdate, UpdateTooLarge, refusals
 from .limits import Limits
-from .replica import MAX_UNJOINED, Replica
+from .replica import MAX_UNJOINED, Edit, Replica
 from .structs import joined, slices
 from .survey import Survey, survey
 
@@ -39,13 +38,13 @@ class Gate:
         self._bytes, self._structs = limits.document_bytes, limits.document_structs
         self._since = limits.document_bytes
 
-    def admit(self, update: bytes) -> tuple[Delta, bytes | None]:
+    def admit(self, update: bytes) -> tuple[Edit, bytes | None]:
         """Apply ``update`` and repair the replica if need be.
 
-        Returns the edit of the text, and the update of the repair, if there was one: it goes to
-        everyone, the update's author too. Raises `BadUpdate`, `EarlyUpdate` if the author should
-        be asked for what the replica lacks, `UpdateTooLarge`, or `DocumentTooLarge`; the replica is
-        unchanged then.
+        Returns what the update changed, and the update of the repair, if there was one: it goes to
+        everyone, the update's author too, and leaves the text as it is. Raises `BadUpdate`,
+        `EarlyUpdate` if the author should be asked for what the replica lacks, `UpdateTooLarge`, or
+        `DocumentTooLarge`; the replica is unchanged then.
         """
         limits = self._limits
         seen = survey(update, limits)
@@ -64,15 +63,15 @@ class Gate:
         most = limits.text_bytes
         if twin.size > max(most, self._replica.size):
             raise DocumentTooLarge(f"the text would have {twin.size} bytes; {most} are the most")
-        delta = self._replica.apply_update(update)
+        edit = self._replica.apply_update(update)
         self._bytes += len(update)
         self._structs += seen.built
         self._since += len(update)
         repair = self._replica.repair()
         if repair is not None or mended:
-            return delta, repair
+            return edit, repair
         self._twin, self._version = twin, self._replica.version
-        return delta, None
+        return edit, None
 
     def _check_size(self, update: bytes, seen: Survey) -> None:
         """Refuse an update that would make the document, not the text alone, too large.

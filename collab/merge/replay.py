@@ -101,7 +101,7 @@ class Replay:
 
     def _applied(self, before: str, update: bytes) -> Delta:
         if self._replica is not None:
-            return self._replica.apply_update(update)
+            return self._replica.apply_update(update).delta
         self._event = None
         subscription = self._shared.observe(self._keep)
         try:

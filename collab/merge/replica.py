@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pycrdt import Doc, Text, TextEvent, TransactionEvent
@@ -24,6 +25,21 @@ MAX_UNJOINED: Final = 256
 """Structs of one update that yrs itself may join: that takes 64 kB, and grows with the square."""
 
 _HALVES = re.compile(f"{HALF}+")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What changed in a replica: ``delta`` in its text, ``update`` in all of the document.
+
+    ``update`` holds only what the replica did not have before. It is empty if nothing changed, and
+    may hold something while ``delta`` is the identity: a key of a map, formatting.
+    """
+
+    delta: Delta
+    update: bytes
+
+    def __bool__(self) -> bool:
+        return self.update != EMPTY_UPDATE
 
 
 class Replica:
@@ -47,7 +63,6 @@ class Replica:
         "_size",
         "_text",
         "_update",
-        "gained",
         "text",
         "version",
     )
@@ -58,9 +73,6 @@ class Replica:
     version: int
     """Counts the updates made and applied."""
 
-    gained: bytes
-    """What the last `apply_update` brought that was not here before, as an update of its own."""
-
     def __init__(self, client_id: int | None = None) -> None:
         """Start empty; ``client_id`` is the Yjs id that its own edits bear, else a random one.
 
@@ -68,7 +80,6 @@ class Replica:
         """
         self.text = ""
         self.version = 0
-        self.gained = EMPTY_UPDATE
         self._size = 0
         self._plain = True
         self._halves = False
@@ -104,8 +115,8 @@ class Replica:
         self._size = size
         return self._learn_own()
 
-    def apply_update(self, update: bytes) -> Delta:
-        """Apply another's update and return what it did to the text.
+    def apply_update(self, update: bytes) -> Edit:
+        """Apply another's update and return what it changed here.
 
         What the replica has already is passed over, so applying twice is harmless. Raises
         `BadUpdate` if the bytes are no update and `EarlyUpdate` if it builds on what isn't here
@@ -123,26 +134,16 @@ class Replica:
         if broken:
             event = None
             self._rebuild(break_pairs(update, seen, broken), broken)
-            self.gained = update
+            gained = update
         else:
             event = self._apply(update)
-            self.gained = self._update or EMPTY_UPDATE
+            gained = self._update or EMPTY_UPDATE
         self._pairs |= fresh
         self._pairs -= broken
         self._learn(seen)
         self._halves = seen.has_halves
-        if self._plain and not broken:
-            if event is None:
-                return IDENTITY
-            delta = delta_from_event(self.text, event)
-            if delta is not None:
-                after = delta.apply(self.text)
-                size = utf8_size(after)
-                if len(self._text) == size:
-                    self.text = after
-                    self._size = size
-                    return delta
-        return self._read_again()
+        delta = self._follow(event) if self._plain and not broken else None
+        return Edit(self._read_again() if delta is None else delta, gained)
 
     def nesting_with(self, update: bytes, seen: Survey) -> int:
         """Return how many types lie in each other where an update that is to be applied nests most.
@@ -297,6 +298,21 @@ class Replica:
             doc.apply_update(break_pairs(state, survey(state), broken))
             doc.apply_update(update)
         self._open(doc)
+
+    def _follow(self, event: list[dict[str, Any]] | None) -> Delta | None:
+        """Do to the cached text what an event says; return None if it does not say all of it."""
+        if event is None:
+            return IDENTITY
+        delta = delta_from_event(self.text, event)
+        if delta is None:
+            return None
+        after = delta.apply(self.text)
+        size = utf8_size(after)
+        if len(self._text) != size:
+            return None
+        self.text = after
+        self._size = size
+        return delta
 
     def _read_again(self) -> Delta:
         """Take the text from the document, and tell the edit from the texts."""

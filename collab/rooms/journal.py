@@ -18,8 +18,7 @@ from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.deletions import deletion, inserted
 from collab.merge.delta import Delta
 from collab.merge.errors import MergeError
-from collab.merge.replica import Replica
-from collab.merge.survey import EMPTY_UPDATE
+from collab.merge.replica import Edit, Replica
 from collab.metrics import Metrics
 from collab.rooms.history import add_up, akin, earlier, fold, same
 from collab.rooms.pending import SEVERAL, Pending
@@ -46,15 +45,14 @@ REFUSALS_BEFORE_APPEND = 3
 EXPIRY_DOUBT = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
 
-Changed = Callable[[Delta, bytes], None]
-"""Told of each edit of the replica that no member here made: what it did to the text, if anything,
-and the update that says it."""
+Edited = Callable[[Edit], None]
+"""Called with each edit of the replica that was not made on this node."""
 
 
 class Journal:
     """Follows and extends the journal of one room.
 
-    ``changed`` is called with each edit of the replica that no member here made, ``on_end`` when
+    ``edited`` is called with each edit of the replica that was not made here, ``on_end`` when
     somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
     history.
     """
@@ -64,7 +62,7 @@ class Journal:
         room: str,
         store: Store,
         metrics: Metrics,
-        changed: Changed,
+        edited: Edited,
         *,
         ttl: float,
         max_entries: int,
@@ -78,7 +76,7 @@ class Journal:
         self.on_end: Callable[[], None] = _ignore
         self._store = store
         self._metrics = metrics
-        self._changed = changed
+        self._edited = edited
         self._ttl = ttl
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -315,12 +313,12 @@ class Journal:
     def _apply(self, update: bytes) -> bool:
         """Apply what others did; return False if the replica is not ready for it."""
         try:
-            delta = self.replica.apply_update(update)
+            edit = self.replica.apply_update(update)
         except MergeError as problem:
             log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
             return False
-        if self.replica.gained != EMPTY_UPDATE:
-            self._changed(delta, self.replica.gained)
+        if edit:
+            self._edited(edit)
         return True
 
     def _apply_all(self, entries: list[Entry]) -> None:

@@ -67,7 +67,7 @@ class Playback:
 
     def _apply(self, update: bytes) -> Delta:
         try:
-            return self._replica.apply_update(update)
+            return self._replica.apply_update(update).delta
         except MergeError as problem:
             # The nodes that hold the room pass it over too.
             log.error("bad journal entry", extra={"room": self._room, "reason": problem.code})

@@ -14,6 +14,7 @@ from collab.merge.delta import IDENTITY, Delta, compose, transform
 from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
+from collab.merge.replica import Edit
 from collab.metrics import Metrics
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -69,7 +70,7 @@ class Room:
         )
         self._answering: set[asyncio.Task[None]] = set()
         self._journal = Journal(
-            name, store, metrics, lambda delta, update: me._changed_elsewhere(delta, update),
+            name, store, metrics, lambda edit: me.edited(edit),
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
@@ -78,7 +79,7 @@ class Room:
         self.yjs = YjsMembers(
             self._journal,
             self._presence,
-            lambda delta: me.texts.spread(delta, but=None),
+            lambda edit, author, by: me.commit(edit, author, by),
             metrics,
             Limits(
                 text_bytes=config.max_code_bytes,
@@ -204,6 +205,30 @@ class Room:
 
     # Edits
 
+    def edited(self, edit: Edit, by: TextMember | YjsMember | None = None) -> None:
+        """Send an edit that is in the replica to all members here but the one that made it.
+
+        Every edit passes here: the members', the HTTP API's, and those of other nodes.
+        """
+        if not edit.delta.is_identity:
+            self.texts.spread(edit.delta, but=by)
+        self.yjs.send(edit.update, but=by)
+
+    def commit(
+        self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None
+    ) -> asyncio.Future[None]:
+        """Send on an edit that was made here, and commit it; done when Redis has it."""
+        self.edited(edit, by)
+        return self._journal.append(edit.update, str(author))
+
+    def _edit(
+        self, delta: Delta, author: Author, by: TextMember | None = None
+    ) -> asyncio.Future[None]:
+        """Edit the text; an edit that changes nothing only refreshes the room's expiry."""
+        if delta.is_identity:
+            return self._journal.touch()
+        return self.commit(Edit(delta, self._journal.replica.edit(delta)), author, by)
+
     def change(
         self, member: TextMember, code: str, *, kept_since: float | None = None
     ) -> asyncio.Future[None]:
@@ -224,12 +249,7 @@ class Room:
             self._metrics.late.inc()
         if outcome.needs_receive:
             member.line.receive_due()
-        if outcome.delta.is_identity:
-            return self._journal.touch()
-        update = self._journal.replica.edit(outcome.delta)
-        self.texts.spread(outcome.delta, but=member)
-        self.yjs.tell(update)
-        return self._journal.append(update, str(Author(member.id, member.name)))
+        return self._edit(outcome.delta, Author(member.id, member.name), member)
 
     async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
         """Merge a text from somebody who is no member; the Future is done when Redis has it.
@@ -247,12 +267,7 @@ class Room:
             raise RoomClosed(self.name)
         self._metrics.changes.inc()
         delta, _ = transform(Delta.from_splices(diff(base, code)), way)
-        if delta.is_identity:
-            return self._journal.touch()
-        update = self._journal.replica.edit(delta)
-        self.texts.spread(delta, but=None)
-        self.yjs.tell(update)
-        return self._journal.append(update, str(author))
+        return self._edit(delta, author)
 
     async def _way_from(self, text: str) -> Delta:
         """Return the way from a text that the room had, or may have had, to the present one."""
@@ -260,11 +275,6 @@ class Room:
         if found is None or found.distance:
             return Delta.from_splices(diff(text, self.text))
         return compose(found.way, Delta.from_splices(diff(found.tail, self.text)))
-
-    def _changed_elsewhere(self, delta: Delta, update: bytes) -> None:
-        if not delta.is_identity:
-            self.texts.spread(delta, but=None)
-        self.yjs.tell(update)
 
     # What other nodes say
 

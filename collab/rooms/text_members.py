@@ -93,8 +93,8 @@ class TextMembers:
     def _text(self) -> str:
         return self._journal.replica.text
 
-    def spread(self, delta: Delta, but: TextMember | None) -> None:
-        """Tell the members of an edit of the replica that ``but`` has made, or nobody here."""
+    def spread(self, delta: Delta, but: object) -> None:
+        """Tell the members, but the one that is ``but``, of an edit of the replica."""
         now = self._clock()
         for member in self.here.values():
             if member is not but:

@@ -10,11 +10,11 @@ from typing import Protocol
 from collab.errors import CodeTooLarge, NotAllowed
 from collab.merge.awareness import State
 from collab.merge.deletions import covers, deleted, normal
-from collab.merge.delta import Delta
+from collab.merge.delta import IDENTITY
 from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
-from collab.merge.replica import Replica
+from collab.merge.replica import Edit, Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
 from collab.metrics import Metrics
 from collab.rooms.author import Author
@@ -44,14 +44,18 @@ class YjsMember:
     client: int | None = None
 
 
+CommitEdit = Callable[[Edit, Author, YjsMember | None], object]
+"""Sends an edit that is in the replica to everyone but the member that made it, and to Redis."""
+
+
 class YjsMembers:
-    """One room's Yjs members on this node. ``spread`` tells the text members of an edit."""
+    """One room's Yjs members on this node."""
 
     def __init__(
         self,
         journal: Journal,
         presence: Presence,
-        spread: Callable[[Delta], None],
+        commit: CommitEdit,
         metrics: Metrics,
         limits: Limits,
     ) -> None:
@@ -59,7 +63,7 @@ class YjsMembers:
         self._journal = journal
         self._kept_gate: Gate | None = None
         self._presence = presence
-        self._spread = spread
+        self._commit = commit
         self._metrics = metrics
         self._limits = limits
 
@@ -107,7 +111,7 @@ class YjsMembers:
         return self._journal.stored()
 
     def change(self, member: YjsMember, update: bytes) -> None:
-        """Merge a member's update, tell everybody else, and commit it.
+        """Merge a member's update, send it to everybody else, and commit it.
 
         Raises BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge; the room is
         unchanged then.
@@ -117,25 +121,18 @@ class YjsMembers:
         if not member.may_write:
             raise NotAllowed("this member may read, not write")
         try:
-            delta, repair = self._gate.admit(update)
+            edit, repair = self._gate.admit(update)
         except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
-        gained, author = (
-            self._replica.gained,
-            str(Author(member.id, self._presence.name(member.id))),
-        )
-        if gained != EMPTY_UPDATE:
+        author = Author(member.id, self._presence.name(member.id))
+        if edit:
             self._metrics.changes.inc()
-            self._journal.append(gained, author)
-            self.tell(gained, but=member)
+            self._commit(edit, author, member)
         if repair is not None:
-            self._journal.append(repair, author)
-            self.tell(repair)
-        if not delta.is_identity:
-            self._spread(delta)
+            self._commit(Edit(IDENTITY, repair), author, None)
 
-    def tell(self, update: bytes, but: YjsMember | None = None) -> None:
-        """Send an update that is in the replica to the members."""
+    def send(self, update: bytes, but: object) -> None:
+        """Send an update that is in the replica to the members, but to the one that is ``but``."""
         for member in list(self.members.values()):
             if member is not but:
                 member.line.update(update)

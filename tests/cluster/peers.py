@@ -13,7 +13,7 @@ import redis.asyncio
 from pycrdt import Doc, Map
 
 from collab.merge.delta import Delta
-from collab.merge.replica import Replica
+from collab.merge.replica import Edit, Replica
 from collab.merge.splice import Splice
 from collab.metrics import Metrics
 from collab.rooms.history import same
@@ -47,7 +47,7 @@ class Peer:
         self.store = Store(url, name, timeout, self.metrics)
         self.subscriber = Subscriber(self.store.pool, name, timeout)
         self.journal = Journal(
-            room, self.store, self.metrics, self._changed,
+            room, self.store, self.metrics, self._edited,
             ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,
         )  # fmt: skip
         self.unruly: Random | None = None
@@ -77,9 +77,9 @@ class Peer:
     def text(self) -> str:
         return self.journal.replica.text
 
-    def _changed(self, delta: Delta, update: bytes) -> None:
+    def _edited(self, edit: Edit) -> None:
         if self._showing:  # nobody is in a room that is being loaded
-            self.shown = delta.apply(self.shown)
+            self.shown = edit.delta.apply(self.shown)
 
     def _hear(self, message: bytes) -> None:
         for said in self._meddle(message) if self.unruly else [message]:
@@ -110,7 +110,7 @@ class Peer:
     def _edit(self, splices: list[Splice], author: str) -> asyncio.Future[None]:
         delta = Delta.from_splices(splices)
         update = self.journal.replica.edit(delta)
-        self._changed(delta, update)
+        self._edited(Edit(delta, update))
         return self.journal.append(update, author or self.name)
 
     def type(self, random: Random) -> None:
@@ -242,8 +242,8 @@ def set_key(node: Peer, key: str, value: str | None) -> asyncio.Future[None]:
         shared[key] = value
     elif key in shared:
         del shared[key]
-    node.journal.replica.apply_update(client.get_update(before))
-    return node.journal.append(node.journal.replica.gained, "a Yjs member")
+    edit = node.journal.replica.apply_update(client.get_update(before))
+    return node.journal.append(edit.update, "a Yjs member")
 
 
 def keys_of(replica: Replica) -> dict[str, Any]:

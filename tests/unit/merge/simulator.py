@@ -182,9 +182,9 @@ class Node:
 
     def updated(self, update: bytes, by: YjsPage) -> None:
         """Take in a Yjs member's update."""
-        delta, repair = self.gate.admit(update)
+        edit, repair = self.gate.admit(update)
         assert repair is None
-        self.spread(delta)
+        self.spread(edit.delta)
         self.tell(update, besides=by)
         self.commit(update)
         self.check()
@@ -212,8 +212,7 @@ class Node:
         if by is self:
             self.pending -= 1
             return
-        delta = self.replica.apply_update(update)
-        self.spread(delta)
+        self.spread(self.replica.apply_update(update).delta)
         self.tell(update)
         self.check()
 
@@ -360,7 +359,7 @@ class World:
             onward = Delta()
             past = Replica()
             for number, update in enumerate(self.journal[: node.applied]):
-                delta = past.apply_update(update)
+                delta = past.apply_update(update).delta
                 if number >= here.applied:
                     onward = compose(onward, delta)
             known, typing = views.is_known(self.now), views.is_typing(self.now)

@@ -13,7 +13,7 @@ from collab.merge.delta import IDENTITY, Delta
 from collab.merge.errors import BadText, BadUpdate, EarlyUpdate
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
-from collab.merge.replica import Replica
+from collab.merge.replica import Edit, Replica
 from collab.merge.survey import EMPTY_UPDATE
 
 from .strategies import deltas
@@ -44,7 +44,7 @@ def test_replicas_that_hear_each_other_in_order_are_equal(data: st.DataObject) -
             replica.edit(data.draw(deltas(len(replica.text)))) for replica in (one, two)
         )
         middle = one.text
-        assert one.apply_update(second).apply(middle) == one.text
+        assert one.apply_update(second).delta.apply(middle) == one.text
         two.apply_update(first)
         one.check()
         two.check()
@@ -58,7 +58,7 @@ def test_an_edit_and_its_update_do_the_same(data: st.DataObject) -> None:
     delta = data.draw(deltas(len(replica.text)))
     want = delta.apply(replica.text)
     before = other.text
-    assert other.apply_update(replica.edit(delta)).apply(before) == want == replica.text
+    assert other.apply_update(replica.edit(delta)).delta.apply(before) == want == replica.text
     replica.check()
     other.check()
 
@@ -71,7 +71,7 @@ def test_a_replica_shows_what_javascript_shows(name: str) -> None:
     gate = Gate(gated, LIMITS)
     for update in map(bytes.fromhex, record["updates"]):
         before = steps.text
-        assert steps.apply_update(update).apply(before) == steps.text
+        assert steps.apply_update(update).delta.apply(before) == steps.text
         steps.check()
         gate.admit(update)
         gated.check()
@@ -86,8 +86,8 @@ def test_a_replica_shows_what_javascript_shows(name: str) -> None:
 
 def test_an_update_twice_is_harmless() -> None:
     replica, update = Replica(), _with("ab😀").state()
-    assert replica.apply_update(update) == Delta.of("ab😀")
-    assert replica.apply_update(update).is_identity
+    assert replica.apply_update(update) == Edit(Delta.of("ab😀"), update)
+    assert not replica.apply_update(update)
     replica.check()
 
 
@@ -157,9 +157,9 @@ def test_a_forgery_leaves_the_gate_and_the_replica_usable(forged: str) -> None:
     gate = Gate(replica, LIMITS)
     with pytest.raises((BadUpdate, EarlyUpdate)):
         gate.admit(bytes.fromhex(forged))
-    delta, repair = gate.admit(_with("honest").state())
+    edit, repair = gate.admit(_with("honest").state())
     assert repair is None
-    assert delta.apply("text") == replica.text
+    assert edit.delta.apply("text") == replica.text
     replica.check()
 
 
@@ -174,9 +174,9 @@ def test_the_gate_keeps_up_with_edits_that_do_not_pass_it() -> None:
         )
         state = doc.get_state()
         text.insert(len(text), letter)
-        delta, repair = gate.admit(doc.get_update(state))
+        edit, repair = gate.admit(doc.get_update(state))
         assert repair is None
-        assert delta.ops[-1] == letter
+        assert edit.delta.ops[-1] == letter
         assert str(text) == replica.text
         replica.check()
 
@@ -214,8 +214,8 @@ def _foreign(fill: bool = True) -> tuple[Doc, Text]:  # type: ignore[type-arg]
 def test_embeds_are_repaired_away_for_everyone() -> None:
     doc, text = _foreign()
     replica = Replica()
-    delta, repair = Gate(replica, LIMITS).admit(doc.get_update())
-    assert delta.apply("") == replica.text == "aé😀b"
+    edit, repair = Gate(replica, LIMITS).admit(doc.get_update())
+    assert edit.delta.apply("") == replica.text == "aé😀b"
     replica.check()
     assert repair is not None
     doc.apply_update(repair)
@@ -270,7 +270,7 @@ def test_formatting_changes_no_text() -> None:
     replica = _copy_of(doc)
     state = doc.get_state()
     text.format(2, 7, {"bold": True})
-    assert replica.apply_update(doc.get_update(state)).is_identity
+    assert replica.apply_update(doc.get_update(state)).delta.is_identity
     replica.edit(Delta.of(1, "X"))
     replica.check()
 
