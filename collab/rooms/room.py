@@ -71,10 +71,9 @@ class Room:
         self._answering: set[asyncio.Task[None]] = set()
         self._journal = Journal(
             name, store, metrics, lambda edit: me.edited(edit),
-            ttl=config.room_ttl, max_entries=config.max_journal_entries,
+            on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
-        self._journal.on_end = lambda: me._end()
         self.texts = TextMembers(self._journal, self._presence, searches)
         self.yjs = YjsMembers(
             self._journal,

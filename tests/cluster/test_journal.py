@@ -13,7 +13,8 @@ import redis.asyncio
 from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
-from collab.rooms import journal as journal_module
+from collab.rooms import journal_state
+from collab.rooms.journal_state import Event
 from collab.store.keys import room_keys
 from collab.store.records import Commit, Committed, Update
 from tests.cluster.peers import (
@@ -142,7 +143,7 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
         done = node.put("second ")
         await eventually(lambda: late)
         wire.refuse()
-        await eventually(lambda: node.journal._waiting.flown)
+        await eventually(lambda: node.journal._follower.waiting.flown)
         later = node.put("last")
         hear(late.pop())  # type: ignore[arg-type]
         wire.to_client = None
@@ -188,7 +189,7 @@ async def eventually_in(client: Client, room: str, text: str) -> None:
 async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_after(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "REFUSALS_BEFORE_APPEND", 0)
+    monkeypatch.setattr(journal_state, "REFUSALS_BEFORE_APPEND", 0)
     random = Random(7)
     async with peers(redis_server.url, room, "a", "b", "c", max_entries=16) as nodes:
         await nodes[0].put(".")
@@ -250,7 +251,7 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
             return reading
 
         monkeypatch.setattr(node.store, "read", slow_read)
-        node.journal._behind = True
+        node.journal._state.on(Event.MISSED)
         node.journal._kick()
         await eventually(lambda: node.text == "one missed two ", within=1)
 
@@ -295,7 +296,7 @@ async def test_a_room_that_never_rests_is_folded_all_the_same(
         folded: list[bool] = []
 
         async def spied(*asked: object) -> bool:
-            folded.append(bool(node.journal._waiting))
+            folded.append(bool(node.journal._follower.waiting))
             return await compact(*asked)  # type: ignore[arg-type]
 
         monkeypatch.setattr(node.store, "compact", spied)
@@ -466,14 +467,14 @@ async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
         await node.put("kept ")
         await rest(node, other)
         node.deaf = True
-        node.journal._set_deadline(asyncio.get_running_loop().time() + 5)
+        node.journal._follower.set_deadline(asyncio.get_running_loop().time() + 5)
         await store.delete(*room_keys(room))
         await other.put("new")  # writes all back, for ten minutes
         node.deaf = False
         late = node.journal.replica.edit(Delta.of("~"))
         node.shown = node.text
-        node.journal._waiting.add("", late)
-        node.journal._waiting.want_whole(5)
+        node.journal._follower.waiting.add("", late)
+        node.journal._follower.waiting.want_whole(5)
         await rest(node, other)
         await assert_one_truth(store, room, node, other)
         for key in room_keys(room):
@@ -487,18 +488,18 @@ async def test_every_node_knows_a_rooms_deadline_from_what_is_announced(
     clock = asyncio.get_running_loop().time
     await store.set(f"code_{room}", "starter", ex=50)
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as (node, other):
-        assert 45 < node.journal._deadline - clock() <= 50
-        assert 45 < other.journal._deadline - clock() <= 50
+        assert 45 < node.journal._follower.deadline - clock() <= 50
+        assert 45 < other.journal._follower.deadline - clock() <= 50
         assert 45 < await store.ttl(f"code_{room}") <= 50
         await other.journal.touch()
-        await eventually(lambda: node.journal._deadline - clock() > 590)
+        await eventually(lambda: node.journal._follower.deadline - clock() > 590)
         for key in room_keys(room):
             assert await store.ttl(key) > 590
         for key in room_keys(room):
             await store.expire(key, 50)
-        node.journal._waiting.want_whole(5)  # as if it had been lost
+        node.journal._follower.waiting.want_whole(5)  # as if it had been lost
         node.journal._kick()
-        await eventually(lambda: 45 < other.journal._deadline - clock() <= 50)
+        await eventually(lambda: 45 < other.journal._follower.deadline - clock() <= 50)
 
 
 async def test_an_idle_room_expires_is_not_brought_back_by_checks_and_lives_with_the_next_change(
@@ -519,7 +520,7 @@ async def test_an_idle_room_expires_is_not_brought_back_by_checks_and_lives_with
 async def dead(client: Client, room: str, *nodes: Peer) -> None:
     """Let a room end, as its nodes see it."""
     for node in nodes:
-        node.journal._set_deadline(0)
+        node.journal._follower.set_deadline(0)
     await client.delete(*room_keys(room))
     for node in nodes:
         node.journal.check()
@@ -676,7 +677,8 @@ async def test_a_mistake_in_the_journals_work_is_logged_and_ends_nothing(
                 raise RuntimeError(f"a mistake in {step}")
 
             monkeypatch.setattr(node.store, step, wrong)
-            node.journal._behind = step == "read"
+            if step == "read":
+                node.journal._state.on(Event.MISSED)
             node.journal.check()
             await node.put(f"{step} ")
             await rest(node, other)
@@ -693,7 +695,7 @@ async def test_a_replica_that_went_astray_gives_and_gets_what_is_missing(
         await rest(node, other)
         other.deaf = True
         await node.put("two ")
-        other.journal.last = node.journal.last  # as if it had been applied
+        other.journal._follower.last = node.journal.last  # as if it had been applied
         delta = Delta.of(4, "three")
         other.journal.replica.edit(delta)  # and this had been committed
         other.shown = delta.apply(other.shown)

@@ -131,7 +131,7 @@ async def test_a_room_begun_anew_by_a_change_after_its_time_has_nothing_of_the_o
         await set_key(a, "language", "python")
         await rest(a, b)
         for node in (a, b):
-            node.journal._set_deadline(0)
+            node.journal._follower.set_deadline(0)
         await store.delete(*room_keys(room))
         cold = await nodes.add("cold")
         await cold.put("another room\n")
@@ -156,7 +156,7 @@ async def test_a_room_in_which_people_type_on_is_not_over_when_redis_was_away_pa
         await a.put(HOLDERS[0])
         wire.refuse()
         waiting = a.put(HOLDERS[1])
-        a.journal._set_deadline(asyncio.get_running_loop().time())
+        a.journal._follower.set_deadline(asyncio.get_running_loop().time())
         await keys_restored(store, room, saved)
         wire.accept()
         await waiting
