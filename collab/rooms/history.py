@@ -1,4 +1,4 @@
-"""What a journal, read to its end, adds up to, and the base that its older half is folded into."""
+"""What a journal, read to its end, adds up to, and the base that its older half is compacted into."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def earlier(room: str, reading: Reading, last: EntryId) -> Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Compaction:
     """A new base in place of the oldest entries, up to ``last``, which held ``size`` bytes."""
 
     base: bytes
@@ -76,13 +76,13 @@ class Fold:
     size: int
 
 
-def fold(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Fold | None:
+def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Compaction | None:
     """Return how to get a journal down to half of its bounds; None if it is there."""
     count, size = _surplus(reading.entries, max_entries // 2, max_bytes // 2)
     if not count:
         return None
     older = add_up(room, reading.base, reading.entries[:count])
-    return Fold(older.state(), reading.entries[count - 1].id, size)
+    return Compaction(older.state(), reading.entries[count - 1].id, size)
 
 
 def _surplus(entries: Sequence[Entry], most: int, most_bytes: int) -> tuple[int, int]:

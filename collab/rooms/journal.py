@@ -14,7 +14,7 @@ from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.follower import Edited, Follower
-from collab.rooms.history import fold
+from collab.rooms.history import compact
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.recovery import Recovery
 from collab.rooms.worker import Worker
@@ -239,9 +239,9 @@ class Journal:
         """Make the older half of the history one update."""
         reading = await self._store.read(self._room, None, ZERO)
         if reading.epoch is not None and reading.epoch == self.epoch:
-            folded = fold(self._room, reading, self._max_entries, self._max_bytes)
-            if folded is not None:
+            compacted = compact(self._room, reading, self._max_entries, self._max_bytes)
+            if compacted is not None:
                 await self._store.compact(
-                    self._room, reading.epoch, reading.base_id, folded.last, folded.base,
-                    folded.size,
+                    self._room, reading.epoch, reading.base_id, compacted.last, compacted.base,
+                    compacted.size,
                 )  # fmt: skip

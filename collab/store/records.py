@@ -91,7 +91,7 @@ class Refused:
 class Reading:
     """What a journal holds behind the entry the node asked from.
 
-    ``complete`` says that it holds everything, and ``base`` what was folded. ``epoch`` is None
+    ``complete`` says that it holds everything, and ``base`` what was compacted. ``epoch`` is None
     where there is no journal; ``code`` is then the foreign text, if there is one. ``ends`` names
     the times that the room was ended, newest first.
     """

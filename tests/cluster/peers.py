@@ -164,6 +164,11 @@ class Cluster:
         await peer.close()
 
 
+def often_compacted(random: Random) -> dict[str, int]:
+    """Return bounds of a history that is compacted often, so that this meets everything else."""
+    return {"max_entries": random.choice((4, 16, 2000))}
+
+
 @asynccontextmanager
 async def cluster(url: str, room: str, *names: str, **options: float) -> AsyncIterator[Cluster]:
     """Open some nodes on one room; close those that are left."""
@@ -268,3 +273,10 @@ async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer)
         assert same(node.journal.replica, total), f"{node.name} differs outside the text"
         node.journal.replica.check()
     return text
+
+
+async def eventually_in(client: redis.asyncio.Redis, room: str, text: str) -> None:
+    """Wait until the snapshot is ``text``."""
+    async with asyncio.timeout(PATIENCE):
+        while await client.get(f"code_{room}") != text.encode():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)

@@ -461,10 +461,10 @@ async def test_the_updates_of_a_history_make_the_same_text(
     assert str(doc.get("code", type=Text)) == "b 🐍!"
 
 
-async def test_a_folded_history_begins_with_the_text_it_was_folded_into(
+async def test_a_compacted_history_begins_with_the_text_it_was_compacted_into(
     redis_server: Redis, room: str
 ) -> None:
-    node = Node(redis_server.url, "folds", COLLAB_MAX_JOURNAL_ENTRIES="20")
+    node = Node(redis_server.url, "compacts", COLLAB_MAX_JOURNAL_ENTRIES="20")
     async with running(node), calling(node) as (caller,):
         text = ""
         for i in range(60):

@@ -1,6 +1,6 @@
 """Pages that come into a room, or mount in it again: they may show nothing whatever others see.
 
-All rooms are old here: of their history the older part is folded, so that no text is left in which
+All rooms are old here: of their history the older part is compacted, so that no text is left in which
 there was nothing yet.
 """
 
@@ -54,7 +54,7 @@ async def ada(
         await (await ada.type(room, CODE + "#" * (number % 8)))
         if number >= 8 and number % 8 == 0 and await store.hget(head, "base"):
             return ada
-    raise AssertionError("the history was not folded")
+    raise AssertionError("the history was not compacted")
 
 
 async def far_member(stack: AsyncExitStack, node: Node) -> WireMember:

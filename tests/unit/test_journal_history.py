@@ -13,7 +13,7 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, akin, earlier, fold, same
+from collab.rooms.history import add_up, akin, earlier, compact, same
 from collab.rooms.pending import MOST_PENDING, Pending
 from collab.store.records import STARTER, Entry, Reading
 
@@ -72,19 +72,19 @@ def test_what_builds_on_something_missing_is_left_out_by_the_sum_and_by_the_fold
 
 
 @pytest.mark.parametrize("most_entries, most_bytes", [(10, 1 << 20), (10_000, 600)])
-def test_a_fold_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
+def test_a_compaction_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
     most_entries: int, most_bytes: int
 ) -> None:
     replica, entries = written(*("x" * number for number in range(1, 60)))
-    folded = fold("r", reading(entries), most_entries, most_bytes)
-    assert folded is not None
-    left = [entry for entry in entries if entry.id > folded.last]
+    compacted = compact("r", reading(entries), most_entries, most_bytes)
+    assert compacted is not None
+    left = [entry for entry in entries if entry.id > compacted.last]
     gone = entries[: len(entries) - len(left)]
-    assert folded.size == sum(len(entry.update) for entry in gone)
+    assert compacted.size == sum(len(entry.update) for entry in gone)
     assert len(left) <= most_entries // 2 and left
     assert sum(len(entry.update) for entry in left) <= most_bytes // 2
-    assert same(add_up("r", folded.base, left), replica)
-    assert fold("r", reading(left, folded.base), most_entries, most_bytes) is None
+    assert same(add_up("r", compacted.base, left), replica)
+    assert compact("r", reading(left, compacted.base), most_entries, most_bytes) is None
 
 
 def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_same() -> None:
@@ -110,9 +110,9 @@ def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever
     begun = replace(reading(entries), origin=STARTER)
     assert earlier("r", begun, (-1, 0)).text == "a"
     assert earlier("r", begun, (1500, 0)).text == "ab"
-    folded = replace(reading(entries[2:], written("ab")[0].state()), base_id=(1000, 0))
-    assert earlier("r", folded, (1500, 0)).text == "ab"
-    assert earlier("r", folded, (500, 0)).text == "", "the base may hold what came since"
+    compacted = replace(reading(entries[2:], written("ab")[0].state()), base_id=(1000, 0))
+    assert earlier("r", compacted, (1500, 0)).text == "ab"
+    assert earlier("r", compacted, (500, 0)).text == "", "the base may hold what came since"
 
 
 def test_updates_stay_their_authors_until_there_are_too_many() -> None:

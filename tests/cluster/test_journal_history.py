@@ -1,0 +1,136 @@
+"""A journal's history is bounded, and a room of many edits opens in a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from random import Random
+
+import pytest
+import redis.asyncio
+
+from collab.store.keys import room_keys
+from tests.cluster.peers import (
+    Peer,
+    assert_one_truth,
+    keys_restored,
+    keys_saved,
+    peers,
+    rest,
+)
+from tests.support.processes import Redis
+
+Client = redis.asyncio.Redis
+
+
+@pytest.mark.parametrize("bound", ["entries", "bytes"])
+async def test_history_is_bounded_and_compacting_while_others_commit_loses_nothing(
+    redis_server: Redis, store: Client, room: str, bound: str
+) -> None:
+    random = Random(11)
+    limits = {"max_entries": 10} if bound == "entries" else {"max_bytes": 1500}
+    most = 0
+    async with peers(redis_server.url, room, "a", "b", "c", **limits) as nodes:
+        for _ in range(200):
+            random.choice(nodes).type(random)
+            if random.random() < 0.7:
+                await asyncio.sleep(0.001)
+            _, stream, head = room_keys(room)
+            entries = await store.xrange(stream)
+            size = sum(len(fields[b"u"]) for _, fields in entries)
+            most = max(most, len(entries) if bound == "entries" else size)
+            if entries:
+                assert int(await store.hget(head, "bytes") or 0) >= 0
+        await rest(*nodes)
+        text = await assert_one_truth(store, room, *nodes)
+        assert all(text.count(token) == 1 for node in nodes for token in node.sent)
+        entries = await store.xrange(stream)
+        assert int(await store.hget(head, "bytes")) == sum(len(f[b"u"]) for _, f in entries)
+    assert 0 < most <= (40 if bound == "entries" else 6000)
+    async with peers(redis_server.url, room, "d") as (cold,):
+        assert cold.text == text
+
+
+async def test_a_room_that_never_rests_is_compacted_all_the_same(
+    redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something waits at every moment, so what comes after committing would never get its turn."""
+    async with peers(redis_server.url, room, "a", max_entries=8) as (node,):
+        compact = node.store.compact
+        compacted: list[bool] = []
+
+        async def spied(*asked: object) -> bool:
+            compacted.append(bool(node.journal._follower.waiting))
+            return await compact(*asked)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(node.store, "compact", spied)
+        async with asyncio.timeout(10):
+            while len(compacted) < 3:
+                node.put("x")
+                await asyncio.sleep(0)
+        assert all(compacted), "it came to compacting only when nothing waited"
+        assert await store.xlen(room_keys(room)[1]) <= 24
+        await rest(node)
+        await assert_one_truth(store, room, node)
+
+
+async def test_a_compaction_of_what_redis_has_lost_is_refused(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    """A base that ends behind the journal's end would make every node seem to be in order."""
+    async with peers(redis_server.url, room, "a") as (node,):
+        await node.put("kept ")
+        saved = await keys_saved(store, room)
+        await node.put("lost")
+        reading = await node.store.read(room, None, (0, 0))
+        await keys_restored(store, room, saved)
+        assert reading.epoch is not None
+        last = reading.entries[-1].id
+        assert not await node.store.compact(
+            room, reading.epoch, reading.base_id, last, node.journal.replica.state(), 0
+        )
+        assert await store.hget(room_keys(room)[2], "base") == b""
+        await rest(node)
+        assert await assert_one_truth(store, room, node) == "kept lost"
+
+
+async def test_a_room_of_twenty_thousand_edits_opens_cold_in_a_moment(
+    redis_server: Redis, store: Client, room: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = Random(1)
+    cursor = 0
+    async with peers(redis_server.url, room, "a") as (node,):
+        for number in range(20_000):
+            size, chance = len(node.text), random.random()
+            if chance < 0.03:
+                cursor = random.randint(0, size)  # a click elsewhere
+            if 0.03 < chance < 0.15 and cursor:
+                node.cut(cursor - 1, cursor)
+                cursor -= 1
+            elif chance > 0.999:
+                node.cut(size // 4, size // 2)
+                cursor = size // 4
+            else:
+                word = random.choice(("x", " ", "= 1", "\n"))
+                node.put(word, cursor)
+                cursor += len(word)
+            if number % 10 == 9:
+                await node.journal.flush()
+        await rest(node)
+        entries = await store.xlen(room_keys(room)[1])
+        took = []
+        for _ in range(3):
+            cold = Peer(redis_server.url, "cold", room)
+            await cold.store.open(5)
+            began = time.perf_counter()
+            await cold.journal.open()
+            took.append(time.perf_counter() - began)
+            assert cold.text == node.text
+            await cold.close()
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n20,000 edits ({entries} entries, {len(node.text)} characters) open cold in "
+            f"{min(took) * 1000:.1f} to {max(took) * 1000:.1f} ms\n"
+        )
+    assert min(took) < 0.3

@@ -1,0 +1,146 @@
+"""Redis comes back other than it was, or others wrote into the journal: nothing stays lost."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+import redis.asyncio
+
+from collab.store.keys import room_keys
+from tests.cluster.peers import (
+    assert_one_truth,
+    cluster,
+    keys_restored,
+    keys_saved,
+    often_compacted,
+    peers,
+    rest,
+)
+from tests.support.processes import Redis
+
+Client = redis.asyncio.Redis
+
+
+async def test_redis_emptied_is_given_everything_back_with_the_time_that_was_left(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    async with peers(redis_server.url, room, "a", "b", ttl=600.0) as nodes:
+        await nodes[0].put("one ")
+        await nodes[1].put("two ")
+        await rest(*nodes)
+        for key in room_keys(room):
+            await store.pexpire(key, 100_000)
+        await rest(*nodes)  # they check, and see when the room is going to end
+        await store.delete(*room_keys(room))
+        await rest(*nodes)
+        assert sorted((await assert_one_truth(store, room, *nodes)).split()) == ["one", "two"]
+        assert {round(await store.pttl(key) / 10_000) for key in room_keys(room)} == {10}
+        assert await store.xlen(room_keys(room)[1]) == 1, "every holder wrote it back"
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_redis_gone_back_in_time_or_emptied_while_people_type_loses_nothing(
+    redis_server: Redis, store: Client, room: str, seed: int
+) -> None:
+    random = Random(200 + seed)
+    async with peers(redis_server.url, room, "a", "b", "c", **often_compacted(random)) as nodes:
+        await nodes[0].put("^]")
+        await rest(*nodes)
+        saved = await keys_saved(store, room)
+        for _ in range(100):
+            random.choice(nodes).type(random)
+            chance = random.random()
+            if chance < 0.05:
+                await keys_restored(store, room, saved)
+            elif chance < 0.08:
+                await store.delete(*room_keys(room))
+            elif chance < 0.15 and await store.exists(room_keys(room)[1]):
+                saved = await keys_saved(store, room)
+            if random.random() < 0.5:
+                await asyncio.sleep(random.choice((0, 0.001, 0.004)))
+        await rest(*nodes)
+        text = await assert_one_truth(store, room, *nodes)
+        assert all(text.count(token) == 1 for node in nodes for token in node.sent)
+        assert all(node.acknowledged == list(node.sent) for node in nodes)
+
+
+async def test_an_entry_id_is_never_given_twice_even_if_redis_and_its_clock_go_back(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    """Else a node that holds the lost entry takes the other one for it, and is apart for good."""
+    _, stream, head = room_keys(room)
+    async with peers(redis_server.url, room, "a", "b") as (node, other):
+        await node.put("x")
+        seconds, _ = await store.time()
+        ahead = f"{(seconds + 86400) * 1000}-7"  # by a clock that was a day ahead
+        await store.xadd(stream, {"a": "", "u": b"\0\0"}, id=ahead)
+        await store.hset(head, "tail", ahead)
+        await rest(node, other)
+        saved = await keys_saved(store, room)
+        await node.put("lost")
+        await rest(node, other)
+        lost = node.journal.last
+        other.deaf = True
+        await keys_restored(store, room, saved)
+        async with peers(redis_server.url, room, "c") as (cold,):
+            await cold.put("else")
+            assert cold.journal.last != lost
+            other.deaf = False
+            await rest(node, other, cold)
+            assert sorted(await assert_one_truth(store, room, node, other, cold)) == sorted(
+                "xlostelse"
+            )
+
+
+async def test_scripts_that_redis_forgot_are_sent_again(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    async with peers(redis_server.url, room, "a") as (node,):
+        await node.put("one ")
+        await store.script_flush()
+        await node.put("two")
+        await store.script_flush()
+        await rest(node)
+        assert await assert_one_truth(store, room, node) == "one two"
+
+
+@pytest.mark.parametrize("half", [1, 2], ids=["without stream", "without head"])
+async def test_half_a_journal_is_none_and_is_made_whole_by_who_holds_the_room(
+    redis_server: Redis, store: Client, room: str, half: int
+) -> None:
+    async with cluster(redis_server.url, room, "a", "b") as nodes:
+        node, other = nodes.alive
+        await node.put("all of it")
+        await rest(node, other)
+        await store.delete(room_keys(room)[half])
+        await rest(node, other)
+        assert await assert_one_truth(store, room, node, other) == "all of it"
+        for peer in list(nodes.alive):
+            await nodes.kill(peer)
+        await store.delete(room_keys(room)[half])
+        await nodes.add("c")
+        assert await assert_one_truth(store, room, *nodes.alive) == "all of it"
+
+
+async def test_a_bad_entry_is_passed_over_by_all_alike_and_the_room_goes_on(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    """Hands other than this service's wrote into the journal; the room must still open."""
+    _, stream, head = room_keys(room)
+    async with cluster(redis_server.url, room, "a", max_entries=6) as nodes:
+        (node,) = nodes.alive
+        await node.put("good ")
+        await store.hset(head, "tail", await store.xadd(stream, {"a": "", "u": b"\xff nonsense"}))
+        await rest(node)
+        await node.put("still good")
+        cold = await nodes.add("b")
+        await rest(node, cold)
+        for peer in (node, cold):
+            assert peer.text == "good still good"
+        for number in range(10):
+            await cold.put(str(number), author=str(number))
+        await rest(node, cold)
+        text = await assert_one_truth(store, room, node, cold)  # the bad one has been compacted away
+        assert text == "good still good0123456789"
