@@ -197,7 +197,7 @@ class Replica:
         return self._doc.get_update(state_vector)
 
     def has_pending(self) -> bool:
-        """Whether pycrdt has put aside any of what was applied; never fold from such a replica."""
+        """Whether pycrdt has put aside any of what was applied. Never compact such a replica."""
         have = read_state_vector(self._doc.get_state())
         return any(have.get(client, 0) < clock for client, clock in self._known.items())
 

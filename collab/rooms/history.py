@@ -1,4 +1,4 @@
-"""What a journal, read to its end, adds up to, and the base that its older half is compacted into."""
+"""What a journal, read to its end, adds up to, and the base that replaces its older half."""
 
 from __future__ import annotations
 

@@ -206,7 +206,8 @@ def test_the_badge_names_the_node_and_tells_what_is_saved(
 
 
 @pytest.mark.parametrize(
-    ("query", "current"), [("", "Editor"), ("&client=plain", "Plain client"), ("&playback", "Playback")]
+    ("query", "current"),
+    [("", "Editor"), ("&client=plain", "Plain client"), ("&playback", "Playback")],
 )
 def test_one_link_alone_is_to_the_current_page(
     visit: Visit, two_nodes: Nodes, room: str, query: str, current: str

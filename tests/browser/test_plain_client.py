@@ -24,7 +24,9 @@ def test_the_editor_opens_the_plain_client_beside_itself(
     beside = opened.value
     expect(beside.get_by_text("The plain client")).to_be_visible()
     expect(beside.locator(".cm-line")).to_have_text(["in both clients"])
-    expect(beside.get_by_role("link", name="Plain client")).to_have_attribute("aria-current", "page")
+    expect(beside.get_by_role("link", name="Plain client")).to_have_attribute(
+        "aria-current", "page"
+    )
     beside.get_by_role("textbox", name="Shared code").press("Control+End")
     beside.keyboard.type(", once")
     ada.sees("in both clients, once")

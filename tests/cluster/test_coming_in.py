@@ -1,7 +1,7 @@
 """Pages that come into a room, or mount in it again: they may show nothing whatever others see.
 
-All rooms are old here: of their history the older part is compacted, so that no text is left in which
-there was nothing yet.
+All rooms are old here: the older part of their history is compacted, so that no text is left in
+which there was nothing yet.
 """
 
 from __future__ import annotations

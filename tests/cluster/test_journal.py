@@ -31,7 +31,7 @@ Client = redis.asyncio.Redis
 async def test_nodes_that_commit_at_once_and_hear_badly_end_with_one_text(
     redis_server: Redis, store: Client, room: str, seed: int
 ) -> None:
-    """Announcements are dropped, doubled and put out of order, and history is compacted meanwhile."""
+    """Announcements are dropped, doubled and reordered, and history is compacted meanwhile."""
     random = Random(seed)
     names = "abcd"[: random.randint(2, 4)]
     async with peers(redis_server.url, room, *names, **often_compacted(random)) as nodes:

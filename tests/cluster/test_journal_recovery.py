@@ -142,5 +142,7 @@ async def test_a_bad_entry_is_passed_over_by_all_alike_and_the_room_goes_on(
         for number in range(10):
             await cold.put(str(number), author=str(number))
         await rest(node, cold)
-        text = await assert_one_truth(store, room, node, cold)  # the bad one has been compacted away
+        text = await assert_one_truth(
+            store, room, node, cold
+        )  # the bad one has been compacted away
         assert text == "good still good0123456789"

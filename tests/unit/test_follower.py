@@ -14,7 +14,7 @@ from collab.merge.replica import Edit, Replica
 from collab.metrics import Metrics
 from collab.rooms.follower import EXPIRY_DOUBT, Follower
 from collab.rooms.journal_state import REFUSALS_BEFORE_APPEND, Event, Phase, Work
-from collab.store.announcement import Announcement
+from collab.store.channel import Announcement
 from collab.store.records import ZERO, Committed, Entry, EntryId, Refused, Standing
 
 NOW, TTL = 1000.0, 60.0

@@ -13,7 +13,7 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, akin, earlier, compact, same
+from collab.rooms.history import add_up, akin, compact, earlier, same
 from collab.rooms.pending import MOST_PENDING, Pending
 from collab.store.records import STARTER, Entry, Reading
 

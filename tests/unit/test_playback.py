@@ -16,13 +16,13 @@ from collab.store.records import Entry, Reading
 TEXTS = st.text(alphabet="ab \nß€𝄞🐍", max_size=12)
 
 
-def reading(texts: list[str], folded: int) -> Reading:
-    """Return a journal in which one text followed the other, the first ``folded`` in the base."""
+def reading(texts: list[str], compacted: int) -> Reading:
+    """Return a journal of texts in their order, the first ``compacted`` of them in the base."""
     replica = Replica()
     entries, base = [], b""
     for i, text in enumerate(texts):
         update = replica.edit(Delta.from_splices(diff(replica.text, text)))
-        if i < folded:
+        if i < compacted:
             base = replica.state()
         else:
             entries.append(Entry((i, 0), f"{i} Somebody", update))
@@ -42,8 +42,8 @@ def in_javascript(text: str, ops: list[int | str]) -> str:
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=8), st.integers(0, 8))
-def test_played_forward_it_ends_in_the_text(texts: list[str], folded: int) -> None:
-    journal = reading(texts, folded)
+def test_played_forward_it_ends_in_the_text(texts: list[str], compacted: int) -> None:
+    journal = reading(texts, compacted)
     playback = Playback("room", journal)
     text = playback.base
     for step in playback.play():

@@ -110,9 +110,9 @@ async def test_a_text_that_the_room_had_long_ago_is_found_though_a_recent_one_is
 async def test_a_folded_base_is_where_the_history_begins() -> None:
     whole = journal("one", "one two", "one two three")
     base = whole_state(replace(whole, entries=whole.entries[:2]))
-    folded = replace(whole, entries=whole.entries[2:], base=base, base_id=(2000, 0))
-    assert (await find("one two!", folded)).text == "one two"
-    assert (await find("", folded)).text == "one two", "what was before is not known any more"
+    compacted = replace(whole, entries=whole.entries[2:], base=base, base_id=(2000, 0))
+    assert (await find("one two!", compacted)).text == "one two"
+    assert (await find("", compacted)).text == "one two", "what was before is not known any more"
 
 
 async def test_the_text_of_a_moment_is_known_by_the_entry_that_was_its_last() -> None:
