@@ -8,9 +8,10 @@ the later one last. So what a receive has replaced stays possible for a moment.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from .delta import Delta
 from .diff import diff
 from .splice import Splice, edit_size
 from .trail import View
@@ -18,6 +19,11 @@ from .trail import View
 LATE: Final = 0.1
 """Seconds after a receive in which nobody has read it yet, and changed what it brought. Most pages
 render within a frame or a few."""
+VERY_LATE: Final = 1.0
+"""Seconds for which a page may go on showing what a receive has replaced: its machine may be busy,
+and what it sends may have to wait on its way."""
+MAX_PAST: Final = 8
+"""Texts that a page may go on showing: at 20 receives a second it has had no more within `LATE`."""
 FRAMES: Final = 0.05
 """Seconds within which a page that is not busy renders: three frames."""
 KEYSTROKE: Final = 2
@@ -36,6 +42,59 @@ class Past(NamedTuple):
 
     view: View
     since: float
+
+
+class Pasts:
+    """What one page may go on showing: views that receives have replaced, oldest first."""
+
+    __slots__ = ("_pasts",)
+
+    def __init__(self) -> None:
+        self._pasts: deque[Past] = deque(maxlen=MAX_PAST)
+
+    def __iter__(self) -> Iterator[Past]:
+        return iter(self._pasts)
+
+    def replaced(self, views: Iterable[View], now: float) -> None:
+        """Enter views that a receive replaces now."""
+        self._pasts.extend(Past(view, now) for view in views)
+
+    def advance(self, delta: Delta) -> None:
+        """Follow the replica, which was edited by ``delta``: one composition each."""
+        for _ in range(len(self._pasts)):
+            view, since = self._pasts.popleft()
+            self._pasts.append(Past(view.onward(delta), since))
+
+    def forget(self, now: float) -> None:
+        """Drop what a page can't be showing any more."""
+        while self._pasts and self._pasts[0].since <= now - VERY_LATE:
+            self._pasts.popleft()
+
+    def clear(self) -> None:
+        """Drop all: the page has shown something else."""
+        self._pasts.clear()
+
+    def find(
+        self,
+        screen: str,
+        splices: list[Splice],
+        text: str,
+        now: float,
+        *,
+        habit: Habit,
+        kept_since: float | None,
+    ) -> tuple[View, list[Splice]] | None:
+        """Return the view that ``text`` clearly was made from, if there is one, and the edit.
+
+        ``splices`` are the edit from ``screen``, what the page is believed to show. A client that
+        may have kept the text back since ``kept_since`` may have made it from what was replaced
+        since, which says nothing of how late its pages render.
+        """
+        late = late_edit(self._pasts, screen, splices, text, habit, now)
+        if late is None and kept_since is not None:
+            kept = [Past(view, now) for view, since in self._pasts if since >= kept_since]
+            late = late_edit(kept, screen, splices, text, Habit(), now)
+        return late
 
 
 class Habit:
@@ -70,14 +129,14 @@ class Habit:
 
 
 def late_edit(
-    past: Sequence[Past],
+    pasts: Sequence[Past],
     screen: str,
     splices: list[Splice],
     text: str,
     habit: Habit,
     now: float,
 ) -> tuple[View, list[Splice]] | None:
-    """Return the past view that ``text`` clearly was made from, if there is one, and the edit.
+    """Return which of ``pasts`` ``text`` clearly was made from, if any, and the edit.
 
     ``splices`` are the edit from ``screen``, what the page is believed to show. It is clear if they
     are the edit from the past view and the undoing of all that came between, at more places; or if
@@ -87,11 +146,11 @@ def late_edit(
     usual = habit.lateness
     if edit_size(splices) == 1 and not usual:
         # One letter more or less, as mostly: an edit of another text and an undoing are more.
-        habit.prompt += sum(now - since < LATE for _, since in past)
+        habit.prompt += sum(now - since < LATE for _, since in pasts)
         return None
     found: tuple[View, list[Splice]] | None = None
     smallest, found_age = edit_size(splices), 0.0
-    for view, since in reversed(past):
+    for view, since in reversed(pasts):
         age = now - since
         if age >= LATE and abs(len(text) - len(view.text)) > smallest:
             continue

@@ -16,6 +16,10 @@ class View(NamedTuple):
     text: str
     way: Delta
 
+    def onward(self, delta: Delta) -> View:
+        """Return the view when the replica was edited by ``delta``."""
+        return View(self.text, compose(self.way, delta))
+
 
 @dataclass(slots=True)
 class _Step:
@@ -33,22 +37,34 @@ class Trail:
     are: the newest step grows, the others are fixed.
     """
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_last", "_steps")
 
     def __init__(self) -> None:
+        self._last = 0
         self._steps: deque[_Step] = deque()
 
     def __len__(self) -> int:
         return len(self._steps)
 
     @property
+    def last(self) -> int:
+        """The number of the newest text that was ever entered; 0 if there was none."""
+        return self._last
+
+    @property
     def last_text(self) -> str | None:
         """The newest text, if there is any."""
         return self._steps[-1].text if self._steps else None
 
-    def append(self, number: int, text: str) -> None:
-        """Enter the replica's present text, under a number above all others."""
-        self._steps.append(_Step(number, text, IDENTITY))
+    def append(self, text: str) -> int:
+        """Enter the replica's present text; return its number."""
+        self._last += 1
+        self._steps.append(_Step(self._last, text, IDENTITY))
+        return self._last
+
+    def clear(self) -> None:
+        """Drop all texts. Those that come later are numbered on."""
+        self._steps.clear()
 
     def advance(self, delta: Delta) -> None:
         """Follow the replica, which was edited by ``delta``."""

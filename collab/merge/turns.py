@@ -16,13 +16,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
+
+from .pings import Pong
 
 UNDISTURBED: Final = 32
 """Changes in a row of which none had waited, after which none is taken to wait: people do not type
 as fast as this link answers."""
 SLOW: Final = 0.05
 """Seconds until an acknowledgement after which changes may wait all the same."""
+
+
+class Turn(NamedTuple):
+    """What is known of an event as it arrives.
+
+    The client may have kept it back since the time ``kept_since``, if there is one (monotonic, in
+    seconds); then others may have waited before it. The next one ``may_wait``, or is known not to.
+    """
+
+    kept_since: float | None
+    may_wait: bool
+
+
+PROMPT: Final = Turn(None, may_wait=False)
+"""Of an event that was sent at once, by a client that keeps nothing back."""
 
 
 class Turns:
@@ -43,7 +60,7 @@ class Turns:
     def __init__(
         self,
         clock: Callable[[], float],
-        ping: Callable[[Callable[[], None]], None],
+        ping: Callable[[Pong], None],
         on_idle: Callable[[], None],
     ) -> None:
         """``clock`` is monotonic, in seconds; ``on_idle`` is called when nothing waits any more.
@@ -65,12 +82,12 @@ class Turns:
         """Whether the next of the client's changes may wait."""
         return not self._overlaps and self._undisturbed < UNDISTURBED
 
-    def event(self) -> float | None:
-        """Take in an event of the client, as it arrives; return since when it may have waited.
+    def event(self) -> Turn:
+        """Take in an event of the client, as it arrives."""
+        kept_since = self._kept_since()
+        return Turn(kept_since, self.may_wait)
 
-        None if it has not. Since then others of the client may have waited, and this one behind
-        them.
-        """
+    def _kept_since(self) -> float | None:
         now = self._clock()
         if self._overlaps:
             return None
@@ -89,7 +106,7 @@ class Turns:
             self._undisturbed = 0
         return since
 
-    def acknowledging(self) -> Callable[[], None] | None:
+    def acknowledging(self) -> Pong | None:
         """Take in that an event is acknowledged; return what the PONG to a PING before is to call.
 
         None if no PING is to be written.

@@ -42,7 +42,7 @@ class Departed:
     """What a member leaves behind in one room: its views, newest first, and where they lead.
 
     That is the text of the journal ``epoch`` up to its entry ``last``. ``known`` says that it shows
-    one of them (see `Views.is_known`), ``typing`` that it was typing.
+    one of them (see `TextPeer.is_known`), ``typing`` that it was typing.
     """
 
     room: str

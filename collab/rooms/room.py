@@ -15,6 +15,7 @@ from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
 from collab.merge.replica import Edit
+from collab.merge.turns import PROMPT, Turn
 from collab.metrics import Metrics
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -51,7 +52,6 @@ class Room:
         searches: Searches,
     ) -> None:
         self.name = name
-        self.clock = asyncio.get_running_loop().time
         self.on_end: Callable[[Room], None] = lambda room: None
         self._config = config
         self._searches = searches
@@ -228,26 +228,21 @@ class Room:
             return self._journal.touch()
         return self.commit(Edit(delta, self._journal.replica.edit(delta)), author, by)
 
-    def change(
-        self, member: TextMember, code: str, *, kept_since: float | None = None
-    ) -> asyncio.Future[None]:
+    def change(self, member: TextMember, code: str, turn: Turn = PROMPT) -> asyncio.Future[None]:
         """Merge a member's text; the Future is done when Redis has it.
 
-        The client may have kept it back since the time ``kept_since``, if there is one.
-        Raises NotAllowed if the member may only read; it is sent the text again.
+        ``turn`` says whether the client may have kept it back. Raises NotAllowed if the member may
+        only read; it is sent the text again.
         """
         if not member.may_write:
-            member.views.resend()
-            member.line.receive_due()
+            member.peer.resend()
             raise NotAllowed("this member may read, not write")
         self._metrics.changes.inc()
-        outcome = member.views.change(code, self.clock(), kept_since=kept_since)
+        outcome = member.peer.change(code, turn)
         if outcome.guessed:
             self._metrics.guesses.inc()
         if outcome.late:
             self._metrics.late.inc()
-        if outcome.needs_receive:
-            member.line.receive_due()
         return self._edit(outcome.delta, Author(member.id, member.name), member)
 
     async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:

@@ -14,6 +14,7 @@ from engineio import packet as eio
 from collab.config import Config
 from collab.errors import CollabError, NotJoined, RateLimited, RoomClosed, TooManyRooms
 from collab.merge.lateness import Habit
+from collab.merge.pings import Pong
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room, clean_name
@@ -23,7 +24,7 @@ from collab.rooms.policy import MayWrite, everybody
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
-from collab.sio.engine_socket import EngineSocket, Pong
+from collab.sio.engine_socket import EngineSocket
 from collab.sio.returns import Absent, Returns, may_be_pid, new_pid
 from collab.sio.server import Reply, Server, event_words
 from collab.store.questions import Questions
@@ -54,6 +55,7 @@ class _Line:
         "_receive",
         "_room",
         "_socket",
+        "_timer",
         "member",
     )
 
@@ -67,6 +69,7 @@ class _Line:
         self._receive = f"receive {room.name}"
         self._presence = f"presence {room.name}"
         self._mark = f"mark {room.name}"
+        self._timer: asyncio.TimerHandle | None = None
 
     def mark_due(self) -> None:
         """A mark is to be written: its PONG says that the client has sent what it kept."""
@@ -74,6 +77,15 @@ class _Line:
 
     def receive_due(self) -> None:
         self._due(self._receive, self._render_receive)
+
+    def receive_due_in(self, seconds: float) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.receive_due()
 
     def presence_due(self) -> None:
         self._due(self._presence, self._render_presence)
@@ -85,21 +97,23 @@ class _Line:
     def close(self) -> None:
         """Let nothing more be written for a member that has left."""
         self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
         for slot in (self._mark, self._receive, self._presence):
             self._socket.outbox.drop_slot(slot)
         del self.member  # it refers to this line and holds texts: no cycle for the collector
 
     def _render_mark(self) -> list[eio.Packet]:
-        self.member.views.ping()
-        return [self._socket.ping_packet(self.member.pong)]
+        return [self._socket.ping_packet(self.member.peer.pong)]
 
     def _render_receive(self) -> list[eio.Packet]:
-        text = self.member.receive()
-        if text is None:
+        receive = self.member.next_receive()
+        if receive is None:
             return []
         self._metrics.receives.inc()
-        mark, pong = self._socket.ping_packet, self.member.pong
-        return [mark(pong), eio.Packet(eio.MESSAGE, _receive_words(text)), mark(pong)]
+        ping = self._socket.ping_packet
+        words = _receive_words(receive.text)
+        return [ping(receive.before), eio.Packet(eio.MESSAGE, words), ping(receive.behind)]
 
     def _render_presence(self) -> list[eio.Packet]:
         people = [person.payload() for person in self._room.people()]
@@ -238,20 +252,19 @@ class TextDoor:
 
     async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
         client = self._clients[sid]
-        kept_since = client.turns.event()
+        turn = client.turns.event()
         await self._admit(sid)
         fields = check_fields(payload)
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
         await member.room.texts.recognise(member, code)
-        member.views.may_wait = client.turns.may_wait
-        return _reply_when(member.room.change(member, code, kept_since=kept_since))
+        return _reply_when(member.room.change(member, code, turn))
 
     def _idle(self, sid: str) -> None:
         if client := self._clients.get(sid):
             for member in client.members.values():
-                member.idle()
+                member.peer.idle()
 
     def _acknowledge(self, sid: str) -> Pong | None:
         client = self._clients.get(sid)

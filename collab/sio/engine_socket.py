@@ -13,8 +13,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +21,7 @@ from engineio import exceptions, packet
 from engineio.async_socket import AsyncSocket
 
 from collab.errors import BadEvent, CollabError, Draining
+from collab.merge.pings import Pings, Pong
 from collab.sio import packets as eio
 from collab.sio import polling
 from collab.sio.leaving import Leaving
@@ -36,9 +35,6 @@ log = logging.getLogger(__name__)
 
 UPGRADE_TIMEOUT: Final = 10.0
 """Seconds that an upgrade may take: a poll is answered at once then, and asked again at once."""
-
-_HEARTBEAT = None
-Pong = Callable[[], None]
 
 
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -54,7 +50,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     def __init__(self, server: EngineServer, sid: str) -> None:
         super().__init__(server, sid)
         self.outbox: Outbox[packet.Packet] = Outbox(server.config.max_unsent_packets)
-        self.pings: deque[Pong | None] = deque()
+        self.pings = Pings()
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._posting = asyncio.Lock()
@@ -67,7 +63,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     def ping_packet(self, pong: Pong) -> packet.Packet:
         """Return a PING to be written now; ``pong`` is called when the client has answered it."""
-        self.pings.append(pong)
+        self.pings.written(pong)
         return packet.Packet(packet.PING)
 
     def ping_soon(self, pong: Pong) -> None:
@@ -90,7 +86,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.outbox.put_slot("heartbeat", self._render_heartbeat)
 
     def _render_heartbeat(self) -> list[packet.Packet]:
-        self.pings.append(_HEARTBEAT)
+        self.pings.written(None)
         return [packet.Packet(packet.PING)]
 
     async def check_ping_timeout(self) -> bool:
@@ -159,8 +155,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if pkt.packet_type == packet.MESSAGE:
             await self._handle(pkt.data)
         elif pkt.packet_type == packet.PONG:
-            if self.pings and (pong := self.pings.popleft()) is not None:
-                pong()
+            self.pings.answered()
         elif pkt.packet_type == packet.UPGRADE:
             await self.send(packet.Packet(packet.NOOP))
         elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:

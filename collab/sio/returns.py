@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 from collab.errors import StoreUnavailable
+from collab.rooms.absent import RETURN_TIMEOUT
 from collab.rooms.handover import Departed, Handovers, digest
 from collab.rooms.registry import Rooms
-from collab.rooms.text_members import RETURN_TIME
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -81,7 +81,7 @@ class Returns:
         now = self._clock()
         self._absent[digest(pid)] = Absent(sid, tuple(rooms), now)
         for other, absent in list(self._absent.items()):
-            if absent.since > now - RETURN_TIME:
+            if absent.since > now - RETURN_TIMEOUT:
                 break
             del self._absent[other]
 
@@ -129,6 +129,6 @@ class Returns:
         if departed is None:
             return
         try:
-            await self._handovers.leave(member, departed, RETURN_TIME)
+            await self._handovers.leave(member, departed, RETURN_TIMEOUT)
         except StoreUnavailable:
             log.warning("views of a member could not be left for its return")

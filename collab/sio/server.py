@@ -21,10 +21,11 @@ from socketio import packet
 
 from collab.config import Config
 from collab.errors import BadEvent, CollabError
+from collab.merge.pings import Pong
 from collab.metrics import Metrics
 from collab.sio import json
 from collab.sio.engine import EngineServer
-from collab.sio.engine_socket import EngineSocket, Pong
+from collab.sio.engine_socket import EngineSocket
 
 log = logging.getLogger(__name__)
 

@@ -32,6 +32,9 @@ class Silent:
     def receive_due(self) -> None:
         pass
 
+    def receive_due_in(self, seconds: float) -> None:
+        pass
+
     def presence_due(self) -> None:
         pass
 

@@ -1,15 +1,14 @@
 """A small world to try the merge core in: naive pages, slow links, nodes and one journal.
 
-What decides is the code that runs in production: `Views` says what a page may be showing and what
-may be written to it, `Turns` when, `Gate` lets Yjs updates in, `Replica` merges. The world has the
-rest: time, links, people. What is random comes from one seed. The world keeps its own books of
-which characters were typed and deleted.
+What decides is the code that runs in production: `TextPeer` says what a page may be showing and
+what is written to it when, `Turns` which of its changes may have waited, `Gate` lets Yjs updates
+in, `Replica` merges. The world has the rest: time, links, people. What is random comes from one
+seed. The world keeps its own books of which characters were typed and deleted.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -18,7 +17,9 @@ from collab.merge.delta import Delta, compose
 from collab.merge.gate import Gate
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
+from collab.merge.pings import Pings, Pong
 from collab.merge.replica import Replica
+from collab.merge.text_peer import TextPeer
 from collab.merge.turns import Turns
 from collab.merge.views import Views
 
@@ -65,41 +66,24 @@ class Setting:
     keeps: float = 0.0
 
 
-@dataclass
 class Session:
-    """A text member at its node."""
+    """A text member's connection at its node."""
 
-    node: Node
-    views: Views
-    page: Page
-    down: Link
-    flushing: bool = False
-    joined: bool = True
+    peer: TextPeer
 
-    def __post_init__(self) -> None:
-        self.pings: deque[Callable[[], None]] = deque()
-        self.turns = Turns(lambda: self.now, self.ping, self.idle)
+    def __init__(self, node: Node, page: Page, down: Link) -> None:
+        self.node, self.page, self.down = node, page, down
+        self.flushing = False
+        self.joined = True
+        self.pings = Pings()
+        self.turns = Turns(node.world.clock, self.ping, lambda: self.peer.idle())
 
-    @property
-    def now(self) -> float:
-        return self.node.world.now
-
-    def ping(self, pong: Callable[[], None]) -> None:
-        self.pings.append(pong)
+    def ping(self, pong: Pong) -> None:
+        self.pings.written(pong)
         self.down.send(PING)
 
     def mark(self) -> None:
-        self.views.ping()
-        self.ping(self.marked)
-
-    def marked(self) -> None:
-        if self.views.pong(self.now):
-            self.write_soon()
-
-    def idle(self) -> None:
-        if self.views.may_wait:
-            self.views.release()
-            self.write_soon()
+        self.ping(self.peer.pong)
 
     def acknowledge(self) -> None:
         if self.page.asks and not self.down.broken:
@@ -111,53 +95,49 @@ class Session:
     def deliver(self, kind: str, text: str) -> None:
         world = self.node.world
         if kind == PONG:
-            self.pings.popleft()()
+            self.pings.answered()
             self.node.check()
             return
-        kept_since = self.turns.event()
+        turn = self.turns.event()
+        self.joined = kind != LEAVE  # a change joins
         if kind == JOIN:
-            self.joined = True
-            self.views.mount(self.node.replica.text, owed=True)
-            self.write_soon()
-        elif kind == LEAVE:
-            self.joined = False
-        else:
-            self.joined = True  # a change joins
-            self.views.may_wait = self.turns.may_wait
-            outcome = self.views.change(text, self.now, kept_since=kept_since)
+            self.peer.mount(owed=True)
+        elif kind == CHANGE:
+            flushing, self.flushing = self.flushing, True  # the others are written to first
+            outcome = self.peer.change(text, turn)
+            self.flushing = flushing
             world.changes += 1
             world.guesses += outcome.guessed
             world.late += outcome.late
             if not outcome.delta.is_identity:
                 self.node.edited(outcome.delta, self)
-            assert outcome.needs_receive == (self.views.final_text != self.node.replica.text)
-            self.write_soon()
+            assert outcome.needs_receive == (self.peer.final_text != self.node.replica.text)
+            self.receive_due()
         self.node.check()
         if kind == CHANGE and not outcome.delta.is_identity:
             world.at(self.node.said, self.acknowledge)  # when the journal has it
         else:
             self.acknowledge()
 
-    def write_soon(self) -> None:
+    def receive_due(self) -> None:
         if not self.flushing:
             self.flushing = True
             world = self.node.world
             world.after(world.setting.delay / 10, self.write)
 
+    def receive_due_in(self, seconds: float) -> None:
+        self.node.world.after(seconds, self.receive_due)
+
     def write(self) -> None:
         self.flushing = False
         if self.down.broken or not self.joined:
             return
-        text = self.views.next_receive(self.node.replica.text, self.now)
-        if text is not None:
-            self.ping(self.marked)
-            self.down.send(RECEIVE, text)
-            self.ping(self.marked)
+        receive = self.peer.next_receive(self.node.replica.text)
+        if receive is not None:
+            self.ping(receive.before)
+            self.down.send(RECEIVE, receive.text)
+            self.ping(receive.behind)
             self.node.check()
-            return
-        wait = self.views.held_for(self.now)
-        if wait is not None:
-            self.node.world.after(wait, self.write_soon)
 
 
 class Node:
@@ -193,8 +173,7 @@ class Node:
         if not delta.is_identity:
             for session in self.sessions:
                 if session is not besides:
-                    session.views.advance(delta, self.world.now)
-                    session.write_soon()
+                    session.peer.advance(delta)
 
     def tell(self, update: bytes, besides: YjsPage | None = None) -> None:
         for page, link in self.yjs:
@@ -218,7 +197,7 @@ class Node:
 
     def check(self) -> None:
         for session in self.sessions:
-            session.views.check(self.replica.text)
+            session.peer.check(self.replica.text)
 
 
 class World:
@@ -252,6 +231,9 @@ class World:
     def replica(self) -> Replica:
         return Replica(self.random.getrandbits(32))
 
+    def clock(self) -> float:
+        return self.now
+
     def at(self, time: float, action: Callable[[], None]) -> None:
         self.count += 1
         heapq.heappush(self.events, (time, self.count, action))
@@ -272,7 +254,8 @@ class World:
             late=setting.lateness if random.random() < setting.late else 0.0,
             delay=setting.delay * (1 if setting.typing else random.choice((0.05, 0.5, 1.0, 3.0))),
         )
-        self.connect(page, node, Views.blank(node.replica.text, self.habit))
+        session = self.connect(page, node)
+        session.peer = TextPeer.blank(node.replica.text, self.habit, session, self.clock)
         self.pages.append(page)
         typists = setting.clients if setting.typists is None else setting.typists
         time = 0.0 if setting.typists is None else setting.delay * 8
@@ -290,12 +273,12 @@ class World:
             at = (beat + random.random()) * setting.heartbeat
             self.at(at, lambda: page.session.mark() if page.up else None)
 
-    def connect(self, page: Page, node: Node, views: Views) -> Session:
-        """Give a page a connection to a node, where it has these views."""
-        session = Session(node, views, page, Link(self, page.deliver, page.delay))
+    def connect(self, page: Page, node: Node) -> Session:
+        """Give a page a connection to a node."""
+        session = Session(node, page, Link(self, page.deliver, page.delay))
         page.session = session
         node.sessions.append(session)
-        session.write_soon()
+        session.receive_due()
         page.come_back(Link(self, session.deliver, page.delay))
         return session
 
@@ -354,21 +337,21 @@ class World:
             self.after(self.setting.delay / 5, lambda: self.come_back(page, node))
             return
         here.sessions.remove(old)
-        views = old.views
-        if node is not here:
+        session = self.connect(page, node)
+        if node is here:
+            session.peer = old.peer
+            session.peer.returned(session)
+        else:
             onward = Delta()
             past = Replica()
             for number, update in enumerate(self.journal[: node.applied]):
                 delta = past.apply_update(update).delta
                 if number >= here.applied:
                     onward = compose(onward, delta)
-            known, typing = views.is_known(self.now), views.is_typing(self.now)
-            views = Views.taken_over(views.views(), onward, self.habit, known=known)
-            if typing:
-                views.has_typed(self.now)
-        views.returned()
+            known, typing = old.peer.is_known(), old.peer.is_typing()
+            views = Views.taken_over(old.peer.views(), onward, self.habit, known=known)
+            session.peer = TextPeer.taken_over(views, session, self.clock, typing=typing)
         self.returns += 1
-        session = self.connect(page, node, views)
         session.mark()
 
     # People

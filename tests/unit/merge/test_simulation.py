@@ -98,7 +98,7 @@ def test_late_pages_would_lose_many_if_none_was_taken_for_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The simulator can tell: this is what the test above would find without `late_edit`."""
-    monkeypatch.setattr("collab.merge.views.late_edit", lambda *_: None)
+    monkeypatch.setattr("collab.merge.lateness.late_edit", lambda *_: None)
     assert max(_shares(WORLDS["16 ms late"], 5)) > 10 * FEW
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
+from collab.merge.pings import Pong
 from collab.merge.turns import SLOW, UNDISTURBED, Turns
 
 
@@ -14,15 +14,16 @@ class Client:
     def __init__(self) -> None:
         self.now = 100.0
         self.idle = 0
-        self.pings: deque[Callable[[], None]] = deque()
+        self.pings: deque[Pong] = deque()
         self.turns = Turns(lambda: self.now, self.pings.append, self._be_idle)
 
     def _be_idle(self) -> None:
         self.idle += 1
 
     def sends(self) -> float | None:
+        """Return since when the event may have waited."""
         self.now += 1
-        return self.turns.event()
+        return self.turns.event().kept_since
 
     def gets_its_acknowledgement(self) -> bool:
         """Return whether a PING comes before it."""

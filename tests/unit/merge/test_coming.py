@@ -1,0 +1,119 @@
+"""What a page may be showing that comes in, mounts again, or comes back."""
+
+from collab.merge.delta import Delta
+from collab.merge.diff import diff
+from collab.merge.lateness import VERY_LATE, Habit
+from collab.merge.trail import View
+from collab.merge.views import Views
+
+from .desk import Desk, typing
+
+
+def test_a_page_that_shows_nothing_may_type_before_its_first_receive() -> None:
+    for size in (0, 5):
+        text = "x" * size
+        desk = Desk(text, shown="")
+        outcome = desk.change("new")
+        assert desk.text == text + "new"
+        assert outcome.needs_receive is bool(size)
+
+
+def test_an_editor_that_mounts_empty_deletes_nothing() -> None:
+    desk = Desk("the room", shown="")
+    outcome = desk.change("")
+    assert outcome.echo
+    assert outcome.needs_receive
+    assert desk.receive() == "the room"
+
+
+def test_a_page_that_mounts_again_shows_nothing_until_its_next_receive() -> None:
+    for typed, merged in (("x", "the roomx"), ("", "the room"), ("the room!", "the room!")):
+        desk = typing("the room")
+        desk.peer.mount(owed=True)
+        assert desk.receive() == "the room", "it has to be told, whatever it is believed to show"
+        desk.change(typed)
+        assert desk.text == merged, typed
+        desk.pong(2)
+        assert desk.peer.final_text == "the room"
+
+
+def test_a_page_that_mounted_again_and_has_its_receive_shows_that_alone() -> None:
+    desk = typing("the room")
+    desk.peer.mount(owed=True)
+    assert desk.receive() == "the room"
+    desk.pong(2)
+    desk.now += VERY_LATE
+    assert not desk.change("").guessed
+    assert desk.text == "", "who deletes everything deletes everything"
+
+
+def test_a_text_is_not_typed_on_an_empty_page_if_it_has_long_runs_of_another() -> None:
+    """Even if the empty page would make the smaller edit."""
+    desk = Desk("one two three four!", shown="")
+    desk.views.offer(View("one two three four", Delta.of(18, "!")))
+    desk.change("one t")
+    assert desk.text == "one t!"
+
+
+def test_a_returning_member_shows_one_of_the_texts_that_were_on_their_way_or_its_own() -> None:
+    for typed, merged in (
+        ("hello world!", "NEW hello brave world!"),
+        ("hello brave world!", "NEW hello brave world!"),
+    ):
+        desk = typing("hello world")
+        desk.others("hello brave world")
+        assert desk.receive() == "hello brave world"
+        desk.come_back()
+        desk.others("NEW hello brave world")
+        outcome = desk.change(typed)
+        assert desk.text == merged
+        assert outcome.needs_receive
+
+
+def test_a_returning_member_may_have_mounted_again_unheard_and_show_nothing_else() -> None:
+    """A link may be dead for long before either side knows, and all that was sent is lost."""
+    desk = typing("what the others have typed")
+    desk.come_back()
+    desk.change("hi")
+    assert desk.text == "what the others have typedhi"
+
+
+def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_blank_page() -> (
+    None
+):
+    desk = typing("abc")
+    desk.come_back()
+    desk.change("axy")
+    assert desk.text == "axy"
+
+
+def test_rare_letters_of_a_text_tell_a_returning_member_from_a_blank_page() -> None:
+    """Who deletes most of a text and scatters letters over the rest leaves no long runs of it."""
+    desk = typing("abcdefghijklmnopqrstuvwxyz")
+    desk.come_back()
+    desk.change("1a2h3p4x5")
+    assert desk.text == "1a2h3p4x5"
+
+
+def test_a_member_that_another_node_hands_over_keeps_all_that_it_may_be_showing() -> None:
+    desk = typing("hello world")
+    desk.others("hello brave world")
+    assert desk.receive() == "hello brave world"
+    there = desk.peer.views()
+    onward = Delta.from_splices(diff("hello brave world", "NEW hello brave world"))
+    views = Views.taken_over(there, onward, Habit(), known=True)
+    assert views.is_known(0.0)
+    assert not Views.taken_over(there, onward, Habit(), known=False).is_known(0.0)
+    views.check("NEW hello brave world")
+    assert [view.text for view in views.views()] == ["hello brave world", "hello world"]
+    outcome = views.change("hello world!", 1.0, None)
+    assert outcome.delta.apply("NEW hello brave world") == "NEW hello brave world!"
+
+
+def test_a_view_from_before_its_connection_is_possible_until_a_page_is_known() -> None:
+    desk = Desk("one two three", shown="")
+    assert not desk.peer.is_known()
+    desk.peer.recall(View("one two", Delta.of(7, " three")))
+    desk.change("one two!")
+    assert desk.text == "one two three!"
+    assert desk.peer.is_known()

@@ -1,0 +1,109 @@
+"""Changes of a text that a receive had replaced: of late pages, and kept back by clients."""
+
+from collab.merge.lateness import FRAMES, LATE, MIN_LATE, VERY_LATE, Habit
+
+from .desk import Desk, kept_back
+
+
+def _received(before: str, text: str, habit: Habit | None = None) -> Desk:
+    """A member that has just confirmed a receive of ``text`` in place of ``before``."""
+    desk = Desk(before, habit=habit)
+    desk.others(text)
+    assert desk.receive() == text
+    desk.pong(2)
+    return desk
+
+
+def test_a_key_on_a_page_that_has_not_rendered_yet_takes_nothing_back() -> None:
+    for before, text, typed, merged in (
+        ("one two", "ONE one two", "one two!", "ONE one two!"),  # the two edits are far apart
+        ("one two", "two", "one two!", "two!"),  # it would put back what was taken away
+        ("one two", "one twoX", "one two!", "one twoX!"),  # at one place, a keystroke
+    ):
+        desk = _received(before, text)
+        outcome = desk.change(typed)
+        assert outcome.late, typed
+        assert desk.text == merged
+
+
+def test_after_a_moment_a_person_may_have_taken_back_what_came() -> None:
+    desk = _received("one two", "one twoX")
+    desk.now += LATE
+    assert not desk.change("one two!").late
+    assert desk.text == "one two!"
+
+
+def test_after_some_time_a_person_may_have_put_back_what_was_taken() -> None:
+    desk = _received("one two", "two")
+    desk.now += VERY_LATE
+    assert not desk.change("one two!").late
+    assert desk.text == "one two!"
+
+
+def test_a_deletion_counts_as_late_on_pages_that_are_known_to_be() -> None:
+    """A backspace beside a letter that has just come may be meant for it."""
+    habit = Habit()
+    desk = _received("one two", "one twoX", habit)
+    assert not desk.change("one tw").late
+    for _ in range(MIN_LATE):
+        habit.saw_late(FRAMES)
+    desk = _received("one two", "one twoX", habit)
+    assert desk.change("one tw").late
+    assert desk.text == "one twX"
+
+
+def test_sites_whose_pages_show_at_once_are_known_for_it() -> None:
+    habit = Habit()
+    for _ in range(MIN_LATE):
+        habit.saw_late(FRAMES)
+    assert habit.lateness == FRAMES
+    for _ in range(1000):
+        _received("one two", "ONE one two", habit).change("ONE one two!")
+    assert habit.prompt == 1000
+    assert habit.lateness == 0.0
+
+
+def test_a_page_that_was_late_may_show_the_receive_after_all() -> None:
+    """Of two states that a page sets, either may be the last that it renders."""
+    desk = _received("one two", "ONE one two")
+    desk.change("one two!")
+    assert desk.text == "ONE one two!"
+    assert desk.change("ONE one two?").late is False
+    assert desk.text in ("ONE one two!?", "ONE one two?!")
+
+
+def test_a_page_of_a_very_slow_site_may_put_back_what_it_showed_before_its_last_change() -> None:
+    """React applies an old state late, over what was typed since: Monaco is given that text."""
+    for lateness, merged in ((LATE / 2, "! one two"), (LATE, "! one two, three")):
+        habit = Habit()
+        for _ in range(MIN_LATE):
+            habit.saw_late(lateness)
+        desk = Desk("one two", habit=habit)
+        desk.change("one two, three")
+        desk.now += LATE
+        desk.change("! one two")
+        assert desk.text == merged
+
+
+def test_a_change_that_waited_may_be_one_of_a_text_from_before_the_receive() -> None:
+    desk = kept_back()
+    desk.change("12a", kept_since=0.0)
+    assert desk.text == "12aZ"
+    desk.change("123a", kept_since=0.0)
+    assert desk.text == "123aZ", "of its own text, which the receive replaced on the page"
+    assert desk.peer.final_text is None, "it is sent the merged text whatever it shows"
+
+
+def test_or_of_the_receive() -> None:
+    desk = kept_back()
+    desk.change("aZ!", kept_since=0.0)
+    assert desk.text == "1aZ!"
+    desk.change("aZ!!", kept_since=0.0)
+    assert desk.text == "1aZ!!"
+
+
+def test_or_first_of_the_one_and_then_of_the_other() -> None:
+    desk = kept_back()
+    desk.change("12a", kept_since=0.0)
+    desk.change("aZ!", kept_since=0.0)
+    assert desk.text == "12aZ!"

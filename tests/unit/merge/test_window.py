@@ -1,0 +1,96 @@
+"""How many receives a text member has on their way, and when it has none."""
+
+from collab.merge.window import HOLD, MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW
+
+from .desk import Desk, kept_back, typing
+
+
+def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None:
+    desk = Desk("a")
+    desk.others("ab")
+    assert desk.receive() == "ab"
+    desk.others("abc")
+    assert desk.receive() is None
+    assert desk.pong(), "the mark before it: nothing more may be written yet"
+    assert desk.receive() is None
+    assert desk.pong(), "try again"
+    assert desk.receive() == "abc"
+    assert not desk.pong(2), "nothing waits"
+
+
+def test_typing_wears_off() -> None:
+    desk = typing("ab")
+    for text in ("abc", "abcd"):
+        desk.others(text)
+        assert desk.receive() is None or not desk.pong(2)  # it may be one that sends echoes
+    desk.others("abcde")
+    assert desk.receive() == "abcde"
+    desk.others("abcdef")
+    assert desk.receive() == "abcdef", "it types, and has sent nothing back: several at a time"
+    desk.others("abcdefg")
+    desk.now += TYPING_WINDOW
+    assert desk.receive() is None
+
+
+def test_unconfirmed_views_are_bounded_and_a_pong_frees_them() -> None:
+    desk = typing("x")
+    for text in ("xx", "xxx"):
+        desk.others(text)
+        assert desk.receive() == text
+        desk.pong(2)
+    for count in range(MAX_UNCONFIRMED_VIEWS):
+        desk.others("x" * (count + 4))
+        assert desk.receive() is not None
+    desk.others("y")
+    assert desk.receive() is None
+    assert desk.pong(2)
+    assert desk.receive() == "y"
+
+
+def test_a_member_that_answers_nothing_has_32_receives_on_their_way_and_no_more() -> None:
+    desk = typing("x")
+    for text in ("xx", "xxx"):
+        desk.others(text)
+        assert desk.receive() == text
+        desk.pong(2)
+    written = 0
+    for number in range(100):
+        desk.others("y" * number)
+        written += desk.receive() is not None
+    assert written == 32
+
+
+def test_a_member_that_is_back_is_left_to_speak_first() -> None:
+    """What it shows may hold a letter that its broken connection has lost."""
+    desk = typing("ab")
+    desk.come_back()
+    assert desk.receive() is None, "what it kept comes before the answer to the first mark"
+    desk.mark()
+    assert desk.pong()
+    assert desk.receive() is None
+    assert desk.wait == HOLD, "it was typing: a moment more"
+    desk.now += HOLD
+    assert desk.receive() == "ab"
+
+
+def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> None:
+    desk = Desk("ab")
+    desk.come_back()
+    desk.mark()
+    assert desk.pong(), "though nothing was due to be written before"
+    assert desk.receive() == "ab"
+
+
+def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None:
+    desk = kept_back()
+    desk.change("12a", kept_since=0.0, may_wait=True)
+    desk.others("12aZY")
+    assert desk.receive() is None
+    assert desk.wait == HOLD
+    desk.now += HOLD
+    assert desk.receive() == "12aZY"
+    desk.change("123a", kept_since=0.0, may_wait=True)
+    desk.peer.idle()
+    desk.pong(2)
+    desk.others(desk.text + "X")
+    assert desk.receive() == "123aZYX"
