@@ -78,12 +78,9 @@ class Session:
         self.pings = Pings()
         self.turns = Turns(node.world.clock, self.ping, lambda: self.peer.idle())
 
-    def ping(self, pong: Pong) -> None:
+    def ping(self, pong: Pong | None) -> None:
         self.pings.written(pong)
         self.down.send(PING)
-
-    def mark(self) -> None:
-        self.ping(self.peer.pong)
 
     def acknowledge(self) -> None:
         if self.page.asks and not self.down.broken:
@@ -103,16 +100,13 @@ class Session:
         if kind == JOIN:
             self.peer.mount(owed=True)
         elif kind == CHANGE:
-            flushing, self.flushing = self.flushing, True  # the others are written to first
             outcome = self.peer.change(text, turn)
-            self.flushing = flushing
             world.changes += 1
             world.guesses += outcome.guessed
             world.late += outcome.late
             if not outcome.delta.is_identity:
                 self.node.edited(outcome.delta, self)
             assert outcome.needs_receive == (self.peer.final_text != self.node.replica.text)
-            self.receive_due()
         self.node.check()
         if kind == CHANGE and not outcome.delta.is_identity:
             world.at(self.node.said, self.acknowledge)  # when the journal has it
@@ -271,7 +265,7 @@ class World:
                 self.at(time, lambda: self.move_off(page))
         for beat in range(int(time / setting.heartbeat) + 1):
             at = (beat + random.random()) * setting.heartbeat
-            self.at(at, lambda: page.session.mark() if page.up else None)
+            self.at(at, lambda: page.session.ping(None) if page.up else None)
 
     def connect(self, page: Page, node: Node) -> Session:
         """Give a page a connection to a node."""
@@ -352,7 +346,7 @@ class World:
             views = Views.taken_over(old.peer.views(), onward, self.habit, known=known)
             session.peer = TextPeer.taken_over(views, session, self.clock, typing=typing)
         self.returns += 1
-        session.mark()
+        session.ping(session.peer.pong)
 
     # People
 
