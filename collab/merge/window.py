@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf
 from typing import Final
 
 MAX_UNCONFIRMED_VIEWS: Final = 32
@@ -50,8 +50,11 @@ class Window:
         return MAX_UNCONFIRMED_VIEWS if several else 1
 
     def opens_in(self, now: float) -> float | None:
-        """Return in how many seconds a closed window opens; None if only the member can open it."""
-        return max(0.0, self._opens_at - now) if isfinite(self._opens_at) else None
+        """Return in how many seconds a closed window opens.
+
+        None if it is open, or if only the member can open it.
+        """
+        return self._opens_at - now if now < self._opens_at < inf else None
 
     @property
     def has_typed(self) -> bool:

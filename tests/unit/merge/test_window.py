@@ -73,6 +73,20 @@ def test_a_member_that_is_back_is_left_to_speak_first() -> None:
     assert desk.receive() == "ab"
 
 
+def test_a_receive_that_waits_for_a_pong_is_not_tried_again_before_that() -> None:
+    """Not even when the window was closed before: each try would be followed by another."""
+    desk = typing("ab")
+    desk.come_back()
+    desk.mark()
+    desk.pong()
+    desk.now += HOLD
+    assert desk.receive() == "ab"
+    desk.others("abc")
+    assert desk.receive() is None
+    assert desk.wait is None
+    assert desk.pong()
+
+
 def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> None:
     desk = Desk("ab")
     desk.come_back()
