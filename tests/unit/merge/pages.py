@@ -94,7 +94,7 @@ class Page:
 
     def edit(self) -> None:
         """Let the person do something to the text on the screen."""
-        self.enter(self.world.person(self))
+        self.enter(self.world.people.edit(self))
 
     def enter(self, text: str) -> None:
         """Let the person make ``text`` of what is on the screen."""
@@ -187,7 +187,7 @@ class YjsPage:
         random, text = self.world.random, self.replica.text
         at = random.randint(0, len(text))
         if random.random() < 0.7 or not text:
-            letter = self.world.letter()
+            letter = self.world.people.letter()
             self.world.typed.add(letter)
             self.send(self.replica.edit(Delta.of(at, letter)))
             return

@@ -24,9 +24,8 @@ from collab.merge.turns import Turns
 from collab.merge.views import Views
 
 from .pages import ACK, CHANGE, JOIN, LEAVE, PING, PONG, RECEIVE, Link, Page, YjsPage
+from .people import People
 
-BMP_LETTERS = [*range(0x4E00, 0xA000), *range(0xAC00, 0xD7A4)]
-FIRST_PRIVATE = 0xF0000
 LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 24)
 
 
@@ -205,7 +204,8 @@ class World:
         self.typed: set[str] = set(setting.start)
         self.deleted: set[str] = set()
         self.beyond_help: set[str] = set()
-        self.letters = self.changes = self.guesses = self.late = self.returns = 0
+        self.changes = self.guesses = self.late = self.returns = 0
+        self.people = People(self.random, setting)
         self.habit = habit or Habit()
         self.journal: list[bytes] = []
         self.nodes = [Node(self) for _ in range(setting.nodes)]
@@ -348,73 +348,6 @@ class World:
         self.returns += 1
         session.ping(session.peer.pong)
 
-    # People
-
-    def letter(self) -> str:
-        """Return a character nobody has typed yet, or one of the few everybody types."""
-        if not self.setting.unique:
-            return self.random.choice(self.setting.alphabet)
-        number = self.letters
-        self.letters += 1
-        if number % 3 and number < len(BMP_LETTERS):
-            return chr(BMP_LETTERS[number])
-        return chr(FIRST_PRIVATE + number)
-
-    def word(self, most: int) -> str:
-        return "".join(self.letter() for _ in range(self.random.randint(1, most)))
-
-    def person(self, page: Page) -> str:
-        """Return what the person in front of ``page`` makes of the text on its screen."""
-        text, random = page.text, self.random
-        if self.setting.typing:
-            return self.typist(page)
-        spot = random.randint(0, len(text))
-        other = random.randint(0, len(text))
-        left, right = min(spot, other), max(spot, other)
-        choice = random.random()
-        if choice < 0.5:
-            return text[:spot] + self.letter() + text[spot:]
-        if choice < 0.65:
-            return text[:spot] + text[spot + random.randint(1, 3) :]
-        if choice < 0.75:
-            return text[:spot] + self.word(3) + text[spot + random.randint(1, 4) :]
-        if choice < 0.85:
-            return text[:left] + self.letter() + text[left:right] + self.letter() + text[right:]
-        if choice < 0.9:
-            return text[:spot] + self.word(12) + text[spot:]
-        if choice < 0.95:
-            step = max(2, len(text) // random.randint(2, 20))
-            return "".join(
-                self.letter() * (at % step == 0) + character for at, character in enumerate(text)
-            )
-        if self.setting.unique or not page.history:
-            return self.word(4) if self.setting.resets else text[:left] + text[right:]
-        return random.choice(page.history) if random.random() < 0.7 else self.word(4)
-
-    def typist(self, page: Page) -> str:
-        """Return what somebody makes of it who mostly types on at a caret."""
-        text, random = page.text, self.random
-        at = min(page.caret, len(text))
-        anywhere = random.randint(0, len(text))
-        start, end, new = at, at, self.letter()
-        choice = random.random()
-        if 0.6 <= choice < 0.72:
-            start = end = anywhere
-            new += self.word(2)
-        elif 0.72 <= choice < 0.84:
-            start, end, new = max(0, at - 1), at, ""
-        elif 0.84 <= choice < 0.92:
-            start, end, new = anywhere, anywhere + random.randint(1, 6), ""
-        elif 0.92 <= choice < 0.95:
-            start, end, new = anywhere, anywhere + random.randint(0, 3), new + self.letter()
-        elif 0.95 <= choice < 0.97:
-            new = self.word(30)
-        elif choice >= 0.97:
-            page.caret = 1
-            return new + text[:anywhere] + self.letter() + text[anywhere:] + self.letter()
-        page.caret = start + len(new)
-        return text[:start] + new + text[end:]
-
     def run(self) -> None:
         """Let everything happen, and see that everybody ends with the same text."""
         limit = 800 * (self.setting.edits + 5) * (self.setting.clients + self.setting.yjs) ** 2
@@ -428,8 +361,8 @@ class World:
         for node in self.nodes:
             node.replica.check()
             assert node.replica.text == text
-        for page in (*self.pages, *self.yjs):
-            assert page.text == text
+        texts = [page.text for page in self.pages] + [page.text for page in self.yjs]
+        assert all(shown == text for shown in texts)
 
     def lost(self) -> set[str]:
         """Return the characters that nobody deleted and that are gone, though they were sent."""
