@@ -18,6 +18,34 @@ def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None
     assert not desk.pong(2), "nothing waits"
 
 
+def _may_have_two_on_their_way(desk: Desk) -> bool:
+    desk.others(desk.text + "1")
+    assert desk.receive() is not None
+    desk.others(desk.text + "2")
+    return desk.receive() is not None
+
+
+def test_a_typist_has_one_at_a_time_until_two_have_brought_no_echo() -> None:
+    for got in range(4):
+        desk = typing("ab")
+        for _ in range(got):
+            desk.others(desk.text + "Z")
+            assert desk.receive() is not None
+            desk.pong(2)
+        assert _may_have_two_on_their_way(desk) is (got >= 2), got
+
+
+def test_a_receive_that_was_lost_with_its_connection_says_nothing_of_echoes() -> None:
+    desk = typing("ab")
+    desk.others("abZ")
+    assert desk.receive() is not None
+    desk.come_back()
+    desk.change("abc")
+    assert desk.receive() is not None
+    desk.pong(2)
+    assert not _may_have_two_on_their_way(desk)
+
+
 def test_typing_wears_off() -> None:
     desk = typing("ab")
     for text in ("abc", "abcd"):

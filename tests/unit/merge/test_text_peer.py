@@ -1,0 +1,81 @@
+"""When a text member's line is told that a receive is due, and what is due then."""
+
+from collab.merge.delta import Delta
+from collab.merge.lateness import Habit
+from collab.merge.text_peer import TextPeer
+from collab.merge.trail import View
+from collab.merge.views import Views
+from collab.merge.window import HOLD
+
+from .desk import Desk, typing
+
+
+def test_an_edit_of_others_is_due() -> None:
+    desk = Desk("a")
+    desk.others("ab")
+    assert desk.due
+    assert desk.receive() == "ab"
+
+
+def test_a_page_that_joins_is_due_the_text_once_though_it_may_show_it() -> None:
+    desk = Desk("a")
+    desk.peer.mount(owed=True)
+    assert desk.due
+    assert desk.receive() == "a"
+    desk.pong(2)
+    assert desk.receive() is None
+
+
+def test_a_page_that_joins_a_room_without_a_text_is_due_nothing() -> None:
+    desk = Desk("")
+    desk.peer.mount(owed=False)
+    assert desk.receive() is None
+
+
+def test_a_text_that_is_to_be_sent_again_is_due() -> None:
+    desk = Desk("a")
+    desk.peer.resend()
+    assert desk.due
+    assert desk.receive() == "a"
+
+
+def test_a_client_that_keeps_nothing_back_is_due_what_had_to_wait() -> None:
+    desk = Desk("a")
+    desk.change("ab", may_wait=True)
+    desk.others("abc")
+    assert desk.receive() is None
+    desk.due = False
+    desk.peer.idle()
+    assert desk.due
+    assert desk.receive() == "abc"
+
+
+def test_a_member_that_nobody_knows_is_written_nothing_until_its_text_is_placed() -> None:
+    desk = Desk("one two", shown="")
+    desk.peer.hold()
+    assert desk.receive() is None
+    assert desk.wait is None
+    desk.peer.recall(View("one", Delta.of(3, " two")))
+    assert desk.receive() == "one two"
+
+
+def test_a_member_that_is_back_and_joins_is_left_to_send_first_what_it_kept() -> None:
+    desk = typing("ab")
+    desk.come_back()
+    desk.mark()
+    desk.peer.mount(owed=True)
+    assert desk.receive() is None
+    desk.change("abc")
+    desk.pong()
+    assert desk.receive() == "abc", "it has spoken: nothing to wait for"
+
+
+def test_a_member_that_was_typing_on_another_node_is_left_to_speak_first_here() -> None:
+    for was_typing in (True, False):
+        desk = Desk("ab")
+        views = Views.taken_over([View("ab", Delta.of(2))], Delta(), Habit(), known=True)
+        desk.peer = TextPeer.taken_over(views, desk, lambda: 0.0, typing=was_typing)
+        desk.mark()
+        assert desk.pong()
+        assert (desk.receive() is None) is was_typing
+        assert desk.wait == (HOLD if was_typing else None)
