@@ -130,7 +130,8 @@ class Views:
         if self._first_confirmed is None:
             self.offer(view)
         else:
-            self._pasts.replaced([view], now)
+            # It is a guess, and is believed only where a text that was replaced long ago would be.
+            self._pasts.replaced([view], now - 2 * LATE)
 
     def is_known(self, now: float) -> bool:
         """Whether the member shows what this node has written to it."""

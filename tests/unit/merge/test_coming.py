@@ -117,3 +117,13 @@ def test_a_view_from_before_its_connection_is_possible_until_a_page_is_known() -
     desk.change("one two!")
     assert desk.text == "one two three!"
     assert desk.peer.is_known()
+
+
+def test_a_text_of_the_history_is_not_believed_over_a_receive_that_explains_the_change() -> None:
+    """A fast client edits what it has just received, and is nearer to an older text by chance."""
+    desk = Desk("9: page", shown="")
+    assert desk.receive() == "9: page"
+    desk.pong(2)
+    desk.peer.recall(View("1: page", Delta.of("9", -1)))
+    desk.change("10: page")
+    assert desk.text == "10: page"
