@@ -22,7 +22,7 @@ SPARE_SECONDS = 10
 """For what comes before and after the times that the configuration names."""
 
 
-class NodeWorker(GunicornUVLoopWebWorker):  # type: ignore[misc]  # gunicorn has no types
+class NodeWorker(GunicornUVLoopWebWorker):
     """aiohttp's uvloop worker, which says when it serves, or in one clear line why it can't."""
 
     _serves = False

@@ -109,7 +109,10 @@ class WireClient(SocketIOClient):
 
 class Member(SocketIOUser):
     # SIGINT is locust's to handle: engineio would cut all connections before the last check.
-    options: ClassVar[dict[str, Any]] = {"handle_sigint": False, "reconnection_delay": RETRY_PAUSE}
+    options: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # locust sets it on the class too
+        "handle_sigint": False,
+        "reconnection_delay": RETRY_PAUSE,
+    }
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

@@ -48,6 +48,8 @@ class Naive(Process):
         return await super().stop(how)
 
 
+Servers = dict[str, Sequence[Node | Naive]]
+
 HEAD = (
     "| server, transport | changes | inserted | deleted | lost | risen | diverged rooms | lost |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -127,7 +129,7 @@ def naive(redis_url: str) -> tuple[Naive, Naive]:
 async def _table(ways: list[str], seconds: float, members: int, seed: int, lateness: float) -> None:
     server = Redis()
     async with running(server):
-        servers = {"ours": ours(server.url), "naive": naive(server.url)}
+        servers: Servers = {"ours": ours(server.url), "naive": naive(server.url)}
         async with running(*(node for nodes in servers.values() for node in nodes)):
             _say(HEAD)
             for title, nodes in servers.items():

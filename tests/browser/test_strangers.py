@@ -92,7 +92,8 @@ def test_whatever_another_service_emits_to_the_room_the_plain_client_goes_on(
     """A service may emit events of its own to a room, and these by mistake."""
     ada = visit("Ada").enters(two_nodes[0], room, client="plain")
     ada.types("kept").has_state("saved")
-    lists = [{"room": room, "members": members} for members in (None, "x", {}, PEOPLE)]
+    odd: list[Any] = [None, "x", {}, PEOPLE]
+    lists = [{"room": room, "members": members} for members in odd]
     events = [("receive", word) for word in AWRY]
     events += [("error", word) for word in [*AWRY, {"message": "m" * 5000, "code": "odd"}]]
     events += [("presence", word) for word in [*AWRY, *lists]]

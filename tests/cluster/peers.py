@@ -209,7 +209,8 @@ async def keys_saved(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[
     keys = room_keys(room)
     async with client.pipeline(transaction=True) as pipe:
         for key in keys:
-            pipe.dump(key).pttl(key)
+            pipe.dump(key)
+            pipe.pttl(key)
         found = await pipe.execute()
     values = zip(keys, found[::2], found[1::2], strict=True)
     return {key: (value, max(0, ttl)) for key, value, ttl in values if value is not None}
@@ -228,13 +229,21 @@ async def keys_restored(
 
 async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
     """Return what the journal in Redis adds up to, read by other means than the service's."""
-    _, stream, head = room_keys(room)
+    _, _, head = room_keys(room)
     total = Replica()
-    if base := await client.hget(head, "base"):
+    base: Any = await client.hget(head, "base")
+    if base:
         total.apply_update(base)
-    for _, fields in await client.xrange(stream):
-        total.apply_update(fields[b"u"])
+    for update in await journal_updates(client, room):
+        total.apply_update(update)
     return total
+
+
+async def journal_updates(client: redis.asyncio.Redis, room: str) -> list[bytes]:
+    """Return the updates of the journal's entries in Redis, in order."""
+    _, stream, _ = room_keys(room)
+    entries: Any = await client.xrange(stream)
+    return [fields[b"u"] for _, fields in entries]
 
 
 def set_key(node: Peer, key: str, value: str | None) -> asyncio.Future[None]:

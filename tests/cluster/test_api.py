@@ -78,7 +78,7 @@ def matches(schema: str, value: Any) -> None:
 
 def played(lines: list[Any]) -> str:
     """Play a history forward as a client in JavaScript would: a text is its UTF-16 units."""
-    text = lines[0]["base"].encode("utf-16-le")
+    text: bytes = lines[0]["base"].encode("utf-16-le")
     for line in lines[1:]:
         out, position = b"", 0
         for step in line["delta"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import pytest
@@ -175,8 +176,10 @@ async def test_one_clients_events_are_handled_in_the_order_it_sent_them(
     await client.shows("1")
 
 
-BAD_ROOMS = [None, "", 7, ["x"], {}, "a b", "é", "line\nbreak", "nul\0", "x" * 129, "../etc"]
-MALFORMED = [None, "text", 42, [], [1], True, {}, {"code": "x"}]
+BAD_ROOMS: list[Any] = [
+    None, "", 7, ["x"], {}, "a b", "é", "line\nbreak", "nul\0", "x" * 129, "../etc",
+]  # fmt: skip
+MALFORMED: list[Any] = [None, "text", 42, [], [1], True, {}, {"code": "x"}]
 
 
 @pytest.mark.parametrize("event", ["join", "change", "leave"])

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -113,7 +114,7 @@ async def test_what_a_websocket_client_sends_after_the_nodes_close_frame_is_hand
 async def test_what_a_yjs_client_sends_after_the_nodes_close_frame_is_handled(
     node: Node, store: redis.asyncio.Redis, room: str
 ) -> None:
-    doc = Doc()
+    doc: Doc[Any] = Doc()
     text = doc.get("code", type=Text)
     async with obstinate(f"{node.url}/yjs/{room}") as ws:
         await ws.receive_bytes()

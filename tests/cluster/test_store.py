@@ -77,9 +77,9 @@ async def test_a_caller_that_gave_up_does_not_shift_the_others_answers(
 
 
 async def test_an_error_is_one_commands_alone(link: Link) -> None:
-    right, wrong = await asyncio.gather(
-        link.call("ECHO", "fine"), link.call("NONSENSE"), return_exceptions=True
-    )
+    calls = link.call("ECHO", "fine"), link.call("NONSENSE")
+    answers: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+    right, wrong = answers
     assert right == b"fine"
     assert isinstance(wrong, Exception) and "unknown command" in str(wrong)
 

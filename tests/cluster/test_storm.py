@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.storm import HEAD, naive, ours, row, storm
+from tests.storm import HEAD, Servers, naive, ours, row, storm
 from tests.support.processes import Redis, running
 from tests.support.typists import TRANSPORTS as WAYS
 from tests.support.typists import Outcome
@@ -20,7 +20,7 @@ Table = dict[tuple[str, str], Outcome]
 async def table(redis_server: Redis) -> Table:
     """The same storm over each transport, through this service and through the naive one."""
     table: Table = {}
-    servers = {"ours": ours(redis_server.url), "naive": naive(redis_server.url)}
+    servers: Servers = {"ours": ours(redis_server.url), "naive": naive(redis_server.url)}
     for name, nodes in servers.items():
         async with running(*nodes):
             outcomes = await asyncio.gather(*(storm(nodes, redis_server.url, way) for way in WAYS))

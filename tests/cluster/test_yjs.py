@@ -16,7 +16,7 @@ import redis.asyncio
 from pycrdt import Doc, Map, Text
 
 from collab.yjs import protocol
-from tests.support.clients import JsHost, eventually
+from tests.support.clients import JsClient, JsHost, eventually
 from tests.support.processes import Node, Redis, get_metrics, running
 from tests.support.yjs import YjsClient, YjsHost
 
@@ -79,14 +79,15 @@ async def test_what_one_types_all_others_see_at_both_doors_and_on_both_nodes(
     for client in texts:
         await client.join(room)
     ada.insert(0, "naïve 🐍")
-    for client in (bob, *texts):
-        await client.shows("naïve 🐍")
+    everybody: list[YjsClient | JsClient] = [ada, bob, *texts]
+    for other in everybody[1:]:
+        await other.shows("naïve 🐍")
     await texts[1].change(room, "naïve 🐍s")
-    for client in (ada, bob, texts[0]):
-        await client.shows("naïve 🐍s")
+    for other in everybody[:3]:
+        await other.shows("naïve 🐍s")
     bob.edit(["delete", 0, 6], ["insert", 2, "!"])
-    for client in (ada, *texts):
-        await client.shows("🐍!s")
+    for other in [ada, *everybody[2:]]:
+        await other.shows("🐍!s")
     await bob.stored()
     assert await store.get(f"code_{room}") == "🐍!s".encode()
 

@@ -26,7 +26,8 @@ async def server() -> AsyncIterator[Redis]:
 @pytest.fixture(scope="module")
 async def nodes(server: Redis) -> AsyncIterator[Nodes]:
     settings = {"COLLAB_ROOM_TTL": str(TTL), "COLLAB_CHECK_INTERVAL": "0.5"}
-    three = tuple(Node(server.url, name, **settings) for name in "abc")
+    first, second, third = (Node(server.url, name, **settings) for name in "abc")
+    three = first, second, third
     async with running(*three):
         yield three
     for node in three:

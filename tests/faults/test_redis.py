@@ -113,7 +113,7 @@ async def test_a_node_whose_pubsub_alone_is_dead_says_so_and_mends_when_it_is_ba
     await here.change(room, "heard")
     await there.shows("heard")
     cluster.wire.to_server = lambda piece: [] if b"SUBSCRIBE" in piece else [piece]
-    await store.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    await store.client_kill_filter(_type="pubsub")
     await status(cluster.b, 503)
     await status(cluster.a, 200)
     await here.change(room, "read")
@@ -178,7 +178,7 @@ async def test_an_announcement_that_is_dropped_is_healed_within_five_seconds(
     await there.shows("one")
     took = []
     for number in range(3):
-        dropped = []
+        dropped: list[bytes] = []
 
         def drop(piece: bytes, dropped: list[bytes] = dropped) -> list[bytes]:
             if b"message" in piece and b"\nJ " in piece and room.encode() in piece:

@@ -14,7 +14,7 @@ sio.attach(app)
 
 
 @sio.event
-async def join(sid, data):
+async def join(sid: str, data: dict[str, str]) -> dict[str, bool]:
     await sio.enter_room(sid, data["room"])
     code = await db.get(f"code_{data['room']}")
     if code is not None:
@@ -23,7 +23,7 @@ async def join(sid, data):
 
 
 @sio.event
-async def change(sid, data):
+async def change(sid: str, data: dict[str, str]) -> dict[str, bool]:
     await db.set(f"code_{data['room']}", data["code"], ex=1800)
     message = {"type": "receive", "code": data["code"]}
     await sio.emit("receive", message, room=data["room"], skip_sid=sid)
@@ -31,7 +31,7 @@ async def change(sid, data):
 
 
 @sio.event
-async def leave(sid, data):
+async def leave(sid: str, data: dict[str, str]) -> None:
     await sio.leave_room(sid, data["room"])
 
 

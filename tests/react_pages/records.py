@@ -187,7 +187,7 @@ def lines(room: Room, **about: Any) -> Iterator[Event]:
     """Yield the room as lines of a record: what it was, then every event of every page in the
     order of time."""
     yield about | {key: value for key, value in asdict(room).items() if key != "pages"}
-    everywhere = [
+    everywhere: list[Event] = [
         {"room": room.name, "page": number} | event
         for number, events in enumerate(room.pages)
         for event in events

@@ -15,7 +15,7 @@ PATIENCE = 10.0
 """Seconds a test waits for something that should be there at once."""
 
 
-async def eventually(check: Callable[[], Any], what: str = "", within: float = PATIENCE) -> Any:
+async def eventually(check: Callable[..., Any], what: str = "", within: float = PATIENCE) -> Any:
     """Return ``check()`` as soon as it is true; fail when it does not become so."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -61,7 +61,8 @@ class JsClient:
 
     async def until(self, what: str) -> dict[str, Any]:
         """Wait for a connection event: connect, disconnect, upgrade or connect_error."""
-        return await eventually(lambda: self.state(what), f"no {what}: {self.states}")
+        await eventually(lambda: self.state(what), f"no {what}: {self.states}")
+        return self.state(what) or {}
 
     @property
     def connects(self) -> list[dict[str, Any]]:

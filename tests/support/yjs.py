@@ -31,7 +31,8 @@ class YjsClient:
 
     async def until(self, what: str) -> dict[str, Any]:
         """Wait for an event of that kind."""
-        return await eventually(lambda: self.last(what), f"no {what}: {self.heard[-5:]}")
+        await eventually(lambda: self.last(what), f"no {what}: {self.heard[-5:]}")
+        return self.last(what) or {}
 
     def forget(self) -> None:
         """Look only at what comes from now on; the latest of document and states stay."""

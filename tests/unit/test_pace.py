@@ -8,7 +8,7 @@ from collab.pace import Pace
 def test_a_burst_of_two_seconds_worth_passes_at_once() -> None:
     pace = Pace(50, 30.0)
     assert [pace.wait(10.0) for _ in range(100)] == [0.0] * 100
-    assert pace.wait(10.0) > 0
+    assert (pace.wait(10.0) or 0.0) > 0
 
 
 def test_who_is_too_fast_is_slowed_to_the_rate() -> None:

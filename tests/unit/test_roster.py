@@ -129,7 +129,8 @@ def test_a_cursor_that_moves_is_told_to_yjs_members_and_not_to_text_members() ->
     a.enter("1", "guest-1")
     a.set_state("1", 7, state("Ada"))
     b.apply(a.report(ask=False), 0.0)
-    flags(a), flags(b), b.changed.clear()
+    flags(a), flags(b)
+    b.changed.clear()
     a.set_state("1", 7, {**state("Ada"), "cursor": 5}, clock=1)
     b.apply(a.changes(), 0.0)
     assert not flags(a) and not flags(b) and b.changed == {7}

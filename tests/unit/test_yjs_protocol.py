@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import pytest
 from pycrdt import Awareness, Doc, Text, create_sync_message
@@ -19,7 +20,7 @@ def awareness_frame(state: dict[str, object]) -> bytes:
 
 
 def document_frames() -> list[bytes]:
-    doc = Doc()
+    doc: Doc[Any] = Doc()
     text = doc.get("code", type=Text)
     text += "some text 🐍"
     update, vector = doc.get_update(), doc.get_state()
