@@ -38,7 +38,9 @@ function open({ id, url, room, every }) {
 
 const commands = {
   open,
-  stop: () => people.forEach((person) => clearInterval(person.timer)),
+  stop() {
+    for (const person of people.values()) clearInterval(person.timer);
+  },
   tell: () => say([...people.values()].map(({ timer, ...person }) => person)),
 };
 

@@ -13,7 +13,8 @@ function connect({ id, url, options }) {
   sockets.set(id, socket);
   const transport = () => socket.io.engine?.transport?.name;
   socket.on("connect", () => {
-    const { id: sid, recovered, _pid: pid } = socket;
+    const { id: sid, recovered } = socket;
+    const pid = socket["_pid"]; // private to TypeScript
     say({ id, what: "connect", sid, recovered, pid, eio: socket.io.engine.id, transport: transport() });
     socket.io.engine.on("upgrade", () => say({ id, what: "upgrade", transport: transport() }));
   });

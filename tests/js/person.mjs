@@ -5,7 +5,10 @@ const QUIET = 1500; // ms in which nothing was received, ten round trips of the 
 const THOUGHTS = 1 / 40; // the chance that somebody who thinks now and then does so after an edit
 
 export class Person {
-  // Subclasses have `text`, what is on the screen, and `enter(text, splices)`, which makes the person's text of it.
+  /**
+   * @param {any} member what the plan says of this person
+   * @param {number} seed
+   */
   constructor({ room, door, thinks, traced }, seed) {
     this.random = randomness(seed);
     this.cursor = 0;
@@ -22,6 +25,24 @@ export class Person {
     this.traced = traced;
   }
 
+  /** @returns {string} what is on the screen */
+  get text() {
+    throw new Error("each kind of page has its own");
+  }
+
+  /**
+   * Make `text` what is on the screen, and send it.
+   * @param {string} _text
+   * @param {{before: string[], deleted: string[], inserted: string[]}[]} _splices
+   */
+  enter(_text, _splices) {
+    throw new Error("each kind of page has its own");
+  }
+
+  /**
+   * @param {string} what
+   * @param {unknown} [more]
+   */
   trace(what, more) {
     if (this.traced) this.report.trace.push([Date.now(), what, more]);
   }

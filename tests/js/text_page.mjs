@@ -11,12 +11,13 @@ function late(after) {
   return class extends NodeWebSocket {
     doOpen() {
       setTimeout(() => super.doOpen(), after);
+      return this;
     }
   };
 }
 
 export class TextPage extends Person {
-  text = "";
+  screen = "";
   toShow = null;
   unanswered = new Set(); // changes: {code, kept}; one is kept while there is no connection to send it
 
@@ -25,6 +26,10 @@ export class TextPage extends Person {
   //   once    it joined once, and never again
   //   mounts  as "joins", and now and then it leaves, shows nothing, and joins
   //   waits   as "joins", and nobody types while there is no connection
+  /**
+   * @param {any} plan what the plan says of this member
+   * @param {number} seed
+   */
   constructor({ url, transports, upgradeAfter, echoes, late: lateness, habit, retries, ...member }, seed) {
     super(member, seed);
     this.room = member.room;
@@ -42,6 +47,10 @@ export class TextPage extends Person {
     this.socket.on("error", (error) => this.report.refused.push(error));
     this.socket.on("connect", () => this.connected());
     this.socket.on("disconnect", (reason) => this.disconnected(reason));
+  }
+
+  get text() {
+    return this.screen;
   }
 
   ready() {
@@ -88,7 +97,7 @@ export class TextPage extends Person {
   }
 
   show(code) {
-    this.text = code;
+    this.screen = code;
     if (this.echoes) this.send(); // an editor whose change event fires for what the page puts there too
   }
 
@@ -100,13 +109,13 @@ export class TextPage extends Person {
   mount() {
     this.trace("mount");
     this.socket.emit("leave", { room: this.room });
-    this.text = "";
+    this.screen = "";
     this.toShow = null;
     this.socket.emit("join", { room: this.room });
   }
 
   enter(text) {
-    this.text = text;
+    this.screen = text;
     this.toShow = null;
     this.send();
   }

@@ -26,4 +26,6 @@ async function begin({ seed, traced, members }) {
 
 const input = createInterface({ input: process.stdin });
 input.once("line", (plan) => begin(JSON.parse(plan)));
-input.on("close", () => people.forEach((person) => (person.typing = false)));
+input.on("close", () => {
+  for (const person of people) person.typing = false;
+});

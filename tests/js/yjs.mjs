@@ -21,15 +21,29 @@ for (const level of ["warn", "error"]) {
   console[level] = (...words) => say({ what: level, words: words.map(String).join(" ") });
 }
 
-class Watched extends WebSocket {
-  constructor(...given) {
-    super(...given);
-    this.on("message", (data) => (this.constructor.bytes.received += data.byteLength ?? data.length));
-  }
-  send(data, ...rest) {
-    this.constructor.bytes.sent += data.byteLength ?? data.length;
-    super.send(data, ...rest);
-  }
+/**
+ * Return a WebSocket class that counts the bytes of its binary messages.
+ * @param {{sent: number, received: number}} bytes
+ * @returns {any}
+ */
+function counting(bytes) {
+  return class extends WebSocket {
+    /**
+     * @param {string} url
+     * @param {string[]} protocols
+     */
+    constructor(url, protocols) {
+      super(url, protocols);
+      this.on("message", (/** @type {Buffer} */ data) => {
+        bytes.received += data.byteLength;
+      });
+    }
+    /** @param {Uint8Array} data */
+    send(data) {
+      bytes.sent += data.byteLength;
+      super.send(data);
+    }
+  };
 }
 
 function connect({ id, url, room, options }) {
@@ -37,10 +51,8 @@ function connect({ id, url, room, options }) {
   const text = doc.getText("code");
   const map = doc.getMap("settings");
   const bytes = { sent: 0, received: 0 };
-  const Socket = class extends Watched {};
-  Socket.bytes = bytes;
   const provider = new WebsocketProvider(url, room, doc, {
-    WebSocketPolyfill: Socket, disableBc: true, maxBackoffTime: 200, ...options,
+    WebSocketPolyfill: counting(bytes), disableBc: true, maxBackoffTime: 200, ...options,
   });
   peers.set(id, { doc, text, map, provider });
   const tell = () => say({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
@@ -80,7 +92,9 @@ const commands = {
   },
   edit({ id, edits: list }) {
     const peer = peers.get(id);
-    peer.doc.transact(() => list.forEach(([what, ...given]) => edits[what](peer, ...given)));
+    peer.doc.transact(() => {
+      for (const [what, ...given] of list) edits[what](peer, ...given);
+    });
   },
   local: ({ id, field, value }) => peers.get(id).provider.awareness.setLocalStateField(field, value),
   state: ({ id, value }) => peers.get(id).provider.awareness.setLocalState(value),

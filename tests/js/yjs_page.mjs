@@ -10,10 +10,15 @@ export class YjsPage extends Person {
   doc = new Y.Doc();
   code = this.doc.getText("code");
 
+  /**
+   * @param {any} plan what the plan says of this member
+   * @param {number} seed
+   */
   constructor({ url, ...member }, seed) {
     super(member, seed);
     const endpoint = url.replace("http", "ws") + "/yjs";
-    this.provider = new WebsocketProvider(endpoint, member.room, this.doc, { WebSocketPolyfill: WebSocket, disableBc: true });
+    const WebSocketPolyfill = /** @type {any} */ (WebSocket);
+    this.provider = new WebsocketProvider(endpoint, member.room, this.doc, { WebSocketPolyfill, disableBc: true });
     this.provider.on("connection-close", (event) => this.closed(event));
     this.doc.on("update", (_update, origin) => {
       this.heard = Date.now();
@@ -23,7 +28,7 @@ export class YjsPage extends Person {
 
   ready() {
     return new Promise((resolve) => this.provider.once("sync", resolve)).then(() =>
-      this.provider.on("sync", (synced) => (this.report.returns += synced)));
+      this.provider.on("sync", (synced) => (this.report.returns += Number(synced))));
   }
 
   closed(event) {

@@ -38,10 +38,11 @@ console.log(JSON.stringify({
   types: record((t, doc) => {
     t.insert(0, 'code')
     const map = doc.getMap('map')
+    /** @type {any[]} */
     const values = [undefined, null, -5, 1.5, 1.1e300, 12345678901234567890n, true, 2 ** 40]
     values.push({ a: [1, { b: 'é😀' }] }, new Uint8Array([1, 2, 3]), new Y.Doc({ guid: 'abc' }))
     values.push(new Y.Map([['k', 1]]), Y.Array.from([1, 'x']), new Y.Text('in'))
-    values.forEach((value, index) => map.set(`key ${index}`, value))
+    for (const [index, value] of values.entries()) map.set(`key ${index}`, value)
     const array = doc.getArray('array')
     array.insert(0, [1, 2, 's', { q: 1 }])
     array.delete(1, 2)

@@ -1,5 +1,5 @@
 /** Carets by way of awareness: ours goes out, those of the others come in. The fields are y-codemirror's. */
-import { type Extension } from "@codemirror/state";
+import type { Extension } from "@codemirror/state";
 import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
