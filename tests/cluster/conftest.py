@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import redis.asyncio
 
+from tests.cluster.caller import Caller, calling
 from tests.support.clients import JsHost, js_clients
 from tests.support.processes import Node, Redis, running
 from tests.support.yjs import YjsHost, yjs_clients
@@ -52,3 +54,17 @@ async def yjs() -> AsyncIterator[YjsHost]:
     async with yjs_clients() as host:
         yield host
     assert not host.complaints, host.complaints
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Where a test puts what is to be closed at its end."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def callers(nodes: tuple[Node, Node]) -> AsyncIterator[list[Caller]]:
+    """A caller of the HTTP API for each node."""
+    async with calling(*nodes) as both:
+        yield both

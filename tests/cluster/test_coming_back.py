@@ -29,12 +29,6 @@ open, when the old node has drained, when it was killed."""
 
 
 @pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
 async def home(redis_server: Redis) -> AsyncIterator[Node]:
     """The node on which somebody is until its connection breaks."""
     node = Node(redis_server.url, "home", COLLAB_DRAIN_TIME="2")

@@ -7,7 +7,6 @@ import itertools
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -21,12 +20,6 @@ from tests.support.processes import Node, Redis, running
 from tests.support.proxy import proxy
 
 Nodes = tuple[Node, Node]
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 async def member_of(stack: AsyncExitStack, node: Node, room: str) -> WireMember:

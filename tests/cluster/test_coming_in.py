@@ -37,12 +37,6 @@ async def nodes(redis_server: Redis) -> AsyncIterator[Nodes]:
 
 
 @pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
 async def ada(
     nodes: Nodes, room: str, store: redis.asyncio.Redis, stack: AsyncExitStack
 ) -> WireMember:

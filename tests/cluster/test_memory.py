@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from collab.yjs import protocol
-from tests.cluster.test_yjs import HANDSHAKE
+from tests.cluster.raw_yjs import HANDSHAKE
 from tests.cluster.wire import wire_member
 from tests.support.processes import Node, Redis, running
 

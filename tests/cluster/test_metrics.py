@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from tests.cluster.test_yjs import HANDSHAKE, closing, raw
+from tests.cluster.raw_yjs import HANDSHAKE, closing, raw
 from tests.cluster.wire import wire_member
 from tests.support.clients import PATIENCE, JsHost, eventually
 from tests.support.processes import Node, Redis, get_metrics, running

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collab.yjs import protocol
-from tests.cluster.test_yjs import closing, raw
+from tests.cluster.raw_yjs import closing, raw
 from tests.support import forge
 from tests.support.clients import eventually
 from tests.support.processes import Node, Redis, running

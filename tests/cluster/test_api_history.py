@@ -1,0 +1,118 @@
+"""A room's history over HTTP: played forward it is the room."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import aiohttp
+import redis.asyncio
+from pycrdt import Doc, Text
+
+from tests.cluster.caller import Caller, calling, played
+from tests.support.clients import PATIENCE, JsHost
+from tests.support.processes import Node, Redis, running
+
+Nodes = tuple[Node, Node]
+
+
+async def test_a_history_played_forward_ends_in_the_text_and_names_its_authors(
+    nodes: Nodes, js: JsHost, room: str, callers: list[Caller]
+) -> None:
+    ada = await js.connect(nodes[0].url, auth={"name": "Ada L."})
+    bob = await js.connect(nodes[1].url, auth={"name": "Bób"})
+    await ada.change(room, "🐍 one\n")
+    await bob.join(room)
+    await bob.shows("🐍 one\n")
+    await bob.change(room, "🐍 one\n🦀 two\n")
+    await ada.shows("🐍 one\n🦀 two\n")
+    await ada.change(room, "🐍 one\n🦀🦀 two\n")
+    await callers[0].put(room, "🐍 1\n🦀🦀 two\n")
+    for caller in callers:
+        lines = await caller.history(room)
+        assert played(lines) == "🐍 1\n🦀🦀 two\n"
+        assert [line["author"]["name"] for line in lines[1:]] == ["Ada L.", "Bób", "Ada L.", "API"]
+        assert lines[1]["author"]["id"] == ada.state("connect")["sid"]
+        assert lines[2]["delta"] == [{"retain": 7}, {"insert": "🦀 two\n"}]
+        assert [line["at"] for line in lines[1:]] == sorted(line["at"] for line in lines[1:])
+
+
+async def test_the_updates_of_a_history_make_the_same_text(
+    nodes: Nodes, js: JsHost, room: str, callers: list[Caller]
+) -> None:
+    for text in ("a", "ab 🐍", "b 🐍!"):
+        await callers[0].put(room, text)
+    doc: Doc[Any] = Doc()
+    lines = await callers[1].history(room, "updates")
+    for update in (lines[0]["base"], *(line["update"] for line in lines[1:])):
+        if update:
+            doc.apply_update(base64.b64decode(update))
+    assert str(doc.get("code", type=Text)) == "b 🐍!"
+
+
+async def test_a_compacted_history_begins_with_the_text_it_was_compacted_into(
+    redis_server: Redis, room: str
+) -> None:
+    node = Node(redis_server.url, "compacts", COLLAB_MAX_JOURNAL_ENTRIES="20")
+    async with running(node), calling(node) as (caller,):
+        text = ""
+        for i in range(60):
+            text += f"line {i}\n"
+            await caller.put(room, text)
+        lines = await caller.history(room)
+        assert lines[0]["base"].startswith("line 0\n") and len(lines) < 40
+        assert played(lines) == text
+
+
+async def test_the_history_of_a_big_room_streams(
+    redis_server: Redis, room: str, store: redis.asyncio.Redis
+) -> None:
+    node = Node(redis_server.url, "big")
+    async with running(node), calling(node) as (caller,):
+        text = "".join(f"{i:06d} größer\n" for i in range(15_000))
+        await caller.put(room, text)
+        for i in range(200):
+            text += f"# {i} 🐍\n"
+            await caller.put(room, text)
+        lines = await caller.history(room)
+        assert len(lines) > 200 and played(lines) == text
+
+        # A reader that takes nothing keeps neither the node nor the room from working.
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.port, limit=1024)
+        writer.write(f"GET /api/rooms/{room}/history HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(100)
+        before = asyncio.get_running_loop().time()
+        for i in range(20):
+            await caller.put(room, text + f"after {i}")
+        assert asyncio.get_running_loop().time() - before < 5
+        writer.close()
+
+
+async def test_more_histories_than_a_node_sends_at_once_are_told_to_come_later(
+    redis_server: Redis, room: str
+) -> None:
+    node = Node(redis_server.url, "busy")
+    async with running(node), calling(node) as (caller,):
+        text = "x" * 200_000
+        await caller.put(room, text)
+        for i in range(40):
+            await caller.put(room, str(i % 10) * 200_000)
+        idle = []
+        for _ in range(16):
+            _, writer = await asyncio.open_connection("127.0.0.1", node.port, limit=1024)
+            writer.write(f"GET /api/rooms/{room}/history HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            idle.append(writer)
+        assert await until_history_is(503, node, room) == "1"
+        for writer in idle:
+            writer.transport.abort()
+        await until_history_is(200, node, room)
+
+
+async def until_history_is(status: int, node: Node, room: str) -> str | None:
+    """Ask for a history until the answer is ``status``; return its Retry-After."""
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{node.url}/api/rooms/{room}/history") as answer:
+                if answer.status == status:
+                    return answer.headers.get("Retry-After")
