@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from collab.merge import diff as module
-from collab.merge.diff import MAX_DISTANCE, diff
+from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
 from collab.merge.splice import Splice, apply_splices, edit_size
 
 from .strategies import texts
@@ -80,3 +80,22 @@ def test_the_largest_text_is_diffed_in_time() -> None:
         start = perf_counter()
         assert apply_splices(old, diff(old, new)) == new
         assert perf_counter() - start < 1.0
+
+
+@given(texts, texts)
+def test_a_distance_is_the_size_of_the_smallest_edit_or_none_beyond_its_limit(
+    old: str, new: str
+) -> None:
+    size = len(old) + len(new) - 2 * _longest_common(old, new)
+    if size <= MAX_QUICK_DISTANCE:
+        assert edit_distance(old, new, size) == size
+        assert edit_distance(old, new, size + 40) == size
+    assert size == 0 or edit_distance(old, new, size - 1) is None
+
+
+def test_a_distance_beyond_the_exact_ones_is_that_of_one_splice() -> None:
+    old, new = "<" + "a" * 20 + "=" + "b" * 20 + ">", "<" + "c" * 20 + "=" + "d" * 20 + ">"
+    assert edit_distance(old, new, 1000) == 82
+    assert edit_distance(old, new, 1000, exact=80) == 80
+    assert edit_distance(old, new, 81) is None
+    assert edit_distance(old, old + "x" * 500, 1000) == 500  # all at one place
