@@ -1,4 +1,5 @@
-# Two commands do everything: `make run` and `make test`. The rest is for those who work on it.
+# Two commands do everything: `make run` and `make test`. The rest is for those who work on it,
+# and CONTRIBUTING.md says how.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +7,10 @@ BIN := $(VENV)/bin
 SOURCES := collab deploy loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help run dev cluster load check format test storm page clean
+CHECKS := check-units check-merging check-types check-style check-page check-javascript check-imports
+SIMULATION := tests/unit/merge/test_simulation.py
+
+.PHONY: help run dev cluster load check $(CHECKS) format test storm mutants page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -27,29 +31,54 @@ load: $(VENV)/.load ## let fifty pairs type through `make cluster` for a minute
 	  --host $${COLLAB_URL:-http://127.0.0.1:8005} \
 	  --html loadtest/results/report.html --csv loadtest/results/run
 
-check: $(VENV)/.test ## format, lint, types, import rules, unit tests: in seconds
+check: $(VENV)/.test collab/page/node_modules tests/js/node_modules ## format, lint, types, import rules, bundle, unit tests: in a minute
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(CHECKS)
+
+# The two longest come first: with two jobs neither is left for the end.
+
+check-units:
+	pytest -q $(COVER) tests/unit --ignore $(SIMULATION)
+
+check-merging:
+	pytest -q $(SIMULATION)
+
+check-style:
 	ruff format --check $(SOURCES)
 	ruff check $(SOURCES)
+
+check-types:
 	mypy
+
+check-imports:
 	lint-imports
-	pytest -q tests/unit
+
+check-page: # types, and that the committed bundle is what the sources build
+	cd collab/page && npm run --silent check
+
+check-javascript: # the linter for the page too; the types of the tests' clients
+	cd tests/js && npm run --silent check
 
 format: $(VENV)/.test ## write the code as ruff would
 	ruff format $(SOURCES)
 	ruff check --fix $(SOURCES)
 
-test: $(VENV)/.test tests/js/node_modules tests/js/react/dist ## install what the tests need, and run them all
-	$(MAKE) check
+test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
+	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
 	pytest tests/cluster tests/faults tests/deploy tests/browser
 
-storm: $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
+storm: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
 	python -m tests.soak
 
-page: ## build the editor page; its bundle is committed
-	cd collab/page && npm ci --no-audit --no-fund && npm run build
+mutants: $(VENV)/.mutants ## change the merge core in thousands of places; which changes does no unit test notice?
+	mutmut run $(MUTANTS)
+	mutmut results
+
+page: collab/page/node_modules ## build the editor page; its bundle is committed
+	cd collab/page && npm run build
 
 clean: ## remove what can be made again
-	rm -rf $(VENV) build *.egg-info tests/js/node_modules tests/js/react/node_modules tests/js/react/dist var
+	rm -rf $(VENV) build mutants *.egg-info var \
+	  collab/page/node_modules tests/js/node_modules tests/js/react/node_modules tests/js/react/dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # What is installed is noted in a file of the environment, one for each set of extras.
@@ -60,12 +89,13 @@ $(BIN)/python:
 $(VENV)/.dev: EXTRAS := [dev,gunicorn]
 $(VENV)/.load: EXTRAS := [dev,gunicorn,load]
 $(VENV)/.test: EXTRAS := [dev,gunicorn,load,test]
+$(VENV)/.mutants: EXTRAS := [test,mutants]
 
-$(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test: setup.cfg | $(BIN)/python
+$(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test $(VENV)/.mutants: setup.cfg | $(BIN)/python
 	python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
 	@touch $@
 
-tests/js/node_modules tests/js/react/node_modules: %/node_modules: %/package-lock.json | .tools
+collab/page/node_modules tests/js/node_modules tests/js/react/node_modules: %/node_modules: %/package-lock.json | .npm
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
@@ -73,6 +103,9 @@ tests/js/react/dist: tests/js/react/node_modules $(wildcard tests/js/react/*.* t
 	cd tests/js/react && npm run --silent build
 	@touch $@
 
-.PHONY: .tools
+.PHONY: .tools .npm
 .tools:
-	@sh tests/tools.sh
+	@sh tests/tools.sh redis-server nginx-light chromium nodejs npm
+
+.npm:
+	@sh tests/tools.sh nodejs npm

@@ -1,18 +1,23 @@
 #!/bin/sh
-# Install the programs that the tests talk to, where that may be done; else say which are missing.
+# tools.sh PACKAGE...: install what is missing of these, where that may be done; else say what is missing.
 set -eu
 
-missing=""
-want() { # want PACKAGE PROGRAM...: one of the programs must be there
-    package=$1; shift
-    for program in "$@"; do command -v "$program" >/dev/null 2>&1 && return; done
-    missing="$missing $package"
+programs() { # programs PACKAGE: one of these must be there
+    case $1 in
+    nginx-light) echo nginx ;;
+    chromium) echo chromium chromium-browser google-chrome ;;
+    nodejs) echo node ;;
+    *) echo "$1" ;;
+    esac
 }
-want redis-server redis-server
-want nginx-light nginx
-want chromium chromium chromium-browser google-chrome
-want nodejs node
-want npm npm
+missing=""
+for package in "$@"; do
+    found=""
+    for program in $(programs "$package"); do
+        if command -v "$program" >/dev/null 2>&1; then found=$program; fi
+    done
+    [ -n "$found" ] || missing="$missing $package"
+done
 [ -z "$missing" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then

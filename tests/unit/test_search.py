@@ -139,6 +139,7 @@ def _long_history(size: int, entries: int, letter: str) -> Reading:
     return journal(*texts, every=100)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("letter", ["x", "🐍"])
 @pytest.mark.parametrize("size", [5_000, 100_000])
 async def test_a_search_lets_others_have_the_event_loop(size: int, letter: str) -> None:

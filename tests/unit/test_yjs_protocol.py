@@ -51,6 +51,7 @@ def test_what_is_no_frame_is_refused(frame: bytes) -> None:
         parse(frame)
 
 
+@pytest.mark.no_cover
 def test_a_number_of_a_million_bytes_costs_nothing() -> None:
     before = time.perf_counter()
     for frame in (b"\xff" * 1_000_000, b"\x01" + b"\xff" * 1_000_000):

@@ -112,6 +112,7 @@ def test_a_delta_for_a_longer_text_is_refused() -> None:
         apply_splices("abc", [Splice(2, 3, ""), Splice(1, 2, "")])
 
 
+@pytest.mark.no_cover
 def test_a_hundred_thousand_edits_are_one_delta() -> None:
     """A member that hears nothing for long costs one delta; nothing recurses or piles up."""
     random = Random(7)

@@ -73,6 +73,7 @@ def test_a_rewrite_is_one_splice() -> None:
     assert diff("a" * 500, "b" * 500) == [Splice(0, 500, "b" * 500)]
 
 
+@pytest.mark.no_cover
 def test_the_largest_text_is_diffed_in_time() -> None:
     random = Random(2)
     old = "".join(random.choices("abcdef \n", k=256 * 1024))

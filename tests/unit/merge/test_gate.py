@@ -39,6 +39,7 @@ def _with(text: str) -> Replica:
     return replica
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", HOSTILE)
 def test_what_costs_too_much_is_refused_and_changes_nothing(case: str) -> None:
     replica = _with("text")
