@@ -93,7 +93,7 @@ async def test_a_node_that_is_always_late_appends_after_three_refusals_and_settl
         node.deaf = True
         commit, exact = node.store.commit, []
 
-        async def late_commit(*asked: Any, **how: bool) -> Committed | Refused:
+        async def late_commit(*asked: Any, **how: Any) -> Committed | Refused:
             exact.append(how["exact"])
             await other.put("x")
             return await commit(*asked, **how)
