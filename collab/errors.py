@@ -17,8 +17,20 @@ class CollabError(Exception):
     retryable = False
 
     def payload(self) -> dict[str, str]:
-        """Return what a client is told: ``{message, code}``."""
+        """Return what a client is told: ``{message, code}``.
+
+        It is the argument of the contract's ``error`` event, and the body of a refused request of
+        the Socket.IO endpoint: its clients read one form, however far they came.
+        """
         return {"message": str(self), "code": self.code}
+
+
+def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
+    """Return the JSON body of an HTTP error everywhere but at the Socket.IO endpoint.
+
+    It stands under a key of its own: in the API's other answers ``code`` is the text of a room.
+    """
+    return {"error": {"code": code, "message": message}}
 
 
 class ConfigError(CollabError):

@@ -23,6 +23,7 @@ from collab.errors import (
     RoomExists,
     RoomFull,
     StoreUnavailable,
+    error_body,
 )
 from collab.http.answers import Handler, answer
 from collab.logs import request_id
@@ -127,4 +128,4 @@ class Edge:
 
     def _told(self, code: str, message: str, status: int) -> web.Response:
         self._metrics.errors.labels(code).inc()
-        return answer({"error": {"code": code, "message": message}}, status)
+        return answer(error_body(code, message), status)
