@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 from importlib.resources import files
 
 from aiohttp import web
 
+from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadRequest, NoSuchRoom, NotAllowed, RoomClosed, StoreUnavailable
+from collab.errors import BadRequest, NoSuchRoom, RoomClosed, StoreUnavailable
 from collab.http.answers import Handler, answer, moment, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
@@ -53,10 +53,10 @@ MAX_FORWARDED_FOR = 200
 class Api:
     """The routes below ``/api``, and what they need while the service runs."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, admission: Admission) -> None:
         self._config = config
-        self._key = config.api_key.encode(errors="surrogateescape")
-        self._history = History(config)
+        self._admission = admission
+        self._history = History(admission.origins)
         self._contract = files("collab.http").joinpath("openapi.json").read_bytes()
         self._store: Store
         self._rooms: Rooms
@@ -78,7 +78,10 @@ class Api:
         app.add_subapp("/api", api)
 
     def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
-        """Be ready for requests."""
+        """Be ready for requests.
+
+        These parts begin when the application does, and its sub-applications must exist before.
+        """
         self._store, self._questions, self._rooms = store, questions, rooms
         self._directory = Directory(store)
 
@@ -113,11 +116,8 @@ class Api:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the key, where there is one, except for what browsers read."""
         open_to_all = request.match_info.route.name in (OPENAPI, HISTORY)
-        if self._key and not open_to_all and request.match_info.http_exception is None:
-            scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-            given = shown.strip().encode(errors="surrogateescape")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
-                raise NotAllowed("this needs the API's key: Authorization: Bearer KEY")
+        if not open_to_all and request.match_info.http_exception is None:
+            self._admission.check_key(request.headers.get("Authorization", ""))
         return await handler(request)
 
     def _name(self, request: web.Request) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from aiohttp import web
 
+from collab.admission import Admission
 from collab.errors import Draining, StoreUnavailable
 from collab.metrics import Metrics
 from collab.store.store import Store
@@ -24,18 +24,18 @@ class Health:
         store: Store,
         subscriber: Subscriber,
         metrics: Metrics,
-        draining: Callable[[], bool],
+        admission: Admission,
     ) -> None:
         self._node = node
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
-        self._draining = draining
+        self._admission = admission
 
-    async def answer(self, probe: str) -> web.Response:
-        """Answer one of the three, by its name."""
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer one of the three, by its name in the path."""
         answers = {"healthz": self.healthz, "readyz": self.readyz, "metrics": self.metrics}
-        return await answers[probe]()
+        return await answers[request.match_info["probe"]]()
 
     async def healthz(self) -> web.Response:
         """The event loop turns."""
@@ -44,7 +44,7 @@ class Health:
     async def readyz(self) -> web.Response:
         """Redis takes writes, this node hears itself through pub/sub, and is not shutting down."""
         try:
-            if self._draining():
+            if self._admission.draining:
                 raise Draining()
             await self._store.try_writing()
             await self._subscriber.probe(

@@ -11,11 +11,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from collab.config import Config
 from collab.errors import NodeFull
 from collab.http.answers import moment
 from collab.merge.units import utf16_ops
-from collab.origins import ANY_ORIGIN
+from collab.origins import ANY_ORIGIN, Origins
 from collab.rooms.playback import HistoryEntry, Playback
 
 MAX_STREAMS = 16
@@ -35,8 +34,8 @@ HEADERS = {
 class History:
     """Sends histories, a bounded number of them at once."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
         self._streams = 0
 
     @contextmanager
@@ -79,7 +78,7 @@ class History:
     def share(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the origins that may connect read a history, or what is wrong with it."""
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
-        origins, origin = self._config.cors_origins, request.headers.get("Origin")
+        origins, origin = self._origins, request.headers.get("Origin")
         if origins == ANY_ORIGIN:
             response.headers["Access-Control-Allow-Origin"] = "*"
         else:

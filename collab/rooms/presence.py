@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from collab.merge.awareness import State
+from collab.rooms.members import MemberLine, Members
 from collab.rooms.person import Person
 from collab.rooms.roster import Roster
 from collab.store.channel import PresenceReport
@@ -16,14 +17,14 @@ STATES_INTERVAL = 0.1
 second, not thirty, and y-websocket sends each of them back."""
 
 
-class PresenceLine(Protocol):
+class PresenceLine(MemberLine, Protocol):
     """The way to a member that is shown a list of people."""
 
     def presence_due(self) -> None:
         """A list is to be written: ask `Presence.people`."""
 
 
-class AwarenessLine(Protocol):
+class AwarenessLine(MemberLine, Protocol):
     """The way to a member that is shown states."""
 
     def awareness_due(self, clients: Collection[int]) -> None:
@@ -31,15 +32,21 @@ class AwarenessLine(Protocol):
 
 
 class Presence:
-    """The members of a room as they see each other. ``publish`` reaches the other nodes."""
+    """The members of a room as they see each other.
+
+    ``members`` are those on this node; ``publish`` reaches the other nodes.
+    """
 
     def __init__(
-        self, node: str, interval: float, publish: Callable[[bytes], Awaitable[None]]
+        self,
+        node: str,
+        interval: float,
+        members: Members,
+        publish: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._roster = Roster(node, interval)
         self._publish = publish
-        self._listeners: dict[str, PresenceLine] = {}
-        self._watchers: dict[str, AwarenessLine] = {}
+        self._members = members
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._publishing: set[asyncio.Future[None]] = set()
@@ -60,28 +67,19 @@ class Presence:
         """Return an awareness update about ``clients``."""
         return self._roster.states(clients)
 
-    def enter_listener(self, id: str, name: str, line: PresenceLine) -> None:
-        """Add a member that is shown people; the node makes its state."""
-        self._listeners[id] = line
-        self._enter(id, name, introduce=True)
+    def entered(self, id: str, name: str, *, introduce: bool) -> None:
+        """Show a member that has entered.
 
-    def enter_watcher(self, id: str, name: str, line: AwarenessLine) -> None:
-        """Add a member that is shown states, and will send its own."""
-        self._watchers[id] = line
-        self._enter(id, name, introduce=False)
-
-    def _enter(self, id: str, name: str, *, introduce: bool) -> None:
-        first = len(self._listeners) + len(self._watchers) == 1
+        The node makes a state for one that it is to ``introduce``; any other sends its own.
+        """
         self._roster.enter(id, name)
         if introduce:
             self._roster.introduce(id)
-        self._publish_report(ask=first)
+        self._publish_report(ask=len(self._members) == 1)
         self._notify_members()
 
-    def leave(self, id: str) -> None:
-        """Remove a member."""
-        self._listeners.pop(id, None)
-        self._watchers.pop(id, None)
+    def left(self, id: str) -> None:
+        """Show a member no more; it has left."""
         self._roster.leave(id)
         self._publish_report(ask=False)
         self._notify_members()
@@ -99,7 +97,7 @@ class Presence:
     def apply(self, report: PresenceReport) -> None:
         """Apply the report of a node."""
         asks = self._roster.apply(report, self._loop.time())
-        if asks and (self._listeners or self._watchers):
+        if asks and self._members:
             self._roster.renew(0)
             self._publish_report(ask=False)
         self._notify_members()
@@ -111,11 +109,11 @@ class Presence:
         """
         self._roster.expire(self._loop.time())
         self._roster.renew()
-        if self._listeners or self._watchers:
+        if self._members:
             self._publish_report(ask=False)
         self._notify_members()
-        for line in self._watchers.values():
-            line.awareness_due(())
+        for member in self._members.yjs.values():
+            member.line.awareness_due(())
 
     def close(self) -> None:
         """Notify nobody any more."""
@@ -126,8 +124,8 @@ class Presence:
         roster = self._roster
         if roster.people_changed:
             roster.people_changed = False
-            for listener in self._listeners.values():
-                listener.presence_due()
+            for member in self._members.text.values():
+                member.line.presence_due()
         if roster.changed and self._pause is None:
             self._send_states()
             self._pause = self._loop.call_later(STATES_INTERVAL, self._end_pause)
@@ -139,8 +137,8 @@ class Presence:
     def _send_states(self) -> None:
         roster = self._roster
         changed, roster.changed = roster.changed, set()
-        for line in self._watchers.values():
-            line.awareness_due(changed)
+        for member in self._members.yjs.values():
+            member.line.awareness_due(changed)
         if roster.changed_here and roster.others:
             self._send(roster.changes())
 

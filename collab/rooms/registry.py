@@ -32,19 +32,22 @@ PORTIONS = 20
 class Rooms:
     """All rooms that this node holds now.
 
-    Each of ``on_end`` is called with a room that somebody has ended: the doors tell its members and
-    let them go. Whoever asks for the room from then on gets another one.
+    ``others`` is given what is said on the channel of a room and is not this service's own.
     """
 
     def __init__(
-        self, config: Config, store: Store, subscriber: Subscriber, metrics: Metrics
+        self,
+        config: Config,
+        store: Store,
+        subscriber: Subscriber,
+        metrics: Metrics,
+        others: Callable[[bytes], None],
     ) -> None:
-        self.others: Callable[[bytes], None] = _ignore
-        self.on_end: list[Callable[[Room], None]] = []
         self._config = config
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
+        self._others = others
         self._searches = Searches()
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
@@ -133,10 +136,9 @@ class Rooms:
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
-                name, self._config, self._store, self._subscriber, self._metrics, self.others,
-                self._searches,
+                name, self._config, self._store, self._subscriber, self._metrics, self._others,
+                self._searches, self._forget_ended,
             )  # fmt: skip
-            room.on_end = self._ended
             await room.open()
             if room.ended:
                 await room.close()
@@ -160,13 +162,11 @@ class Rooms:
             return
         self._drop(room)
 
-    def _ended(self, room: Room) -> None:
+    def _forget_ended(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:
             if leaving := self._leaving.pop(room.name, None):
                 leaving.cancel()
             self._drop(room)
-        for tell in self.on_end:
-            tell(room)
 
     def _drop(self, room: Room) -> None:
         del self._rooms[room.name]
@@ -193,7 +193,3 @@ class Rooms:
         for room in self._rooms.values():
             room.check()
             room.report()
-
-
-def _ignore(message: bytes) -> None:
-    """Take what nobody asked for."""

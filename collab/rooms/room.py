@@ -20,7 +20,9 @@ from collab.metrics import Metrics
 from collab.rooms import census
 from collab.rooms.author import Author
 from collab.rooms.handover import Departed
+from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
+from collab.rooms.members import Members
 from collab.rooms.person import Person
 from collab.rooms.presence import Presence
 from collab.rooms.search import Searches, nearest_text
@@ -37,8 +39,8 @@ log = logging.getLogger(__name__)
 class Room:
     """One room on this node, from the first member's coming to a while after the last one's going.
 
-    ``others`` is given what is said on the room's channel and is not this service's own. ``on_end``
-    is called when somebody has ended the room: its members are to be told, and to leave it.
+    ``others`` is given what is said on the room's channel and is not this service's own. When
+    somebody has ended the room, ``on_end`` is called with it before its members leave.
     """
 
     def __init__(
@@ -50,15 +52,17 @@ class Room:
         metrics: Metrics,
         others: Callable[[bytes], None],
         searches: Searches,
+        on_end: Callable[[Room], None],
     ) -> None:
         self.name = name
-        self.on_end: Callable[[Room], None] = lambda room: None
         self._config = config
         self._searches = searches
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
         self._others = others
+        self._on_end = on_end
+        self._members = Members(metrics)
         self._channel = room_channel(name)
         # The room's parts refer to it weakly: the collector, which runs seldom, would be the only
         # one to free a cycle, and a room that was let go may be large.
@@ -66,6 +70,7 @@ class Room:
         self._presence = Presence(
             config.node_id,
             config.presence_interval,
+            self._members,
             lambda report: me._publish(me._channel, report),
         )
         self._answering: set[asyncio.Task[None]] = set()
@@ -74,8 +79,9 @@ class Room:
             on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
-        self.texts = TextMembers(self._journal, self._presence, searches)
+        self.texts = TextMembers(self._members, self._journal, self._presence, searches)
         self.yjs = YjsMembers(
+            self._members,
             self._journal,
             self._presence,
             lambda edit, author, by: me.commit(edit, author, by),
@@ -110,7 +116,8 @@ class Room:
             await asyncio.wait(self._answering)
 
     def _end(self) -> None:
-        self.on_end(self)
+        self._on_end(self)  # whoever asks for the room from now on gets another one
+        self._members.end()
 
     async def flush(self) -> None:
         """Wait until all of the room is in Redis."""
@@ -134,72 +141,56 @@ class Room:
     @property
     def idle(self) -> bool:
         """Whether nobody is here and nothing waits: the room can be let go."""
-        return not self.size and self._journal.settled
-
-    @property
-    def size(self) -> int:
-        """How many members are here."""
-        return len(self.texts.here) + len(self.yjs.members)
+        return not self._members and self._journal.settled
 
     # Members
 
-    def enter(self, id: str, name: str, line: TextLine, habit: Habit) -> TextMember:
+    def enter(self, id: str, identity: Identity, line: TextLine, habit: Habit) -> TextMember:
         """Take in a text member of which nothing is known. Raises RoomFull or RoomClosed.
 
         ``habit`` is what is known of the pages of its site. One that has left on the same
         connection is the member that it was.
         """
         self._check_open()
-        member = self.texts.enter(id, name, self, line, habit)
-        self._metrics.members.inc()
-        return member
+        return self.texts.enter(id, identity, self, line, habit)
 
-    def come_back(self, old: str, id: str, name: str, line: TextLine) -> TextMember | None:
+    def come_back(self, old: str, id: str, identity: Identity, line: TextLine) -> TextMember | None:
         """Take in a text member that was here as ``old``; None if it was not, or too long ago.
 
         Raises RoomFull or RoomClosed.
         """
         self._check_open()
-        member = self.texts.come_back(old, id, name, self, line)
-        if member is not None:
-            self._metrics.members.inc()
-        return member
+        return self.texts.come_back(old, id, identity, self, line)
 
     async def take_over(
-        self, left: Departed, id: str, name: str, line: TextLine, habit: Habit
+        self, left: Departed, id: str, identity: Identity, line: TextLine, habit: Habit
     ) -> TextMember | None:
         """Take in a text member that was on another node; None if its views lead nowhere here.
 
         Raises RoomFull, RoomClosed or StoreUnavailable.
         """
         self._check_open()
-        member = await self.texts.take_over(left, id, name, self, line, habit)
-        if member is not None:
-            self._metrics.members.inc()
-        return member
+        return await self.texts.take_over(left, id, identity, self, line, habit)
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a text member go; what it may be showing is kept if it ``may_return``."""
         self.texts.leave(member, may_return=may_return)
-        self._metrics.members.dec()
 
-    def join_yjs(self, id: str, name: str, line: YjsLine) -> YjsMember:
-        """Take in a member of the second door. Raises RoomFull or RoomClosed."""
+    def join_yjs(self, id: str, identity: Identity, line: YjsLine) -> YjsMember:
+        """Take in a Yjs member. Raises RoomFull or RoomClosed."""
         self._check_open()
-        member = YjsMember(id, name, line)
+        member = YjsMember(id, identity, line)
         self.yjs.enter(member)
-        self._metrics.members.inc()
         return member
 
     def leave_yjs(self, member: YjsMember) -> None:
-        """Let a member of the second door go."""
+        """Let a Yjs member go."""
         self.yjs.leave(member)
-        self._metrics.members.dec()
 
     def _check_open(self) -> None:
         if self.ended:
             raise RoomClosed(self.name)
-        if self.size >= self._config.max_members_per_room:
+        if len(self._members) >= self._config.max_members_per_room:
             raise RoomFull("the room has as many members as it may have")
 
     # Edits
@@ -234,7 +225,7 @@ class Room:
         ``turn`` says whether the client may have kept it back. Raises NotAllowed if the member may
         only read; it is sent the text again.
         """
-        if not member.may_write:
+        if not member.identity.may_write:
             member.peer.resend()
             raise NotAllowed("this member may read, not write")
         self._metrics.changes.inc()
@@ -243,7 +234,9 @@ class Room:
             self._metrics.guesses.inc()
         if outcome.late:
             self._metrics.late.inc()
-        return self._edit(outcome.delta, Author(member.id, member.name), member)
+        return self._edit(
+            outcome.delta, Author(member.identity.subject, member.identity.name), member
+        )
 
     async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
         """Merge a text from somebody who is no member; the Future is done when Redis has it.

@@ -17,7 +17,9 @@ from collab.merge.trail import Trail, View
 from collab.merge.views import Views
 from collab.rooms.absent import AbsentPeers
 from collab.rooms.handover import Departed
+from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
+from collab.rooms.members import Members
 from collab.rooms.presence import Presence, PresenceLine
 from collab.rooms.recognition import nearest_view
 from collab.rooms.search import Searches, text_at
@@ -38,10 +40,10 @@ class TextMember:
     """A member that sends whole texts and shows whole texts."""
 
     id: str
-    name: str
+    identity: Identity
     room: Room
     peer: TextPeer
-    may_write: bool = True
+    line: TextLine
 
     def next_receive(self) -> Receive | None:
         """Return what to write to the member now (see `TextPeer.next_receive`)."""
@@ -49,10 +51,12 @@ class TextMember:
 
 
 class TextMembers:
-    """One room's text members on this node."""
+    """Serves the text ``members`` of one room on this node."""
 
-    def __init__(self, journal: Journal, presence: Presence, searches: Searches) -> None:
-        self.here: dict[str, TextMember] = {}
+    def __init__(
+        self, members: Members, journal: Journal, presence: Presence, searches: Searches
+    ) -> None:
+        self._members = members
         self._absent = AbsentPeers()
         self._journal = journal
         self._presence = presence
@@ -66,7 +70,7 @@ class TextMembers:
 
     def spread(self, delta: Delta, but: object) -> None:
         """Tell the members, but the one that is ``but``, of an edit of the replica."""
-        for member in self.here.values():
+        for member in self._members.text.values():
             if member is not but:
                 member.peer.advance(delta)
         for peer in self._absent:
@@ -76,23 +80,25 @@ class TextMembers:
 
     # Coming and going
 
-    def enter(self, id: str, name: str, room: Room, line: TextLine, habit: Habit) -> TextMember:
+    def enter(
+        self, id: str, identity: Identity, room: Room, line: TextLine, habit: Habit
+    ) -> TextMember:
         """Take in a member. One that has left on the same connection is the member that it was."""
         peer = self._absent.pop(id)
         if peer is None:
             peer = TextPeer.blank(self._text, habit, line, self._clock)
         peer.line = line
-        return self._enter(TextMember(id, name, room, peer), line)
+        return self._enter(TextMember(id, identity, room, peer, line))
 
     def come_back(
-        self, old: str, id: str, name: str, room: Room, line: TextLine
+        self, old: str, id: str, identity: Identity, room: Room, line: TextLine
     ) -> TextMember | None:
         """Take in a member that was here, as ``old``, on another connection; None if it was not."""
         peer = self._absent.pop(old)
         if peer is None:
             return None
         peer.returned(line)
-        return self._enter(TextMember(id, name, room, peer), line)
+        return self._enter(TextMember(id, identity, room, peer, line))
 
     async def hand_over(self, id: str, room: str) -> Departed | None:
         """Return what a member that has left leaves behind, for the node where it comes back.
@@ -121,7 +127,7 @@ class TextMembers:
             return False
 
     async def take_over(
-        self, left: Departed, id: str, name: str, room: Room, line: TextLine, habit: Habit
+        self, left: Departed, id: str, identity: Identity, room: Room, line: TextLine, habit: Habit
     ) -> TextMember | None:
         """Take in a member that was on another node; None if its views lead nowhere here.
 
@@ -138,11 +144,11 @@ class TextMembers:
         way = compose(onward, at_start.way)
         views = Views.taken_over(left.views, way, habit, known=left.known)
         peer = TextPeer.taken_over(views, line, self._clock, typing=left.typing)
-        return self._enter(TextMember(id, name, room, peer), line)
+        return self._enter(TextMember(id, identity, room, peer, line))
 
-    def _enter(self, member: TextMember, line: TextLine) -> TextMember:
-        self.here[member.id] = member
-        self._presence.enter_listener(member.id, member.name, line)
+    def _enter(self, member: TextMember) -> TextMember:
+        self._members.add_text(member)
+        self._presence.entered(member.id, member.identity.name, introduce=True)
         return member
 
     def greet(self, member: TextMember) -> None:
@@ -151,8 +157,8 @@ class TextMembers:
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a member go; what it may be showing is kept if it ``may_return``."""
-        del self.here[member.id]
-        self._presence.leave(member.id)
+        self._members.remove(member.id)
+        self._presence.left(member.id)
         if may_return:
             self._absent.add(member.id, member.peer, self._clock())
 
@@ -181,7 +187,7 @@ class TextMembers:
         member.peer.recall(view)
 
     def _shown_by_others(self, member: TextMember) -> Iterator[View]:
-        for peer in (*self._absent, *(other.peer for other in self.here.values())):
+        for peer in (*self._absent, *(other.peer for other in self._members.text.values())):
             if peer is not member.peer:
                 yield from peer.views()
 

@@ -18,7 +18,9 @@ from collab.merge.replica import Edit, Replica
 from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
 from collab.metrics import Metrics
 from collab.rooms.author import Author
+from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
+from collab.rooms.members import Members
 from collab.rooms.presence import AwarenessLine, Presence
 
 
@@ -33,14 +35,13 @@ class YjsLine(AwarenessLine, Protocol):
 class YjsMember:
     """A member that has a copy of the document.
 
-    ``name`` is what it came with; `Presence.name` is what it is called. ``client`` is its id in
-    awareness: the first it named.
+    Its identity has the name that it came with; `Presence.name` is what it is called. ``client`` is
+    its id in awareness: the first it named.
     """
 
     id: str
-    name: str
+    identity: Identity
     line: YjsLine
-    may_write: bool = True
     client: int | None = None
 
 
@@ -49,17 +50,18 @@ CommitEdit = Callable[[Edit, Author, YjsMember | None], object]
 
 
 class YjsMembers:
-    """One room's Yjs members on this node."""
+    """Serves the Yjs ``members`` of one room on this node."""
 
     def __init__(
         self,
+        members: Members,
         journal: Journal,
         presence: Presence,
         commit: CommitEdit,
         metrics: Metrics,
         limits: Limits,
     ) -> None:
-        self.members: dict[str, YjsMember] = {}
+        self._members = members
         self._journal = journal
         self._kept_gate: Gate | None = None
         self._presence = presence
@@ -79,13 +81,13 @@ class YjsMembers:
 
     def enter(self, member: YjsMember) -> None:
         """Take in a member."""
-        self.members[member.id] = member
-        self._presence.enter_watcher(member.id, member.name, member.line)
+        self._members.add_yjs(member)
+        self._presence.entered(member.id, member.identity.name, introduce=False)
 
     def leave(self, member: YjsMember) -> None:
         """Let a member go."""
-        del self.members[member.id]
-        self._presence.leave(member.id)
+        self._members.remove(member.id)
+        self._presence.left(member.id)
 
     # The document
 
@@ -118,13 +120,13 @@ class YjsMembers:
         """
         if update == EMPTY_UPDATE:
             return
-        if not member.may_write:
+        if not member.identity.may_write:
             raise NotAllowed("this member may read, not write")
         try:
             edit, repair = self._gate.admit(update)
         except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
-        author = Author(member.id, self._presence.name(member.id))
+        author = Author(member.identity.subject, self._presence.name(member.id))
         if edit:
             self._metrics.changes.inc()
             self._commit(edit, author, member)
@@ -133,7 +135,7 @@ class YjsMembers:
 
     def send(self, update: bytes, but: object) -> None:
         """Send an update that is in the replica to the members, but to the one that is ``but``."""
-        for member in list(self.members.values()):
+        for member in list(self._members.yjs.values()):
             if member is not but:
                 member.line.update(update)
 

@@ -1,4 +1,4 @@
-"""The Engine.IO server of a node: who is let in, and what each is told that is not.
+"""The Engine.IO server of a node: how it lets clients in, and what it tells those it turns away.
 
 The sessions are in `engine_socket`. The methods overridden here are private ones of python-engineio
 4.15: setup.cfg pins that minor version, and tests/unit/test_engine.py fails where they change.
@@ -18,6 +18,7 @@ import engineio
 from aiohttp import WSCloseCode, web
 from engineio import packet
 
+from collab.admission import Admission
 from collab.config import Config
 from collab.errors import (
     RETRY_AFTER,
@@ -55,21 +56,20 @@ def _can_be_websocket(request: web.Request) -> bool:
     return bool(web.WebSocketResponse().can_prepare(request))
 
 
-async def _nobody(socket: EngineSocket, message: str | bytes) -> None:
-    """Take messages until a protocol above Engine.IO asks for them."""
-
-
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
     """The Engine.IO server of a node."""
 
-    def __init__(self, *, config: Config, metrics: Metrics, **options: Any) -> None:
+    def __init__(
+        self, *, config: Config, metrics: Metrics, admission: Admission,
+        words: Callable[[CollabError], str],
+        on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]], **options: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**options)
         self.config = config
         self.metrics = metrics
-        self.draining = False
-        self.crowded: Callable[[], int] = int  # connections of the other door
-        self.words: Callable[[CollabError], str] = str
-        self.on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]] = _nobody
+        self.admission = admission
+        self.words = words
+        self.on_message = on_message
 
     def _log_error_once(self, message: str, message_key: str) -> None:
         """Log what is wrong with a request; the whole message would repeat what a client says."""
@@ -83,26 +83,21 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         """Answer one request: a handshake, or any later one of a session."""
         origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
         try:
-            self.config.cors_origins.check(origin, sockname)
+            self.admission.origins.check(origin, sockname)
         except OriginNotAllowed as forbidden:
             return self._turn_away(forbidden, HTTPStatus.FORBIDDEN)
         # At either answer the load balancer asks the next node. It may have sent a session's
         # handshake there while this node was down or full.
         if (sid := request.query.get("sid")) is None:
-            if problem := self._no_more():
+            try:
+                self.admission.check_capacity()
+            except (Draining, NodeFull) as problem:
                 return self._turn_away(problem, HTTPStatus.SERVICE_UNAVAILABLE, origin)
         elif sid not in self.sockets:
             unknown = UnknownSession("this node has no session of that sid")
             return self._turn_away(unknown, HTTPStatus.NOT_FOUND, origin)
         response: web.StreamResponse = await super().handle_request(request)
         return response
-
-    def _no_more(self) -> CollabError | None:
-        if self.draining:
-            return Draining()
-        if len(self.sockets) + self.crowded() >= self.config.max_connections:
-            return NodeFull("this node has all the connections it may have")
-        return None
 
     def _turn_away(
         self, problem: CollabError, status: HTTPStatus, origin: str | None = None
@@ -162,6 +157,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         sid = new_sid(environ.get(ROUTE_KEY_HEADER, ""))
         socket = EngineSocket(self, sid)
         self.sockets[sid] = socket
+        self.admission.add(socket)
         await socket.send(packet.Packet(packet.OPEN, {
             "sid": sid,
             "upgrades": self._upgrades(sid, transport),

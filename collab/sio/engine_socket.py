@@ -291,6 +291,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.pings.clear()  # they refer to members, and those to this socket: no cycle
         self.closed = True
         self._leaving.over.set()
+        self.server.admission.discard(self)
         self.server.sockets.pop(self.sid, None)  # whoever still asks for it is told that it is gone
         if reason in (reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
             self._abort_transport()  # the peer is gone, and its reader would wait for ever

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import socketio
 from socketio import packet
 
+from collab.admission import Admission
 from collab.config import Config
 from collab.errors import BadEvent, CollabError
 from collab.merge.pings import Pong
@@ -33,14 +34,38 @@ Reply = dict[str, Any]
 Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
 
 
-class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
-    """A Socket.IO server whose events go to one table of handlers.
+class Application(Protocol):
+    """What a server calls, with the sid of a client of the default namespace.
 
-    A handler is given the client's sid and the event's first argument. It returns what the client
+    Each of ``events`` is given the sid and the event's first argument. It returns what the client
     is acknowledged with, or a Future of that; it raises CollabError to answer an ``error``.
     """
 
-    def __init__(self, *, config: Config, metrics: Metrics, manager: socketio.AsyncManager) -> None:
+    events: Mapping[str, Handler]
+
+    async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        """A client connects; CONNECT is answered afterwards."""
+
+    def pid_of(self, sid: str) -> str:
+        """Return the pid that the answer to CONNECT carries."""
+
+    def connected(self, sid: str) -> None:
+        """The answer to CONNECT waits to be written."""
+
+    def acknowledging(self, sid: str) -> Pong | None:
+        """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
+
+    async def disconnect(self, sid: str, reason: str) -> None:
+        """A client has gone."""
+
+
+class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
+    """A Socket.IO server that serves one application."""
+
+    def __init__(
+        self, config: Config, metrics: Metrics, admission: Admission,
+        manager: socketio.AsyncManager, application: Application,
+    ) -> None:  # fmt: skip
         super().__init__(
             async_mode="aiohttp",
             client_manager=manager,
@@ -49,7 +74,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             json=json,
             config=config,
             metrics=metrics,
-            cors_allowed_origins=partial(_may_connect, config),
+            admission=admission,
+            words=_error_words,
+            on_message=self._take,
+            cors_allowed_origins=partial(_may_connect, admission),
             cors_credentials=False,
             max_http_buffer_size=config.max_frame_bytes,
             ping_interval=config.ping_interval,
@@ -58,12 +86,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         )
         self.manager_initialized = True  # whoever opens the manager starts it, not the first client
         self.eio: EngineServer
-        self.eio.words = _error_words
-        self.eio.on_message = self._take
-        self.events: dict[str, Handler] = {}
-        self.pid_of: Callable[[str], str] = str
-        self.on_connected: Callable[[str], None] = _nobody
-        self.on_acknowledge: Callable[[str], Pong | None] = _no_mark
+        self._application = application
+        self.on("connect", application.connect)
+        self.on("disconnect", application.disconnect)
         self._answering: set[asyncio.Future[None]] = set()
 
     def _engineio_server_class(self) -> type[EngineServer]:
@@ -111,12 +136,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         await super()._handle_connect(eio_sid, namespace, data)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
         if sid is not None and namespace in (None, "/"):
-            self.on_connected(sid)
+            self._application.connected(sid)
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
         if pkt.packet_type == packet.CONNECT and pkt.namespace in (None, "/"):
             # With it socket.io-client tells who it was when it has lost its connection.
-            pkt.data["pid"] = self.pid_of(pkt.data["sid"])
+            pkt.data["pid"] = self._application.pid_of(pkt.data["sid"])
         await super()._send_packet(eio_sid, pkt)
 
     async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
@@ -126,9 +151,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         try:
             if not (isinstance(data, list) and data and isinstance(data[0], str)):
                 raise BadEvent("an event is a list that begins with its name")
-            handler = self.events.get(data[0])
+            events = self._application.events
+            handler = events.get(data[0])
             if handler is None:
-                raise BadEvent("there is no such event; there are " + ", ".join(self.events))
+                raise BadEvent("there is no such event; there are " + ", ".join(events))
             reply = await handler(sid, data[1] if len(data) > 1 else None)
         except CollabError as problem:
             await self._failed(eio_sid, id, problem)
@@ -157,7 +183,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         answering.add_done_callback(self._answering.discard)
 
     async def _acknowledge(self, eio_sid: str, id: int, reply: Reply) -> None:
-        pong = self.on_acknowledge(self.manager.sid_from_eio_sid(eio_sid, "/"))
+        pong = self._application.acknowledging(self.manager.sid_from_eio_sid(eio_sid, "/"))
         socket = self.eio.sockets.get(eio_sid)
         if pong is not None and socket is not None:
             await socket.send_render(lambda: [socket.ping_packet(pong)])
@@ -170,17 +196,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
 
 
-def _nobody(sid: str) -> None:
-    """Take in that a client is connected."""
-
-
-def _no_mark(sid: str) -> None:
-    """Say that no PING is needed with an acknowledgement."""
-
-
-def _may_connect(config: Config, origin: str | None, environ: dict[str, Any]) -> bool:
+def _may_connect(admission: Admission, origin: str | None, environ: dict[str, Any]) -> bool:
     sockname = environ["aiohttp.request"].get_extra_info("sockname")
-    return config.cors_origins.allow(origin, sockname)
+    return admission.origins.allow(origin, sockname)
 
 
 def _error_words(problem: CollabError) -> str:

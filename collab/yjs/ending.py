@@ -12,6 +12,10 @@ from collab.wire.websocket import Farewell, WebSocket
 
 TOO_LARGE: Final = 4413
 """Close code that y-websocket takes for final, after HTTP's 413: to come again mends nothing."""
+BAD_ROOM: Final = 4400
+"""Close code that y-websocket takes for final, after HTTP's 400."""
+ROOM_CLOSED: Final = 4410
+"""Close code, final too, after HTTP's 410: somebody has ended the room."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds a client has to answer that the connection is closed."""
 

@@ -11,16 +11,17 @@ from typing import Any
 from aiohttp import WSCloseCode
 
 from collab.config import Config
-from collab.errors import CodeTooLarge, NotAllowed
+from collab.errors import CodeTooLarge, Draining, NotAllowed, RoomClosed
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.pace import Pace
+from collab.rooms.identity import Identity
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
 from collab.wire.outbox import Outbox, OutboxFull
-from collab.wire.websocket import WebSocket
+from collab.wire.websocket import RESTART, WebSocket
 from collab.yjs import ending, protocol
-from collab.yjs.ending import TOO_LARGE, Ended
+from collab.yjs.ending import ROOM_CLOSED, TOO_LARGE, Ended
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,17 @@ class Session:
         self._questions: list[tuple[int, asyncio.Future[None]]] = []
         self._done = asyncio.Event()
         self._ended: Ended | None = None
+        self._closing: asyncio.Task[None] | None = None
         # Cursors go by a pace of their own, so that they hold back nobody's keys.
         rate, patience = config.max_changes_per_second, float("inf")
         self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
+
+    def enter(self, identity: Identity) -> None:
+        """Enter the room. Raises RoomFull or RoomClosed.
+
+        A member and its line refer to each other, so neither can be an argument of the other.
+        """
+        self.member = self.room.join_yjs(self.id, identity, self)
 
     # What the room calls
 
@@ -76,6 +85,11 @@ class Session:
         self._changed.update(clients)
         if self._greeted:
             self._outbox.put_when_idle("awareness", self._render_awareness)
+
+    def ended(self) -> None:
+        """Close the connection: somebody has ended the room."""
+        ended = Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code)
+        self._closing = asyncio.create_task(self.close(ended))
 
     # From beginning to end
 
@@ -95,11 +109,12 @@ class Session:
         self._done.set()
         return self._ended or ended
 
-    async def move_off(self, ended: Ended, patience: float) -> None:
+    async def move_off(self, patience: float) -> None:
         """Send the client away, for ``patience`` seconds at most: it connects to another node.
 
         What it sends until it answers that it has understood is handled.
         """
+        ended = Ended(RESTART, str(Draining()))
         self._ended = self._ended or ended
         self._outbox.close()
         await self._ws.announce_close(ended.code, ended.reason)
@@ -180,7 +195,7 @@ class Session:
             else:
                 self._asked = False
                 self._greet()
-                if self.member.may_write or yjs.brings(update):
+                if self.member.identity.may_write or yjs.brings(update):
                     yjs.change(self.member, update)
                 self._early, self._missing = 0, False
         except EarlyUpdate as problem:

@@ -16,6 +16,7 @@ from collab.merge.delta import Delta
 from collab.merge.lateness import Habit
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
+from collab.rooms.identity import Identity, Role
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
 from collab.store.directory import Directory
@@ -26,8 +27,14 @@ from tests.support.processes import Redis
 from tests.support.proxy import proxy
 
 
+def somebody(name: str) -> Identity:
+    return Identity(name, name, Role.EDITOR)
+
+
 class Silent:
     """The way to a screen that nobody looks at."""
+
+    told_of_end = 0
 
     def receive_due(self) -> None:
         pass
@@ -44,6 +51,9 @@ class Silent:
     def update(self, update: bytes) -> None:
         pass
 
+    def ended(self) -> None:
+        self.told_of_end += 1
+
 
 @asynccontextmanager
 async def rooms(
@@ -54,7 +64,7 @@ async def rooms(
     metrics = Metrics()
     store = Store(url, node, 0.3, metrics)
     subscriber = Subscriber(store.pool, node, 0.3)
-    held = Rooms(config, store, subscriber, metrics)
+    held = Rooms(config, store, subscriber, metrics, others=lambda message: None)
     await subscriber.open()
     held.open()
     try:
@@ -117,7 +127,7 @@ async def test_a_room_is_not_let_go_while_something_waits_for_redis(
 ) -> None:
     async with proxy(redis_server.port) as wire, rooms(wire.port, grace=0.05) as held:
         there = await held.hold(room)
-        member = there.enter("m", "m", Silent(), Habit())
+        member = there.enter("m", somebody("m"), Silent(), Habit())
         await there.change(member, "one")
         wire.refuse()
         done = there.change(member, "one two")
@@ -136,7 +146,7 @@ async def test_closing_takes_to_redis_what_waits(
 ) -> None:
     async with rooms(redis_server.port) as held:
         there = await held.hold(room)
-        there.change(there.enter("m", "m", Silent(), Habit()), "typed at the last moment")
+        there.change(there.enter("m", somebody("m"), Silent(), Habit()), "typed at the last moment")
     assert await store.get(f"code_{room}") == b"typed at the last moment"
 
 
@@ -168,7 +178,7 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
     async with rooms(redis_server.port) as here, rooms(redis_server.port, node="o") as there:
         mine, theirs = await here.hold(room), await there.hold(room)
         for number in range(30):
-            member = mine.enter(f"m{number}", "m", Silent(), Habit())
+            member = mine.enter(f"m{number}", somebody("m"), Silent(), Habit())
             await asyncio.sleep(0)
             if number % 3:
                 mine.leave(member, may_return=False)
@@ -183,15 +193,14 @@ async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
 ) -> None:
     """The grace time of the one that was ended must not end the other."""
     async with rooms(redis_server.port, grace=0.3) as held:
-        told: list[Room] = []
-        held.on_end.append(told.append)
+        line = Silent()
         first = await held.hold(room)
-        await first.change(first.enter("m", "m", Silent(), Habit()), "one")
+        await first.change(first.enter("m", somebody("m"), line, Habit()), "one")
         held.release(room)
         assert await Directory(held._store).end(room, 1800)
-        await eventually(lambda: told == [first])
+        await eventually(lambda: line.told_of_end == 1)
         with pytest.raises(RoomClosed):
-            first.enter("n", "n", Silent(), Habit())
+            first.enter("n", somebody("n"), Silent(), Habit())
         second = await held.hold(room)
         assert second is not first and not second.exists
         await asyncio.sleep(0.4)
@@ -210,10 +219,10 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
     async def visit(held: Rooms, number: int) -> None:
         name = f"{room}-{number}"
         there = await held.hold(name)
-        member = there.enter("m", "m", Silent(), Habit())
+        member = there.enter("m", somebody("m"), Silent(), Habit())
         await there.texts.recognise(member, "text")
         await there.change(member, "text")
-        reader = there.join_yjs("y", "y", Silent())
+        reader = there.join_yjs("y", somebody("y"), Silent())
         there.yjs.change(reader, _made_of("more"))
         stored = there.yjs.stored()
         assert stored is not None

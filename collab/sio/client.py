@@ -1,0 +1,133 @@
+"""One Socket.IO connection, and its line to each room that it is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from engineio import packet as eio
+
+from collab.merge.lateness import Habit
+from collab.merge.turns import Turns
+from collab.metrics import Metrics
+from collab.pace import Pace
+from collab.rooms.identity import Identity
+from collab.rooms.room import Room
+from collab.rooms.text_members import TextMember
+from collab.sio.engine_socket import EngineSocket
+from collab.sio.server import event_words
+from collab.wire.outbox import Render
+
+
+@lru_cache(maxsize=32)
+def _receive_words(text: str) -> str:
+    """Encode a ``receive`` once for all who get it; the cache need only span one fan-out."""
+    return event_words("receive", {"type": "receive", "code": text})
+
+
+class Line:
+    """The way to one member of one room, through its connection's outbox.
+
+    ``on_end`` is called when somebody has ended the room.
+    """
+
+    __slots__ = (
+        "_gone",
+        "_mark",
+        "_metrics",
+        "_on_end",
+        "_presence",
+        "_receive",
+        "_room",
+        "_socket",
+        "_timer",
+        "member",
+    )
+
+    member: TextMember
+
+    def __init__(
+        self, room: Room, socket: EngineSocket, metrics: Metrics, on_end: Callable[[], None]
+    ) -> None:
+        self._gone = False
+        self._room = room
+        self._socket = socket
+        self._metrics = metrics
+        self._on_end = on_end
+        self._receive = f"receive {room.name}"
+        self._presence = f"presence {room.name}"
+        self._mark = f"mark {room.name}"
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connect(self, member: TextMember) -> None:
+        """Say whose line this is: a member and its line refer to each other until `close`."""
+        self.member = member
+
+    def mark_due(self) -> None:
+        """A mark is to be written: its PONG says that the client has sent what it kept."""
+        self._due(self._mark, self._render_mark)
+
+    def receive_due(self) -> None:
+        self._due(self._receive, self._render_receive)
+
+    def receive_due_in(self, seconds: float) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.receive_due()
+
+    def presence_due(self) -> None:
+        self._due(self._presence, self._render_presence)
+
+    def ended(self) -> None:
+        self._on_end()
+
+    def _due(self, slot: str, render: Render[eio.Packet]) -> None:
+        if not self._gone:
+            self._socket.outbox.put_slot(slot, render)
+
+    def close(self) -> None:
+        """Let nothing more be written for a member that has left."""
+        self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for slot in (self._mark, self._receive, self._presence):
+            self._socket.outbox.drop_slot(slot)
+        # They refer to this line, and hold texts or a client: no cycle for the collector.
+        del self.member, self._on_end
+
+    def _render_mark(self) -> list[eio.Packet]:
+        return [self._socket.ping_packet(self.member.peer.pong)]
+
+    def _render_receive(self) -> list[eio.Packet]:
+        receive = self.member.next_receive()
+        if receive is None:
+            return []
+        self._metrics.receives.inc()
+        ping = self._socket.ping_packet
+        words = _receive_words(receive.text)
+        return [ping(receive.before), eio.Packet(eio.MESSAGE, words), ping(receive.behind)]
+
+    def _render_presence(self) -> list[eio.Packet]:
+        people = [person.payload() for person in self._room.people()]
+        words = event_words("presence", {"room": self._room.name, "members": people})
+        return [eio.Packet(eio.MESSAGE, words)]
+
+
+@dataclass(slots=True)
+class Client:
+    """One Socket.IO connection. ``lines`` are those to the rooms that it is in, by their names."""
+
+    sid: str
+    socket: EngineSocket
+    identity: Identity
+    pace: Pace
+    habit: Habit
+    turns: Turns
+    pid: str = ""
+    lines: dict[str, Line] = field(default_factory=dict)

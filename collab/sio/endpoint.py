@@ -1,0 +1,297 @@
+"""The Socket.IO endpoint: what the events of the whole-text contract do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+from aiohttp import web
+
+from collab.admission import Admission
+from collab.config import Config
+from collab.errors import CollabError, NotJoined, RateLimited, RoomClosed, TooManyRooms
+from collab.merge.lateness import Habit
+from collab.merge.pings import Pong
+from collab.merge.turns import Turns
+from collab.metrics import Metrics
+from collab.names import check_code, check_fields, check_room
+from collab.pace import Pace
+from collab.rooms.handover import Departed, digest
+from collab.rooms.identity import Identity
+from collab.rooms.registry import Rooms
+from collab.rooms.room import Room
+from collab.rooms.text_members import TextMember
+from collab.sio.client import Client, Line
+from collab.sio.manager import RoomManager
+from collab.sio.returns import Absent, Returns, may_be_pid, new_pid
+from collab.sio.server import Handler, Reply, Server
+from collab.store.questions import Questions
+from collab.store.store import Store
+from collab.store.subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+MAX_SITES = 256
+"""Sites, by their origin, whose pages' habits a node remembers."""
+
+
+Enter = Callable[[Room, Client, Identity, Line], Awaitable[TextMember | None]]
+"""Makes a client a member of a room that is loaded; None if it cannot be what it was there."""
+
+
+class SocketIOEndpoint:
+    """Answers join, change, leave, connect and disconnect."""
+
+    def __init__(
+        self, config: Config, metrics: Metrics, admission: Admission, rooms: Rooms,
+        manager: RoomManager, store: Store, subscriber: Subscriber, questions: Questions,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._metrics = metrics
+        self._admission = admission
+        self._rooms = rooms
+        self._manager = manager
+        self._returns = Returns(rooms, store, subscriber, questions, self._let_go)
+        self._clients: dict[str, Client] = {}
+        self._sids: dict[str, str] = {}  # by the digest of the pid
+        self._habit_of = lru_cache(MAX_SITES)(lambda site: Habit())
+        self._clock = asyncio.get_running_loop().time
+        self.events: Mapping[str, Handler] = {
+            "join": self._join,
+            "change": self._change,
+            "leave": self._leave,
+        }
+        # A real circle: the server calls this endpoint, which writes to the server's clients.
+        self._server = Server(config, metrics, admission, manager, self)
+
+    async def open(self) -> None:
+        """Answer other nodes that ask for a client which has left. Raises StoreUnavailable."""
+        await self._returns.open()
+
+    async def close(self) -> None:
+        """Stop."""
+        await self._returns.close()
+        await self._server.shutdown()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request of Engine.IO."""
+        response: web.StreamResponse = await self._server.handle_request(request)
+        return response
+
+    async def all_left(self) -> None:
+        """Wait until Redis has what the clients that were moved off leave behind."""
+        await self._returns.all_left()
+
+    # Connections
+
+    async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        """Take in a client; let one that comes back be the member that it was."""
+        shown = auth if isinstance(auth, dict) else {}
+        config = self._config
+        socket = self._server.socket(sid)
+        client = Client(
+            sid,
+            socket,
+            self._admission.identify(sid, shown.get("name")),
+            Pace(config.max_changes_per_second, config.max_slowed),
+            self._habit_of(environ.get("HTTP_ORIGIN", "")),
+            Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
+        )
+        self._clients[sid] = client
+        self._metrics.connections.labels("text").inc()
+        pid = shown.get("pid")
+        known = may_be_pid(pid) and await self._come_back(client, pid)
+        client.pid = str(pid) if known else new_pid()
+        if sid in self._clients:
+            self._sids[digest(client.pid)] = sid
+        log.info("connected", extra={"sid": sid, "known": known})
+
+    async def _come_back(self, client: Client, pid: str) -> bool:
+        """Let a client be the member that it was in its rooms; return whether it is in all."""
+        found = await self._returns.find(pid)
+        if found is None:
+            return False
+        if isinstance(found, Absent):
+            sid = found.sid
+            entries = [(name, partial(_as_it_was, sid)) for name in found.rooms]
+        else:
+            entries = [(left.room, partial(_as_elsewhere, left)) for left in found]
+        entered = [await self._try_to_enter(client, name, enter) for name, enter in entries]
+        return all(entered)
+
+    async def _try_to_enter(self, client: Client, name: str, enter: Enter) -> bool:
+        try:
+            return await self._enter(client, name, enter) is not None
+        except CollabError as problem:  # it will be told when it asks for the room
+            extra = {"sid": client.sid, "room": name, "reason": problem.code}
+            log.info("not back in a room", extra=extra)
+            return False
+
+    def pid_of(self, sid: str) -> str:
+        """Return the pid that the answer to CONNECT carries."""
+        client = self._clients.get(sid)
+        return client.pid if client is not None else ""
+
+    def connected(self, sid: str) -> None:
+        """The answer to CONNECT is on its way: what the client has kept comes before its PONG."""
+        if client := self._clients.get(sid):
+            for line in client.lines.values():
+                line.mark_due()
+
+    async def _let_go(self, member: str) -> None:
+        """End the connection of a client that comes back on another one."""
+        client = self._clients.get(self._sids.get(member, ""))
+        if client is not None:
+            reason = self._server.reason.TRANSPORT_ERROR
+            await client.socket.close(wait=False, abort=True, reason=reason)
+
+    async def disconnect(self, sid: str, reason: str) -> None:
+        """Let a client go that may come back."""
+        client = self._clients.pop(sid, None)
+        if client is None:
+            return
+        if client.pid:
+            del self._sids[digest(client.pid)]
+            self._returns.gone(client.pid, sid, list(client.lines))
+        for room in list(client.lines):
+            self._part(client, room, may_return=True)
+        if client.pid and self._admission.draining:
+            self._returns.leave_in_redis(client.pid)
+        self._metrics.connections.labels("text").dec()
+        log.info("disconnected", extra={"sid": sid, "reason": reason})
+
+    # Events
+
+    async def _join(self, sid: str, payload: Any) -> Reply:
+        self._clients[sid].turns.event()
+        client = await self._paced(sid)
+        name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
+        member = await self._member(client, name)
+        member.room.texts.greet(member)
+        return {"ok": True, "room": name, "node": self._config.node_id}
+
+    async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
+        client = self._clients[sid]
+        turn = client.turns.event()
+        await self._paced(sid)
+        fields = check_fields(payload)
+        name = check_room(fields.get("room"), self._config.max_room_name)
+        code = check_code(fields.get("code"), self._config.max_code_bytes)
+        member = await self._member(client, name)
+        await member.room.texts.recognise(member, code)
+        return _reply_when(member.room.change(member, code, turn))
+
+    def _idle(self, sid: str) -> None:
+        if client := self._clients.get(sid):
+            for line in client.lines.values():
+                line.member.peer.idle()
+
+    def acknowledging(self, sid: str) -> Pong | None:
+        """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
+        client = self._clients.get(sid)
+        return client.turns.acknowledging() if client is not None else None
+
+    async def _leave(self, sid: str, payload: Any) -> Reply:
+        self._clients[sid].turns.event()
+        client = await self._paced(sid)
+        name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
+        if name not in client.lines:
+            raise NotJoined("the client is not in that room")
+        self._part(client, name, may_return=True)
+        log.info("left", extra={"sid": sid, "room": name})
+        return {"ok": True, "room": name}
+
+    async def _paced(self, sid: str) -> Client:
+        """Return the client, held back if it goes too fast. Raises RateLimited."""
+        client = self._clients[sid]
+        delay = client.pace.wait(self._clock())
+        if delay is None:
+            raise RateLimited(
+                f"{self._config.max_changes_per_second} events a second are the most; wait a little"
+            )
+        if delay:
+            self._metrics.slowed.inc()
+            await asyncio.sleep(delay)
+        return client
+
+    async def _enter(self, client: Client, name: str, enter: Enter) -> TextMember | None:
+        """Make the client a member of a room; None if ``enter`` does not."""
+        if len(client.lines) >= self._config.max_rooms_per_connection:
+            raise TooManyRooms("the connection is in as many rooms as it may be in")
+        room = await self._rooms.hold(name)
+        line = Line(room, client.socket, self._metrics, lambda: self._ended(client, name))
+        try:
+            identity = self._admission.admit(client.identity, name)
+            member = await enter(room, client, identity, line)
+        except BaseException:
+            self._rooms.release(name)
+            raise
+        if member is None:
+            self._rooms.release(name)
+            return None
+        line.connect(member)
+        client.lines[name] = line
+        if client.sid not in self._clients:  # it went away while the room was being loaded
+            self._part(client, name, may_return=False)
+        else:
+            self._manager.basic_enter_room(client.sid, "/", name)
+            log.info("joined", extra={"sid": client.sid, "room": name})
+        return member
+
+    async def _member(self, client: Client, name: str) -> TextMember:
+        """Return the member that the client is in a room, or becomes now."""
+        if line := client.lines.get(name):
+            return line.member
+        member = await self._enter(client, name, _as_new)
+        assert member is not None
+        return member
+
+    def _ended(self, client: Client, name: str) -> None:
+        """Somebody has ended a room: tell the client, which is out of it."""
+        self._part(client, name, may_return=False)
+        closed = self._server.eio.render_error(RoomClosed(name))
+        client.socket.outbox.put_slot(f"closed {name}", closed)
+
+    def _part(self, client: Client, name: str, *, may_return: bool) -> None:
+        line = client.lines.pop(name)
+        member = line.member
+        line.close()
+        member.room.leave(member, may_return=may_return)
+        self._manager.basic_leave_room(client.sid, "/", name)
+        self._rooms.release(name)
+
+
+async def _as_new(room: Room, client: Client, identity: Identity, line: Line) -> TextMember:
+    return room.enter(client.sid, identity, line, client.habit)
+
+
+async def _as_it_was(
+    sid: str, room: Room, client: Client, identity: Identity, line: Line
+) -> TextMember | None:
+    return room.come_back(sid, client.sid, identity, line)
+
+
+async def _as_elsewhere(
+    left: Departed, room: Room, client: Client, identity: Identity, line: Line
+) -> TextMember | None:
+    return await room.take_over(left, client.sid, identity, line, client.habit)
+
+
+def _reply_when(committed: asyncio.Future[None]) -> asyncio.Future[Reply]:
+    """Return a Future of the acknowledgement of a change that is being committed."""
+    reply: asyncio.Future[Reply] = committed.get_loop().create_future()
+
+    def answer(done: asyncio.Future[None]) -> None:
+        if done.cancelled() or reply.done():
+            reply.cancel()
+        elif problem := done.exception():
+            reply.set_exception(problem)
+            reply.exception()  # a client that asked for no acknowledgement looks at none
+        else:
+            reply.set_result({"ok": True})
+
+    committed.add_done_callback(answer)
+    return reply

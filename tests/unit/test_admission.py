@@ -1,0 +1,142 @@
+"""The entrance of a node: who may connect, who a client is, what it may do, and how all leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from collab.admission import Admission, everybody
+from collab.config import Config
+from collab.errors import Draining, NodeFull, NotAllowed, OriginNotAllowed
+from collab.origins import Origins
+from collab.rooms.identity import Identity, Role
+
+PAGE = "https://peerprep.example"
+HERE = ("127.0.0.1", 8005)
+"""Where a request came in, as a socket names it."""
+
+
+class Connection:
+    """A connection that leaves when it is moved off and ``others``, if there are any, are too."""
+
+    def __init__(self, others: asyncio.Barrier | None = None) -> None:
+        self.others = others
+        self.moved_off: list[float] = []
+
+    async def move_off(self, patience: float) -> None:
+        self.moved_off.append(patience)
+        if self.others is not None:
+            await self.others.wait()
+
+
+def an_admission(**settings: Any) -> Admission:
+    return Admission(Config(**settings), everybody)
+
+
+# Connections
+
+
+def test_the_connections_of_all_endpoints_are_counted_together() -> None:
+    admission = an_admission(max_connections=2)
+    one, other = Connection(), Connection()
+    admission.check(None, HERE)
+    admission.add(one)
+    admission.check(None, HERE)
+    admission.add(other)
+    with pytest.raises(NodeFull):
+        admission.check(None, HERE)
+    admission.discard(one)
+    admission.discard(one)  # one that has ended is counted once, however often that is said
+    admission.check(None, HERE)
+    admission.add(Connection())
+    with pytest.raises(NodeFull):
+        admission.check_capacity()
+
+
+def test_a_page_that_may_not_connect_is_told_so_even_where_there_is_no_place() -> None:
+    admission = an_admission(max_connections=1, cors_origins=Origins.parse(PAGE))
+    admission.check(PAGE, HERE)
+    admission.add(Connection())
+    with pytest.raises(OriginNotAllowed):
+        admission.check("https://evil.example", HERE)
+    with pytest.raises(NodeFull):
+        admission.check(PAGE, HERE)
+
+
+# Who a client is
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Ann", "Ann"), (" Ann\n\u202eLee ", "AnnLee"), ("", "guest-abcd"), (7, "guest-abcd")],
+)
+def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, shown: str) -> None:
+    assert an_admission().identify("abcdefgh", name) == Identity("abcdefgh", shown, Role.VIEWER)
+
+
+def test_a_client_may_write_nowhere_before_it_is_admitted_to_a_room() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def may_write(room: str, name: str) -> bool:
+        asked.append((room, name))
+        return room == "ours"
+
+    admission = Admission(Config(), may_write)
+    ann = admission.identify("sid", "Ann")
+    assert not ann.may_write
+    ours, theirs = admission.admit(ann, "ours"), admission.admit(ann, "theirs")
+    assert (ours.role, theirs.role) == (Role.EDITOR, Role.VIEWER)
+    assert ours.may_write and not theirs.may_write
+    assert {(each.subject, each.name) for each in (ann, ours, theirs)} == {("sid", "Ann")}
+    assert asked == [("ours", "Ann"), ("theirs", "Ann")]
+
+
+@pytest.mark.parametrize("shown", ["Bearer s3cret", "bearer  s3cret "])
+def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
+    an_admission(api_key="s3cret").check_key(shown)
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "s3cret", "Basic s3cret", "Bearer", "Bearer s3cre", "Bearer é"]
+)
+def test_a_caller_without_the_key_is_refused_where_there_is_one(shown: str) -> None:
+    with pytest.raises(NotAllowed):
+        an_admission(api_key="s3cret").check_key(shown)
+    an_admission().check_key(shown)
+
+
+# Draining
+
+
+async def test_a_node_that_drains_moves_every_connection_off_in_a_spread_and_lets_none_begin() -> (
+    None
+):
+    admission, spread = an_admission(drain_time=0.4), 0.2
+    together = asyncio.Barrier(4)  # none waits until another has left
+    leaving = [Connection(together) for _ in range(together.parties)]
+    for connection in leaving:
+        admission.add(connection)
+    gone = Connection()
+    admission.add(gone)
+    admission.discard(gone)
+    began = asyncio.get_running_loop().time()
+    draining = asyncio.create_task(admission.drain())
+    await asyncio.sleep(0)
+    assert admission.draining
+    with pytest.raises(Draining):
+        admission.check(None, HERE)
+    await draining
+    took = asyncio.get_running_loop().time() - began
+    assert [connection.moved_off for connection in leaving] == [[spread]] * len(leaving)
+    assert not gone.moved_off
+    assert took > 0.9 * spread * (len(leaving) - 1) / len(leaving)
+
+
+async def test_a_node_drains_once() -> None:
+    admission, connection = an_admission(drain_time=0.0), Connection()
+    admission.add(connection)
+    await admission.drain()
+    await admission.drain()
+    assert len(connection.moved_off) == 1
