@@ -105,11 +105,11 @@ class Handovers:
 
     async def open(self) -> None:
         """Answer the other nodes. Raises StoreUnavailable."""
-        await self._subscriber.listen(CLAIMS_CHANNEL, self._hear)
+        await self._subscriber.subscribe(CLAIMS_CHANNEL, self._hear)
 
     async def close(self) -> None:
         """Answer nobody any more."""
-        await self._subscriber.forget(CLAIMS_CHANNEL, self._hear)
+        await self._subscriber.unsubscribe(CLAIMS_CHANNEL, self._hear)
         if self._answering:
             await asyncio.wait(self._answering)
 

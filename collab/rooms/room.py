@@ -99,17 +99,17 @@ class Room:
 
     async def open(self) -> None:
         """Listen to the room's channel, and load it. Raises StoreUnavailable."""
-        await self._subscriber.listen(self._channel, self._hear)
+        await self._subscriber.subscribe(self._channel, self._hear)
         try:
             await self._journal.open()
         except BaseException:
-            await self._subscriber.forget(self._channel, self._hear)
+            await self._subscriber.unsubscribe(self._channel, self._hear)
             raise
 
     async def close(self) -> None:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
         self._presence.close()
-        await self._subscriber.forget(self._channel, self._hear)
+        await self._subscriber.unsubscribe(self._channel, self._hear)
         await self._journal.close()
         self.texts.close()
         if self._answering:

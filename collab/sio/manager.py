@@ -41,7 +41,7 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
 
     async def open(self) -> None:
         """Listen to the standard channel."""
-        await self._subscriber.listen(STANDARD_CHANNEL, self.hear)
+        await self._subscriber.subscribe(STANDARD_CHANNEL, self.hear)
         self.thread = asyncio.create_task(self._thread())
 
     async def close(self) -> None:

@@ -41,11 +41,11 @@ class Questions:
 
     async def open(self) -> None:
         """Listen for answers. Raises StoreUnavailable."""
-        await self._subscriber.listen(self._channel, self._hear)
+        await self._subscriber.subscribe(self._channel, self._hear)
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._subscriber.forget(self._channel, self._hear)
+        await self._subscriber.unsubscribe(self._channel, self._hear)
 
     async def ask(
         self,

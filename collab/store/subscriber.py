@@ -20,7 +20,7 @@ from collab.store.link import new_connection
 log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes], None]
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+FIRST_RETRY_INTERVAL, MAX_RETRY_INTERVAL = 0.05, 1.0
 """Seconds before the first and between later attempts to connect again."""
 
 
@@ -28,7 +28,7 @@ class Subscriber:
     """Hears what is published on the channels that somebody here listens to.
 
     Handlers are called in the order of the messages, and must not block. After a connection was
-    lost, ``on_return`` functions are called once all channels are heard again: whatever was said
+    lost, ``on_reconnect`` functions are called once all channels are heard again: whatever was said
     meanwhile was missed.
     """
 
@@ -37,16 +37,16 @@ class Subscriber:
         self._timeout = timeout
         self._handlers: dict[str, list[Handler]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
-        self._asked: Counter[str] = Counter()
+        self._unconfirmed: Counter[str] = Counter()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._probe_channel = PROBE + node
         self._probes: dict[bytes, asyncio.Future[None]] = {}
-        self.on_return: list[Callable[[], None]] = []
+        self.on_reconnect: list[Callable[[], None]] = []
 
     async def open(self) -> None:
         """Connect, in the background and for as long as it takes."""
-        self._handlers[self._probe_channel] = [self._heard_probe]
+        self._handlers[self._probe_channel] = [self._receive_probe]
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -56,7 +56,7 @@ class Subscriber:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def listen(self, channel: str, handler: Handler) -> None:
+    async def subscribe(self, channel: str, handler: Handler) -> None:
         """Call ``handler`` with each message of ``channel`` from now on.
 
         Returns when Redis has confirmed it. Raises StoreUnavailable if it doesn't in time; the
@@ -71,12 +71,12 @@ class Subscriber:
             async with asyncio.timeout(self._timeout):
                 await asyncio.shield(confirmed)
         except BaseException as problem:
-            await self.forget(channel, handler)
+            await self.unsubscribe(channel, handler)
             if isinstance(problem, TimeoutError):
                 raise StoreUnavailable("Redis does not confirm a subscription") from None
             raise
 
-    async def forget(self, channel: str, handler: Handler) -> None:
+    async def unsubscribe(self, channel: str, handler: Handler) -> None:
         """Stop calling ``handler``; the last one to go ends the subscription."""
         handlers = self._handlers.get(channel, [])
         if handler in handlers:
@@ -102,7 +102,7 @@ class Subscriber:
         finally:
             del self._probes[word]
 
-    def _heard_probe(self, word: bytes) -> None:
+    def _receive_probe(self, word: bytes) -> None:
         if (heard := self._probes.get(word)) and not heard.done():
             heard.set_result(None)
 
@@ -113,12 +113,12 @@ class Subscriber:
         if connection is None or not connection.is_connected:
             return
         if command == "SUBSCRIBE":
-            self._asked.update(channels)
+            self._unconfirmed.update(channels)
         with contextlib.suppress(RedisError, OSError):
             await connection.send_command(command, *channels, check_health=False)
 
     async def _run(self) -> None:
-        pause, first = FIRST_PAUSE, True
+        pause, first = FIRST_RETRY_INTERVAL, True
         while True:
             connection = new_connection(self._pool)
             try:
@@ -129,28 +129,28 @@ class Subscriber:
                 await self._read_until_confirmed(connection)
                 if not first:
                     log.info("pub/sub is back", extra={"channels": len(self._handlers)})
-                    for returned in self.on_return:
+                    for returned in self.on_reconnect:
                         returned()
-                pause, first = FIRST_PAUSE, False
-                await self._read_on(connection)
+                pause, first = FIRST_RETRY_INTERVAL, False
+                await self._read_forever(connection)
             except (RedisError, OSError, TimeoutError) as problem:
                 log.warning("pub/sub is gone", extra={"reason": str(problem)})
             finally:
                 self._connection = None
-                self._asked.clear()
+                self._unconfirmed.clear()
                 for channel, confirmed in self._confirmed.items():
                     if confirmed.done():
                         self._confirmed[channel] = confirmed.get_loop().create_future()
                 await connection.disconnect(nowait=True)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, MAX_RETRY_INTERVAL)
 
     async def _read_until_confirmed(self, connection: Connection) -> None:
         async with asyncio.timeout(self._timeout):
-            while self._asked:
+            while self._unconfirmed:
                 await self._read(connection)
 
-    async def _read_on(self, connection: Connection) -> None:
+    async def _read_forever(self, connection: Connection) -> None:
         asked = False
         while True:
             try:
@@ -159,7 +159,7 @@ class Subscriber:
                 asked = False
             except TimeoutError:
                 # Silence is usual, but a dead link is silent too: ask once, then give up.
-                if asked or self._asked:
+                if asked or self._unconfirmed:
                     raise
                 asked = True
                 await connection.send_command("PING", check_health=False)
@@ -168,19 +168,19 @@ class Subscriber:
         message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
         kind = message[0]
         if kind == b"message":
-            self._tell(message[1].decode(), message[2])
+            self._dispatch(message[1].decode(), message[2])
         elif kind == b"subscribe":
             # Who stopped listening and began again is confirmed by the last answer, not by the
             # one to the subscription that was ended in between.
             channel = message[1].decode()
-            self._asked[channel] -= 1
-            if self._asked[channel] <= 0:
-                del self._asked[channel]
+            self._unconfirmed[channel] -= 1
+            if self._unconfirmed[channel] <= 0:
+                del self._unconfirmed[channel]
                 confirmed = self._confirmed.get(channel)
                 if confirmed is not None and not confirmed.done():
                     confirmed.set_result(None)
 
-    def _tell(self, channel: str, message: bytes) -> None:
+    def _dispatch(self, channel: str, message: bytes) -> None:
         for handler in tuple(self._handlers.get(channel, ())):
             try:
                 handler(message)

@@ -62,10 +62,10 @@ class Peer:
     async def open(self) -> None:
         await self.store.open(5)
         await self.subscriber.open()
-        await self.subscriber.listen(self._channel, self._hear)
+        await self.subscriber.subscribe(self._channel, self._hear)
         await self.journal.open()
         self.shown, self._showing = self.text, True
-        self.subscriber.on_return.append(self.journal.check)
+        self.subscriber.on_reconnect.append(self.journal.check)
 
     async def close(self) -> None:
         """End it at once: what waits is given up, as if the node were killed."""

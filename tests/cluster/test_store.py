@@ -174,15 +174,15 @@ async def test_a_channel_left_and_joined_again_at_once_is_heard(
 ) -> None:
     heard: list[bytes] = []
     async with subscriber(redis_server.port) as one:
-        await one.listen(room, heard.append)
+        await one.subscribe(room, heard.append)
         for number in range(20):
-            leaving = asyncio.create_task(one.forget(room, heard.append))
+            leaving = asyncio.create_task(one.unsubscribe(room, heard.append))
             await asyncio.sleep(0)
-            await one.listen(room, heard.append)
+            await one.subscribe(room, heard.append)
             assert await store.publish(room, str(number)) == 1
             await leaving
             await eventually(lambda number=number: heard == [b"%d" % n for n in range(number + 1)])
-        await one.forget(room, heard.append)
+        await one.unsubscribe(room, heard.append)
         assert room not in one._handlers
 
 
@@ -192,14 +192,14 @@ async def test_a_subscription_is_confirmed_by_its_own_answer_not_by_that_to_an_e
     """Whoever reads the journal in between would miss what is said before the second is heard."""
     clock = asyncio.get_running_loop().time
     async with subscriber(wire.port, timeout=1) as one:
-        await one.listen(room + "-other", lambda message: None)
+        await one.subscribe(room + "-other", lambda message: None)
         wire.delay = 0.05
-        ended = asyncio.create_task(one.listen(room, lambda message: None))
+        ended = asyncio.create_task(one.subscribe(room, lambda message: None))
         await asyncio.sleep(0.04)
         ended.cancel()
         await asyncio.wait([ended])
         asked = clock()
-        await one.listen(room, lambda message: None)
+        await one.subscribe(room, lambda message: None)
         assert clock() - asked > 0.09
 
 
@@ -208,13 +208,13 @@ async def test_what_waits_for_a_channel_and_is_cancelled_leaves_nothing_behind(
 ) -> None:
     async with subscriber(wire.port) as one:
         wire.stall()
-        listening = asyncio.create_task(one.listen(room, lambda message: None))
+        listening = asyncio.create_task(one.subscribe(room, lambda message: None))
         await asyncio.sleep(0.02)
         listening.cancel()
         await asyncio.wait([listening])
         assert room not in one._handlers
         with pytest.raises(StoreUnavailable):
-            await one.listen(room, lambda message: None)
+            await one.subscribe(room, lambda message: None)
         assert room not in one._handlers and room not in one._confirmed
 
 
@@ -232,8 +232,8 @@ async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
 
     tasks: list[asyncio.Task[None]] = []
     async with subscriber(wire.port) as one:
-        await one.listen(room, heard.append)
-        one.on_return.append(lambda: tasks.append(asyncio.create_task(count())))
+        await one.subscribe(room, heard.append)
+        one.on_reconnect.append(lambda: tasks.append(asyncio.create_task(count())))
         wire.to_server = lambda piece: [] if b"SUBSCRIBE" in piece else [piece]
         wire.cut()
         await asyncio.sleep(0.3)
@@ -255,8 +255,8 @@ async def test_a_handlers_mistake_makes_nobody_deaf(
         raise RuntimeError("a mistake")
 
     async with subscriber(redis_server.port) as one:
-        await one.listen(room, wrong)
-        await one.listen(room, heard.append)
+        await one.subscribe(room, wrong)
+        await one.subscribe(room, heard.append)
         await store.publish(room, "1")
         await store.publish(room, "2")
         await eventually(lambda: heard == [b"1", b"2"])
@@ -268,11 +268,11 @@ async def test_a_silent_wire_is_found_dead_and_replaced(
 ) -> None:
     heard: list[bytes] = []
     async with subscriber(wire.port, timeout=0.15) as one:
-        await one.listen(room, heard.append)
+        await one.subscribe(room, heard.append)
         wire.to_client = lambda piece: []  # open, but nothing comes
         await asyncio.sleep(0.3)
         wire.to_client = None
-        await eventually(lambda: one._connection is not None and not one._asked)
+        await eventually(lambda: one._connection is not None and not one._unconfirmed)
         async with asyncio.timeout(5):
             while not heard:
                 await store.publish(room, "anyone?")
@@ -286,7 +286,7 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         async def probe() -> None:
             await one.probe(lambda *words: asyncio.ensure_future(store.publish(*words)))
 
-        await eventually(lambda: one._connection is not None and not one._asked)
+        await eventually(lambda: one._connection is not None and not one._unconfirmed)
         await probe()
         wire.to_client = lambda piece: [] if b"message" in piece else [piece]
         with pytest.raises(StoreUnavailable, match="hear"):
