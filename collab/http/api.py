@@ -212,7 +212,7 @@ class Api:
         if not await self._directory.end(name, self._config.room_ttl):
             if not await census.ask(self._questions, name):
                 raise NoSuchRoom("there is no such room")
-            await self._directory.end(name, self._config.room_ttl, anyway=True)
+            await self._directory.end(name, self._config.room_ttl, force=True)
         return web.Response(status=204)
 
     # History

@@ -46,7 +46,7 @@ class Health:
         try:
             if self._admission.draining:
                 raise Draining()
-            await self._store.try_writing()
+            await self._store.check_writable()
             await self._subscriber.probe(
                 lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word))
             )

@@ -41,4 +41,4 @@ async def ask(questions: Questions, room: str) -> list[Person]:
 def answer(question: CensusQuestion, people: Iterable[Person]) -> tuple[str, bytes]:
     """Return what to tell of the members of this node, and on which channel."""
     members = [[person.id, person.name, person.node, person.color] for person in people]
-    return question.reply_to.answer(orjson.dumps(members))
+    return question.reply_to.pack_answer(orjson.dumps(members))

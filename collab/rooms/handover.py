@@ -155,7 +155,7 @@ class Handovers:
         departed = await self._give(member)
         try:
             packed = b"" if departed is None else _packed(departed)
-            await self._store.publish(*reply_to.answer(packed))
+            await self._store.publish(*reply_to.pack_answer(packed))
         except StoreUnavailable:
             log.warning("views of a member could not be handed over")
 

@@ -150,7 +150,7 @@ class Recovery:
         update = first.edit(Delta.of(text)) if text else first.state()
         commit = Commit([Update(SEVERAL, update)], update, text, follower.ttl)
         await self._store.start(
-            follower.room, secrets.token_hex(8), code, STARTER, commit, ended=self._last_end
+            follower.room, secrets.token_hex(8), code, STARTER, commit, known_end=self._last_end
         )
         follower.state.on(Event.MISSED)  # whoever began it, it is read like anybody's
 
@@ -159,7 +159,7 @@ class Recovery:
         follower = self._follower
         epoch = secrets.token_hex(8)
         answer = await self._store.start(
-            follower.room, epoch, expected, ROOM, follower.start_commit(), ended=self._last_end
+            follower.room, epoch, expected, ROOM, follower.start_commit(), known_end=self._last_end
         )
         if isinstance(answer, Refused):
             follower.refused(answer)

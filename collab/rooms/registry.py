@@ -16,7 +16,7 @@ from collab.rooms.author import Author
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
 from collab.store.records import ROOM, Commit, Refused, Update
-from collab.store.store import ANEW, Store
+from collab.store.store import NEW_ROOM, Store
 from collab.store.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,9 @@ class Rooms:
         replica = Replica()
         update = replica.edit(Delta.of(code)) if code else replica.state()
         first = Commit([Update(str(author), update)], update, code, self._config.room_ttl)
-        answer = await self._store.start(name, secrets.token_hex(8), None, ROOM, first, ended=ANEW)
+        answer = await self._store.start(
+            name, secrets.token_hex(8), None, ROOM, first, known_end=NEW_ROOM
+        )
         if isinstance(answer, Refused):
             raise RoomExists("the room has a text already")
         self._metrics.changes.inc()

@@ -63,14 +63,14 @@ class Directory:
         text = None if code is None else code.decode("utf-8", errors="replace")
         return RoomStatus(text if tail == snapshot_at else None, _changed(tail), _expires(ttl))
 
-    async def end(self, room: str, ttl: float, *, anyway: bool = False) -> bool:
+    async def end(self, room: str, ttl: float, *, force: bool = False) -> bool:
         """End a room that lives for ``ttl`` seconds at the most; return whether it was there.
 
-        If it was not, nothing is done unless ``anyway`` (see end.lua).
+        If it was not, nothing is done unless ``force`` (see end.lua).
         """
         ended = await self._store.run(
             scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
-            round(ttl * 1000), round(DOUBT_TIME * 1000), MAX_ENDS, int(anyway),
+            round(ttl * 1000), round(DOUBT_TIME * 1000), MAX_ENDS, int(force),
         )  # fmt: skip
         return bool(ended)
 

@@ -21,7 +21,7 @@ class ReplyTo(NamedTuple):
         channel, question = packed.split(b" ")
         return cls(channel.decode(), question)
 
-    def answer(self, answer: bytes) -> tuple[str, bytes]:
+    def pack_answer(self, answer: bytes) -> tuple[str, bytes]:
         """Return the channel to publish an answer on, and the message: ``question\\nanswer``."""
         return self.channel, self.question + b"\n" + answer
 

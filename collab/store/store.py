@@ -31,7 +31,7 @@ from collab.store.scripts import Script
 
 log = logging.getLogger(__name__)
 
-ANEW = "*"
+NEW_ROOM = "*"
 """For `Store.start`, in place of a known end: the room is begun anew, whatever was ended before."""
 LINKS = 2
 """Connections for commands: while one waits for an answer the other can send."""
@@ -145,14 +145,14 @@ class Store:
         origin: str,
         commit: Commit,
         *,
-        ended: str,
+        known_end: str,
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
         asked = _now()
         answer = await self.run(
             scripts.START, room, int(expected is not None), expected or b"", epoch,
             _milliseconds(commit.ttl), origin, commit.text,
-            *self._announcement(room, epoch, commit), ended, *_entries(commit),
+            *self._announcement(room, epoch, commit), known_end, *_entries(commit),
         )  # fmt: skip
         word = answer[0].decode()
         self._metrics.commits.labels("start_" + word).inc()
@@ -215,7 +215,7 @@ class Store:
             )
         )  # fmt: skip
 
-    async def try_writing(self) -> None:
+    async def check_writable(self) -> None:
         """Find out whether Redis takes writes: one that is full, or a replica, does not."""
         await self.call("SET", self._probe, "", "PX", PROBE_TTL)
 

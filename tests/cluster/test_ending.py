@@ -18,8 +18,8 @@ from tests.support.proxy import proxy
 Client = redis.asyncio.Redis
 
 
-async def end(node: Peer, room: str, *, anyway: bool = False) -> bool:
-    return await Directory(node.store).end(room, 1800, anyway=anyway)
+async def end(node: Peer, room: str, *, force: bool = False) -> bool:
+    return await Directory(node.store).end(room, 1800, force=force)
 
 
 async def test_what_waits_fails_and_nothing_of_the_old_room_is_in_the_next(
@@ -78,7 +78,7 @@ async def test_a_room_that_is_ended_while_it_is_written_back_is_not(
         start = a.store.start
 
         async def too_late(*arguments: Any, **options: Any) -> Any:
-            await end(a, room, anyway=True)
+            await end(a, room, force=True)
             return await start(*arguments, **options)
 
         monkeypatch.setattr(a.store, "start", too_late)

@@ -72,7 +72,7 @@ def test_what_one_node_packs_another_parses(message: Message) -> None:
 @given(REPLIES, st.binary(max_size=20))
 def test_an_answer_names_the_question_that_it_answers(reply_to: ReplyTo, answer: bytes) -> None:
     assert ReplyTo.parse(reply_to.pack()) == reply_to
-    channel, message = reply_to.answer(answer)
+    channel, message = reply_to.pack_answer(answer)
     assert channel == reply_to.channel and parse_answer(message) == (reply_to.question, answer)
 
 
