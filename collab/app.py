@@ -49,7 +49,7 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     """
     settings = config or Config.from_env(os.environ)
     metrics = Metrics()
-    app = web.Application(middlewares=[Edge(metrics).pass_on])
+    app = web.Application(middlewares=[Edge(metrics).handle])
     node = _Node(settings, app, Admission(settings, may_write), metrics)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
@@ -77,7 +77,7 @@ class NodeRunner(web.AppRunner):
 async def node_runner() -> NodeRunner:
     """Return a node that the environment describes, as gunicorn's aiohttp worker wants it.
 
-    Whoever opens the port then says that the node is ready (`collab.logs.say_ready`).
+    Whoever opens the port then says that the node is ready (`collab.logs.log_ready`).
     """
     warn_of_unknown_variables(os.environ)
     return NodeRunner(Config.from_env(os.environ))
@@ -134,7 +134,7 @@ class _Node:
             yjs = YjsEndpoint(config, metrics, admission, rooms)
             health = Health(config.node_id, store, subscriber, metrics, admission)
             self._api.open(store, questions, rooms)
-            app.router.add_get("/{probe:healthz|readyz|metrics}", health.answer)
+            app.router.add_get("/{probe:healthz|readyz|metrics}", health.handle)
             for method in ("GET", "POST", "OPTIONS"):
                 app.router.add_route(method, "/socket.io/", socket_io.handle)
             app.router.add_get(YJS_PATH, yjs.handle)

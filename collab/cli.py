@@ -61,7 +61,7 @@ async def _serve(config: Config) -> None:
     try:
         await runner.setup()
         await web.TCPSite(runner, config.host, config.port, backlog=config.backlog).start()
-        logs.say_ready(runner.addresses)
+        logs.log_ready(runner.addresses)
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

@@ -17,7 +17,7 @@ START_TIMEOUT = 10.0
 
 # The shell ends Redis when its own standard input ends, which the system sees to however this
 # process dies: a killed service leaves no Redis behind.
-_UNTIL_WE_ARE_GONE = '"$0" "$@" & child=$!; read -r _; kill $child; wait $child'
+_STOP_WITH_PARENT = '"$0" "$@" & child=$!; read -r _; kill $child; wait $child'
 
 
 def redis_binary() -> str:
@@ -58,24 +58,24 @@ async def private_redis() -> AsyncIterator[str]:
         "maxmemory-policy": "noeviction",
     }
     arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
-    keeper = await asyncio.create_subprocess_exec(
-        "sh", "-c", _UNTIL_WE_ARE_GONE, binary, *arguments,
+    shell = await asyncio.create_subprocess_exec(
+        "sh", "-c", _STOP_WITH_PARENT, binary, *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for us: Redis goes last, after what waits is committed
     )  # fmt: skip
     try:
-        await _until_open(socket, home / "redis.log")
+        await _wait_until_open(socket, home / "redis.log")
         yield f"unix://{socket}"
     finally:
-        assert keeper.stdin is not None
-        keeper.stdin.close()
-        await keeper.wait()
+        assert shell.stdin is not None
+        shell.stdin.close()
+        await shell.wait()
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _until_open(socket: Path, log: Path) -> None:
+async def _wait_until_open(socket: Path, log: Path) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_TIMEOUT
     while loop.time() < deadline:
@@ -90,5 +90,5 @@ async def _until_open(socket: Path, log: Path) -> None:
 
 
 def _last_line(log: Path) -> str:
-    said = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return said[-1] if said else "it said nothing"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return lines[-1] if lines else "its log is empty"

@@ -28,7 +28,7 @@ CLIENT_FAULTS = (HttpProcessingError, RequestPayloadError)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_CHATTY = {
+_LIBRARY_LEVELS = {
     "aiohttp.access": logging.WARNING,
     "aiohttp.websocket": logging.ERROR,  # it warns of what a handshake proposes, and repeats that
     "engineio.server": logging.WARNING,
@@ -106,11 +106,11 @@ def set_up(level: str, form: str, node: str) -> None:
     handler.setFormatter(TextFormatter(node) if text else JsonFormatter(node))
     handler.addFilter(_WithoutClientFaults())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty, least in _CHATTY.items():
-        logging.getLogger(chatty).setLevel(least)
+    for name, minimum in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(minimum)
 
 
-def say_ready(addresses: Iterable[Any]) -> None:
+def log_ready(addresses: Iterable[Any]) -> None:
     """Log that the node serves at sockets with these names; whoever opened them says so."""
     log.info("ready", extra={"url": ", ".join(_url(address) for address in addresses)})
 

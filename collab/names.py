@@ -20,18 +20,18 @@ def check_fields(payload: Any) -> dict[str, Any]:
     return payload
 
 
-def check_room(room: Any, longest: int) -> str:
+def check_room(room: Any, max_length: int) -> str:
     """Return ``room`` if it is a room's name. Raises BadRoom."""
     if not isinstance(room, str) or not room:
         raise BadRoom("room must be a text that is not empty")
-    if len(room) > longest:
-        raise BadRoom(f"room must not have more than {longest} characters")
+    if len(room) > max_length:
+        raise BadRoom(f"room must not have more than {max_length} characters")
     if not ROOM_CHARACTERS.fullmatch(room):
         raise BadRoom("room may have letters, digits and -_.: only")
     return room
 
 
-def check_code(code: Any, most_bytes: int, field: str = "code") -> str:
+def check_code(code: Any, max_bytes: int, field: str = "code") -> str:
     """Return ``code`` if it is a text that a room can hold. Raises BadCode or CodeTooLarge.
 
     ``field`` is what the caller calls it.
@@ -46,8 +46,8 @@ def check_code(code: Any, most_bytes: int, field: str = "code") -> str:
             raise BadCode(
                 f"{field} holds half of a surrogate pair, which is no character"
             ) from None
-    if size > most_bytes:
-        raise CodeTooLarge(f"{field} has {size} bytes; {most_bytes} are the most")
+    if size > max_bytes:
+        raise CodeTooLarge(f"{field} has {size} bytes; {max_bytes} are the most")
     return code
 
 

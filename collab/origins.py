@@ -17,9 +17,9 @@ from collab.errors import OriginNotAllowed
 log = logging.getLogger(__name__)
 
 FORM = "an origin is scheme://host or scheme://host:port"
-SHOWN = 200
+MAX_LOGGED_ORIGIN = 200
 """Characters of a refused origin that are logged."""
-LARGEST_PORT = 65535
+MAX_PORT = 65535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _ADDRESS = re.compile(
@@ -41,7 +41,7 @@ class Origins:
         """Read ``*``, or origins separated by commas. Raises ValueError."""
         if raw.strip() == "*":
             return cls(None)
-        return cls(frozenset(_origin(entry.strip()) for entry in raw.split(",")))
+        return cls(frozenset(_parse_origin(entry.strip()) for entry in raw.split(",")))
 
     def allow(self, origin: str | None, sockname: Any) -> bool:
         """Whether a page of ``origin`` may connect; None is a client that is no browser.
@@ -56,7 +56,7 @@ class Origins:
     def check(self, origin: str | None, sockname: Any) -> None:
         """Raise OriginNotAllowed, and log which it was, if a page may not connect."""
         if not self.allow(origin, sockname):
-            log.info("origin refused", extra={"origin": str(origin)[:SHOWN]})
+            log.info("origin refused", extra={"origin": str(origin)[:MAX_LOGGED_ORIGIN]})
             raise OriginNotAllowed(
                 "pages of this origin may not connect; COLLAB_CORS_ORIGINS lists those that may "
                 "(behind a proxy also the public address of the service's own page)"
@@ -66,7 +66,7 @@ class Origins:
 ANY_ORIGIN = Origins(None)
 
 
-def _origin(entry: str) -> str:
+def _parse_origin(entry: str) -> str:
     """Return one origin as browsers write it. Raises ValueError, to be read behind the setting."""
     if not entry:
         raise ValueError("has an empty entry between its commas")
@@ -85,7 +85,7 @@ def _origin(entry: str) -> str:
         if sign in rest:
             raise ValueError(f"has {entry!r} with a {part}: {FORM}")
     address = _ADDRESS.fullmatch(rest)
-    if not address or int(address["port"] or 0) > LARGEST_PORT:
+    if not address or int(address["port"] or 0) > MAX_PORT:
         raise ValueError(f"has {entry!r} with no host, or no port, that can be: {FORM}")
     host = address["host"]
     if host.startswith("["):
@@ -93,10 +93,10 @@ def _origin(entry: str) -> str:
             host = str(IPv6Address(host[1:-1]))
         except ValueError as problem:
             raise ValueError(f"has {entry!r}: {problem}") from None
-    return _written(scheme, host, int(address["port"]) if address["port"] else None)
+    return _serialize(scheme, host, int(address["port"]) if address["port"] else None)
 
 
-def _written(scheme: str, host: str, port: int | None) -> str:
+def _serialize(scheme: str, host: str, port: int | None) -> str:
     """Return an origin as browsers write it: without the port that the scheme has anyway."""
     if ":" in host:
         host = f"[{host}]"
@@ -115,4 +115,4 @@ def _own_origins(sockname: Any) -> set[str]:
     hosts = {str(address)}
     if address.is_loopback:
         hosts |= {"localhost", "127.0.0.1", "::1"}
-    return {_written("http", host, sockname[1]) for host in hosts}
+    return {_serialize("http", host, sockname[1]) for host in hosts}

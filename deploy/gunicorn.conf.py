@@ -34,7 +34,7 @@ class NodeWorker(GunicornUVLoopWebWorker):
             self._serves = True
             for listener in self.sockets:
                 listener.sock.listen(settings.backlog)  # aiohttp has set it to its own 128
-            logs.say_ready(listener.getsockname() for listener in self.sockets)
+            logs.log_ready(listener.getsockname() for listener in self.sockets)
 
     def run(self) -> None:
         try:

@@ -15,10 +15,10 @@ from aiohttp import web
 from collab.admission import Admission
 from collab.config import Config
 from collab.errors import BadRequest, NoSuchRoom, RoomClosed, StoreUnavailable
-from collab.http.answers import Handler, answer, moment, read_fields
+from collab.http.bodies import Handler, iso_time, json_response, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
-from collab.http.parameters import conditions, is_only_for_a_new_room, query, whole_number
+from collab.http.parameters import conditions, integer, query, requires_new_room
 from collab.names import check_code, check_room
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -65,8 +65,8 @@ class Api:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve ``/api``. The routes work from `open` on."""
-        api = web.Application(middlewares=[self._report, self._guard])
-        api.on_response_prepare.append(self._share)
+        api = web.Application(middlewares=[self._log_changes, self._check_key])
+        api.on_response_prepare.append(self._add_cors_headers)
         api.router.add_get("/openapi.json", self._openapi, name=OPENAPI)
         api.router.add_get("/rooms", self._list)
         room = api.router.add_resource("/rooms/{room}")
@@ -88,7 +88,7 @@ class Api:
     # Who may, and who did
 
     @web.middleware
-    async def _report(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _log_changes(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Leave a line of each request that is to set or end a room: by whom, and its outcome."""
         if request.method not in OUTCOMES:
             return await handler(request)
@@ -109,18 +109,18 @@ class Api:
                 "client": request.headers.get("X-Forwarded-For", "")[:MAX_FORWARDED_FOR] or None,
                 "peer": request.remote,
             }
-            told = {key: value for key, value in fields.items() if value is not None}
-            log.info("api request", extra=told)
+            known = {key: value for key, value in fields.items() if value is not None}
+            log.info("api request", extra=known)
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the key, where there is one, except for what browsers read."""
         open_to_all = request.match_info.route.name in (OPENAPI, HISTORY)
         if not open_to_all and request.match_info.http_exception is None:
             self._admission.check_key(request.headers.get("Authorization", ""))
         return await handler(request)
 
-    def _name(self, request: web.Request) -> str:
+    def _room_name(self, request: web.Request) -> str:
         return check_room(request.match_info["room"], self._config.max_room_name)
 
     # Rooms
@@ -130,21 +130,21 @@ class Api:
 
     async def _list(self, request: web.Request) -> web.Response:
         given = query(request, "cursor", "limit")
-        cursor = whole_number(given, "cursor", 0, 0, MAX_CURSOR)
-        limit = whole_number(given, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
-        listed, onward = await self._directory.page(cursor, limit)
+        cursor = integer(given, "cursor", 0, 0, MAX_CURSOR)
+        limit = integer(given, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
+        listed, next_cursor = await self._directory.page(cursor, limit)
         rooms = [
             {
                 "room": line.room,
-                "changed_at": moment(line.changed),
+                "changed_at": iso_time(line.changed),
                 "expires_in": _seconds(line.expires_in),
             }
             for line in listed
         ]
-        return answer({"rooms": rooms, "cursor": str(onward) if onward else None})
+        return json_response({"rooms": rooms, "cursor": str(next_cursor) if next_cursor else None})
 
     async def _get(self, request: web.Request) -> web.Response:
-        name = self._name(request)
+        name = self._room_name(request)
         query(request)
         status, people = await asyncio.gather(
             self._directory.status(name), census.ask(self._questions, name)
@@ -158,16 +158,16 @@ class Api:
             "room": name,
             "code": code,
             "members": [person.payload() for person in people],
-            "changed_at": moment(status.changed) if status else None,
+            "changed_at": iso_time(status.changed) if status else None,
             "expires_in": _seconds(status.expires_in) if status else None,
             "node": self._config.node_id,
         }
-        return answer(room)
+        return json_response(room)
 
     async def _put(self, request: web.Request) -> web.Response:
-        name = self._name(request)
+        name = self._room_name(request)
         query(request)
-        only_new = is_only_for_a_new_room(request)
+        only_new = requires_new_room(request)
         max_bytes = self._config.max_code_bytes
         fields = await read_fields(request, {"code", "base"}, self._config.max_frame_bytes)
         code, base = check_code(fields.get("code"), max_bytes), fields.get("base")
@@ -180,7 +180,7 @@ class Api:
         else:
             text, created = await self._merge(name, code, base)
         stored = {"room": name, "code": text, "node": self._config.node_id}
-        return answer(stored, 201 if created else 200)
+        return json_response(stored, 201 if created else 200)
 
     async def _merge(self, name: str, code: str, base: str | None) -> tuple[str, bool]:
         """Merge a text into the room; return the room's text then, and whether it had none."""
@@ -205,7 +205,7 @@ class Api:
             self._rooms.release(name)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        name = self._name(request)
+        name = self._room_name(request)
         query(request)
         for condition, _ in conditions(request):
             raise BadRequest(f"{condition} can't be kept: a room is ended whatever its text is")
@@ -218,7 +218,7 @@ class Api:
     # History
 
     async def _get_history(self, request: web.Request) -> web.StreamResponse:
-        name = self._name(request)
+        name = self._room_name(request)
         form = query(request, "format").get("format", "deltas")
         if form not in ("deltas", "updates"):
             raise BadRequest("format must be deltas or updates")
@@ -228,9 +228,9 @@ class Api:
                 raise NoSuchRoom("there is no such room")
             return await self._history.stream(request, name, form, playback)
 
-    async def _share(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _add_cors_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.match_info.route.name == HISTORY:
-            self._history.share(request, response)
+            self._history.add_cors_headers(request, response)
 
 
 def _seconds(left: float | None) -> int | None:

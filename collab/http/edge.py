@@ -25,7 +25,7 @@ from collab.errors import (
     StoreUnavailable,
     error_body,
 )
-from collab.http.answers import Handler, answer
+from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
 
@@ -47,14 +47,14 @@ STATUSES: dict[type[CollabError], int] = {
     StoreUnavailable: 503,
 }
 """What is not here is the caller's mistake: 400."""
-WORDS = {
+HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     415: "bad_media_type",
     426: "upgrade_required",
 }
 """The machine words of errors that HTTP has and the contract has not."""
-OWN_SENTENCES = (415, 426)
+STATUSES_WITH_TEXT = (415, 426)
 """Statuses that are raised here, with a sentence; aiohttp's have none worth telling."""
 HANDSHAKE_HEADERS = (
     "Upgrade",
@@ -72,7 +72,7 @@ def code_of(problem: BaseException) -> str:
     if isinstance(problem, CollabError):
         return problem.code
     if isinstance(problem, web.HTTPException):
-        return WORDS.get(problem.status, BadRequest.code)
+        return HTTP_CODES.get(problem.status, BadRequest.code)
     if isinstance(problem, web.RequestPayloadError):
         return BadRequest.code
     return CollabError.code
@@ -85,7 +85,7 @@ class Edge:
         self._metrics = metrics
 
     @web.middleware
-    async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Handle a request; answer whatever goes wrong as ``{error: {code, message}}``."""
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
@@ -95,7 +95,7 @@ class Edge:
             return await handler(request)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
-            response = self._told(problem.code, str(problem), status)
+            response = self._error_response(problem.code, str(problem), status)
             if problem.retryable:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
@@ -105,14 +105,14 @@ class Edge:
             if problem.status < 400:
                 raise
             known = HTTPStatus(problem.status).phrase
-            message = str(problem.text if problem.status in OWN_SENTENCES else known)
-            response = self._told(code_of(problem), message, problem.status)
+            message = str(problem.text if problem.status in STATUSES_WITH_TEXT else known)
+            response = self._error_response(code_of(problem), message, problem.status)
             for name in KEPT_HEADERS:
                 if name in problem.headers:
                     response.headers[name] = problem.headers[name]
             return response
         except web.RequestPayloadError:
-            return self._told(BadRequest.code, "the body can't be read", 400)
+            return self._error_response(BadRequest.code, "the body can't be read", 400)
         except Exception as fault:  # the edge: a fault of ours is logged here, told without details
             gone = request.transport is None or request.transport.is_closing()
             fields = {"method": request.method, "path": request.path}
@@ -121,11 +121,11 @@ class Edge:
             else:
                 log.exception("request failed", extra=fields)
             if not gone and not request.writer.output_size:
-                return self._told(CollabError.code, "the server made a mistake", 500)
+                return self._error_response(CollabError.code, "the server made a mistake", 500)
             if request.transport is not None:
                 request.transport.abort()  # an answer that was under way ends unfinished
             return web.Response(status=500)
 
-    def _told(self, code: str, message: str, status: int) -> web.Response:
+    def _error_response(self, code: str, message: str, status: int) -> web.Response:
         self._metrics.errors.labels(code).inc()
-        return answer(error_body(code, message), status)
+        return json_response(error_body(code, message), status)

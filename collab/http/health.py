@@ -32,10 +32,10 @@ class Health:
         self._metrics = metrics
         self._admission = admission
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """Answer one of the three, by its name in the path."""
-        answers = {"healthz": self.healthz, "readyz": self.readyz, "metrics": self.metrics}
-        return await answers[request.match_info["probe"]]()
+    async def handle(self, request: web.Request) -> web.Response:
+        """Handle a request to one of the three paths, by its name."""
+        handlers = {"healthz": self.healthz, "readyz": self.readyz, "metrics": self.metrics}
+        return await handlers[request.match_info["probe"]]()
 
     async def healthz(self) -> web.Response:
         """The event loop turns."""

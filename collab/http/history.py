@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from collab.errors import NodeFull
-from collab.http.answers import moment
+from collab.http.bodies import iso_time
 from collab.merge.units import utf16_ops
 from collab.origins import ANY_ORIGIN, Origins
 from collab.rooms.playback import HistoryEntry, Playback
@@ -75,7 +75,7 @@ class History:
             pass  # the reader went away
         return response
 
-    def share(self, request: web.Request, response: web.StreamResponse) -> None:
+    def add_cors_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the origins that may connect read a history, or what is wrong with it."""
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         origins, origin = self._origins, request.headers.get("Origin")
@@ -100,20 +100,20 @@ def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
             {"insert": op} if isinstance(op, str) else {"retain": op} if op > 0 else {"delete": -op}
             for op in utf16_ops(step.before, step.edit)
         ]
-        yield {**_about(step.entry), "delta": ops}
+        yield {**_entry_fields(step.entry), "delta": ops}
 
 
 def _updates(playback: Playback) -> Iterator[dict[str, Any]]:
     """Yield what is said of the base, then each entry as the Yjs update that it is."""
     yield {"base": base64.b64encode(playback.base_update).decode()}
     for entry in playback.entries:
-        yield {**_about(entry), "update": base64.b64encode(entry.update).decode()}
+        yield {**_entry_fields(entry), "update": base64.b64encode(entry.update).decode()}
 
 
-def _about(entry: HistoryEntry) -> dict[str, Any]:
+def _entry_fields(entry: HistoryEntry) -> dict[str, Any]:
     author = entry.author
     return {
         "id": entry.id,
-        "at": moment(entry.at),
+        "at": iso_time(entry.at),
         "author": {"id": author.id, "name": author.name} if author else None,
     }

@@ -21,7 +21,7 @@ def query(request: web.Request, *known: str) -> dict[str, str]:
     return given
 
 
-def whole_number(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+def integer(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
     """Return a parameter of a query as a number from ``low`` to ``high``. Raises BadRequest."""
     raw = given.get(name, str(default))
     if not raw.isascii() or not raw.isdigit() or len(raw) > 20 or not low <= int(raw) <= high:
@@ -35,7 +35,7 @@ def conditions(request: web.Request) -> list[tuple[str, str]]:
     return [(name, value.strip()) for name in CONDITIONS for value in headers.getall(name, ())]
 
 
-def is_only_for_a_new_room(request: web.Request) -> bool:
+def requires_new_room(request: web.Request) -> bool:
     """Whether a PUT may only begin a room. Raises BadRequest for any other condition.
 
     A PUT that ignored one would overwrite a text that its sender wanted to keep.

@@ -20,9 +20,9 @@ long."""
 MAX_ENDS = 100
 """Ends of one room that are remembered: a node knows those that there were when it loaded the room,
 and takes the room as ended if it finds another."""
-GONE = -2
+NO_KEY = -2
 """What PTTL says of a key that is not there."""
-DOUBT_TIME = 60.0
+DOUBT_SECONDS = 60.0
 """Seconds for which an end is remembered beyond the time that a room lives."""
 
 
@@ -70,7 +70,7 @@ class Directory:
         """
         ended = await self._store.run(
             scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
-            round(ttl * 1000), round(DOUBT_TIME * 1000), MAX_ENDS, int(force),
+            round(ttl * 1000), round(DOUBT_SECONDS * 1000), MAX_ENDS, int(force),
         )  # fmt: skip
         return bool(ended)
 
@@ -98,7 +98,7 @@ class Directory:
         tail, ttl = await asyncio.gather(
             self._store.call("HGET", head, "tail"), self._store.call("PTTL", code)
         )
-        return ListedRoom(room, _changed(tail), _expires(ttl)) if ttl != GONE else None
+        return ListedRoom(room, _changed(tail), _expires(ttl)) if ttl != NO_KEY else None
 
 
 def _changed(tail: Any) -> int | None:

@@ -16,8 +16,8 @@ from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 
 Command = tuple[str | bytes | int, ...]
-Asked = tuple[Command, asyncio.Future[Any]]
-BATCH, BATCH_SIZE = 256, 1 << 20
+Request = tuple[Command, asyncio.Future[Any]]
+MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
 """Commands, and characters of them, in one round trip: enough for a burst, and no answer waits for
 thousands of others, or for megabytes to be sent before it."""
 
@@ -53,7 +53,7 @@ class Link:
         self._pool = pool
         self._timeout = timeout
         self._metrics = metrics
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._closed = False
@@ -89,7 +89,7 @@ class Link:
             await self._connection.disconnect(nowait=True)
 
     async def _drain(self) -> None:
-        batch: list[Asked] = []
+        batch: list[Request] = []
         try:
             while self._waiting:
                 batch = self._next_batch()
@@ -100,22 +100,22 @@ class Link:
             self._waiting.clear()
 
     @staticmethod
-    def _fail_all(left: deque[Asked] | list[Asked]) -> None:
+    def _fail_all(left: deque[Request] | list[Request]) -> None:
         for _, answer in left:
             if not answer.done():
                 answer.set_exception(StoreUnavailable("the connection to Redis was closed"))
 
-    def _next_batch(self) -> list[Asked]:
+    def _next_batch(self) -> list[Request]:
         batch = [self._waiting.popleft()]
         size = _size(batch[0][0])
-        while self._waiting and len(batch) < BATCH:
+        while self._waiting and len(batch) < MAX_BATCH:
             size += _size(self._waiting[0][0])
-            if size > BATCH_SIZE:
+            if size > MAX_BATCH_SIZE:
                 break
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _round_trip(self, batch: list[Asked]) -> None:
+    async def _round_trip(self, batch: list[Request]) -> None:
         self._metrics.redis_round_trips.inc()
         self._metrics.redis_commands.inc(len(batch))
         # Kept only once all answers are read: what is left of one must never be taken for the

@@ -19,13 +19,13 @@ from collab.store.subscriber import Subscriber
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Question:
     enough: Callable[[bytes], bool]
     answers: list[bytes] = field(default_factory=list)
     expected: int | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def check(self) -> None:
+    def check_complete(self) -> None:
         if self.expected is not None and len(self.answers) >= self.expected:
             self.done.set()
 
@@ -37,15 +37,15 @@ class Questions:
         self._channel = ANSWERS_CHANNEL + store.writer
         self._store = store
         self._subscriber = subscriber
-        self._asked: dict[bytes, _Asked] = {}
+        self._open_questions: dict[bytes, _Question] = {}
 
     async def open(self) -> None:
         """Listen for answers. Raises StoreUnavailable."""
-        await self._subscriber.subscribe(self._channel, self._hear)
+        await self._subscriber.subscribe(self._channel, self._receive_answer)
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._subscriber.unsubscribe(self._channel, self._hear)
+        await self._subscriber.unsubscribe(self._channel, self._receive_answer)
 
     async def ask(
         self,
@@ -61,24 +61,24 @@ class Questions:
         Raises StoreUnavailable if the question cannot be published.
         """
         reply_to = ReplyTo(self._channel, secrets.token_hex(8).encode())
-        asked = self._asked[reply_to.question] = _Asked(enough)
+        asked = self._open_questions[reply_to.question] = _Question(enough)
         try:
             async with asyncio.timeout(timeout):
                 asked.expected = await self._store.publish(channel, question(reply_to))
-                asked.check()
+                asked.check_complete()
                 await asked.done.wait()
         except TimeoutError:
             pass  # a node that does not answer is dead, or answers the next question
         finally:
-            del self._asked[reply_to.question]
+            del self._open_questions[reply_to.question]
         return asked.answers
 
-    def _hear(self, message: bytes) -> None:
+    def _receive_answer(self, message: bytes) -> None:
         question, answer = parse_answer(message)
-        asked = self._asked.get(question)
+        asked = self._open_questions.get(question)
         if asked is None:
             return  # too late
         asked.answers.append(answer)
         if asked.enough(answer):
             asked.done.set()
-        asked.check()
+        asked.check_complete()

@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 
 
-def answer(body: Any, status: int = 200) -> web.Response:
+def json_response(body: Any, status: int = 200) -> web.Response:
     """Return ``body`` as JSON; what a room is now is nothing to keep."""
     return web.Response(
         body=orjson.dumps(body),
@@ -26,8 +26,8 @@ def answer(body: Any, status: int = 200) -> web.Response:
     )
 
 
-async def read_fields(request: web.Request, known: Set[str], most: int) -> dict[str, Any]:
-    """Return the JSON object that is the body, with ``known`` fields and ``most`` bytes at most.
+async def read_fields(request: web.Request, known: Set[str], max_bytes: int) -> dict[str, Any]:
+    """Return the JSON object that is the body, with ``known`` fields and at most ``max_bytes``.
 
     An unknown field is an error: a misspelt ``base`` that vanishes would cost people their work.
     Raises BadRequest, FrameTooLarge, or HTTP's 415.
@@ -35,13 +35,13 @@ async def read_fields(request: web.Request, known: Set[str], most: int) -> dict[
     if request.content_type != JSON:
         raise web.HTTPUnsupportedMediaType(text=f"the body must be {JSON}")
     body = bytearray()
-    if (request.content_length or 0) <= most:
+    if (request.content_length or 0) <= max_bytes:
         async for piece in request.content.iter_any():
             body += piece
-            if len(body) > most:
+            if len(body) > max_bytes:
                 break
-    if (request.content_length or 0) > most or len(body) > most:
-        raise FrameTooLarge(f"the body is over {most} bytes")
+    if (request.content_length or 0) > max_bytes or len(body) > max_bytes:
+        raise FrameTooLarge(f"the body is over {max_bytes} bytes")
     try:
         fields = _parse(bytes(body))
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ def _parse(body: bytes) -> Any:
         return json.loads(body.decode())
 
 
-def moment(milliseconds: int | None) -> str | None:
+def iso_time(milliseconds: int | None) -> str | None:
     """Return a time as ISO 8601 has it, in UTC."""
     if milliseconds is None:
         return None
