@@ -19,7 +19,7 @@ from writing import Tally
 # Locust runs the user classes that it finds in this module.
 __all__ = ["Member"]
 
-SETTLE_POLL = 0.1
+SETTLE_INTERVAL = 0.1
 
 
 def positive(value: str) -> float:
@@ -44,7 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 @events.init.add_listener
-def sum_up_at_one_place(environment: Environment, **_: Any) -> None:
+def collect_tallies(environment: Environment, **_: Any) -> None:
     def add_tally(msg: Any, **_: Any) -> None:
         run.tally.add(Tally(**msg.data))
 
@@ -71,7 +71,7 @@ def settle(environment: Environment, **_: Any) -> None:
     pairs = [pair for pair in run.pairs if pair.started.is_set() and not pair.broken]
     deadline = time.perf_counter() + environment.parsed_options.loss_timeout
     while not all(pair.settled() for pair in pairs) and time.perf_counter() < deadline:
-        gevent.sleep(SETTLE_POLL)
+        gevent.sleep(SETTLE_INTERVAL)
     for pair in pairs:
         pair.judge()
     if isinstance(environment.runner, WorkerRunner):
@@ -93,7 +93,7 @@ def print_summary(**_: Any) -> None:
         f"\nlost {tally.lost} of {tally.typed} keystrokes in {tally.rooms} rooms\n"
         f"  never on the partner's screen in time   {tally.undelivered}\n"
         f"  delivered, then gone from the text      {tally.erased}\n"
-        f"removed words that came back, or doubled  {tally.risen}\n"
+        f"removed words that came back, or doubled  {tally.reappeared}\n"
         f"rooms that ended on two different texts   {tally.diverged}\n"
         f"changes sent / acknowledged               {tally.changes} / {tally.acknowledged}\n"
         f"connections cut                           {tally.disconnects}\n"

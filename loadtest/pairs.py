@@ -18,7 +18,7 @@ from gevent.event import AsyncResult, Event
 from locust import task
 from locust.contrib.socketio import SocketIOClient, SocketIOUser
 from locust.env import Environment
-from writing import Hand, Keystroke, Tally, first_text
+from writing import Keystroke, Tally, Typist, first_text
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ TRANSPORTS = {
     "polling": ["polling"],
 }
 CONNECT_TIMEOUT = 10.0
-RETRY_PAUSE = 1.0
+RETRY_INTERVAL = 1.0
 # Servers of the base contract need not acknowledge; this is how long a join waits to find out.
-JOIN_ACK_WAIT = 3.0
+JOIN_ACK_TIMEOUT = 3.0
 # Enough to find a lost keystroke in a server's log; the counts tell the rest.
-LOSSES_LOGGED = 10
+MAX_LOGGED_LOSSES = 10
 
 
 class Lost(Exception):
@@ -60,7 +60,7 @@ class Run:
         self.tally = Tally()
         self.closing = False
 
-    def seat(self, member: "Member") -> "Pair":
+    def assign_pair(self, member: "Member") -> "Pair":
         if not self.pairs or self.pairs[-1].broken or len(self.pairs[-1].members) == 2:
             self.pairs.append(Pair(f"load-{self.name}-{len(self.pairs)}", len(self.pairs)))
         self.pairs[-1].members.append(member)
@@ -80,19 +80,21 @@ class Pair:
 
     def settled(self) -> bool:
         first, second = self.members
-        return first.text == second.text and not (first.hand.pending or second.hand.pending)
+        return first.text == second.text and not (first.typist.pending or second.typist.pending)
 
     def judge(self) -> None:
         """Look for everything that was typed and not removed, once nothing more is under way."""
         first, second = self.members
         for member in self.members:
-            member.give_up_overdue(before=time.perf_counter())
+            member.report_overdue(before=time.perf_counter())
             member.report_kept(
-                len(member.hand.written), member.hand.erased_from(first.text, second.text)
+                len(member.typist.written), member.typist.erased_from(first.text, second.text)
             )
-            risen = max(member.hand.risen_in(text) for text in (first.text, second.text))
-            run.tally.risen += risen
-            for _ in range(risen):
+            reappeared = max(
+                member.typist.reappeared_in(text) for text in (first.text, second.text)
+            )
+            run.tally.reappeared += reappeared
+            for _ in range(reappeared):
                 member.report("kept", None, Lost("a removed word came back, or a word doubled"))
         diverged = first.text != second.text
         run.tally.diverged += diverged
@@ -111,16 +113,16 @@ class Member(SocketIOUser):
     # SIGINT is locust's to handle: engineio would cut all connections before the last check.
     options: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # locust sets it on the class too
         "handle_sigint": False,
-        "reconnection_delay": RETRY_PAUSE,
+        "reconnection_delay": RETRY_INTERVAL,
     }
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.sio = WireClient(environment.events.request, **self.options)
         self.settings = cast(Namespace, environment.parsed_options)
-        self.pair = run.seat(self)
+        self.pair = run.assign_pair(self)
         self.seat = len(self.pair.members) - 1
-        self.hand = Hand(self.seat, self.settings.document_size, self.settings.place == "same")
+        self.typist = Typist(self.seat, self.settings.document_size, self.settings.place == "same")
         self.text = ""
         self.joined = False
         self.acknowledges = True
@@ -159,7 +161,7 @@ class Member(SocketIOUser):
         self.pair.complete.wait()
         if self.seat == 0:
             while not self.sio.connected:
-                gevent.sleep(RETRY_PAUSE)
+                gevent.sleep(RETRY_INTERVAL)
             run.tally.rooms += 1
             self.press_key()
             self.await_delivery()
@@ -179,20 +181,20 @@ class Member(SocketIOUser):
             try:
                 self.sio.connect(
                     url,
-                    auth={"name": f"{self.pair.room}-{self.hand.sign}"},
+                    auth={"name": f"{self.pair.room}-{self.typist.sign}"},
                     transports=TRANSPORTS[self.settings.transport],
                     wait_timeout=CONNECT_TIMEOUT,
                 )
                 return
             except socketio.exceptions.ConnectionError:
-                gevent.sleep(RETRY_PAUSE)
+                gevent.sleep(RETRY_INTERVAL)
 
     def join(self) -> None:
         """Join, and wait for the acknowledgement where the server gives one."""
         while not self.joined:
             asked = time.perf_counter()
             try:
-                refusal = refusal_in(self.ask_to_join())
+                refusal = refusal_in(self.send_join())
                 self.report("join", time.perf_counter() - asked, refusal)
                 self.joined = refusal is None
             except gevent.Timeout:
@@ -201,18 +203,18 @@ class Member(SocketIOUser):
             except socketio.exceptions.BadNamespaceError as cut:
                 self.report("join", time.perf_counter() - asked, cut)
             if not self.joined:
-                gevent.sleep(RETRY_PAUSE)
+                gevent.sleep(RETRY_INTERVAL)
 
-    def ask_to_join(self) -> tuple[Any, ...]:
+    def send_join(self) -> tuple[Any, ...]:
         answer: AsyncResult[tuple[Any, ...]] = AsyncResult()
         self.sio.emit("join", {"room": self.pair.room}, callback=lambda *args: answer.set(args))
-        verdict: tuple[Any, ...] = answer.get(timeout=JOIN_ACK_WAIT)
+        verdict: tuple[Any, ...] = answer.get(timeout=JOIN_ACK_TIMEOUT)
         return verdict
 
     def on_connect(self) -> None:
         """Come back after a cut: send what the server may not have, then join as before."""
         if self.joined:
-            if self.hand.pending:
+            if self.typist.pending:
                 self.send_text()
             self.sio.emit("join", {"room": self.pair.room})
 
@@ -235,7 +237,7 @@ class Member(SocketIOUser):
             pause = random.uniform(*SPREAD) / self.settings.typing_rate
             due = time.perf_counter() + pause
             gevent.sleep(pause)
-            if not self.may_type():
+            if not self.can_type():
                 break
             self.report("own lateness", max(0.0, time.perf_counter() - due))
             self.press_key()
@@ -243,29 +245,29 @@ class Member(SocketIOUser):
             self.await_delivery()
             self.pair.turns[1 - self.seat].set()
 
-    def may_type(self) -> bool:
+    def can_type(self) -> bool:
         """Nobody types at the end of a run, without a partner, or while the screen says offline."""
         return self.sio.connected and not (run.closing or self.pair.broken)
 
     def press_key(self) -> None:
         """Type one word. Nothing in here waits, so the text sent is the text on the screen."""
         now = time.perf_counter()
-        self.give_up_overdue(before=now - self.settings.loss_timeout)
+        self.report_overdue(before=now - self.settings.loss_timeout)
         text = self.text or first_text(self.settings.document_size)
-        self.text = self.hand.write(text, now)
+        self.text = self.typist.write(text, now)
         self.quiet.clear()
         run.tally.typed += 1
         self.send_text()
 
     def tidy(self) -> None:
         """Keep the document at its size: remove own words that have long arrived."""
-        if not self.may_type():
+        if not self.can_type():
             return
         before = time.perf_counter() - self.settings.loss_timeout
-        self.give_up_overdue(before)
-        written = len(self.hand.written)
-        text, erased = self.hand.tidy(self.text, before)
-        self.report_kept(written - len(self.hand.written), erased)
+        self.report_overdue(before)
+        written = len(self.typist.written)
+        text, erased = self.typist.tidy(self.text, before)
+        self.report_kept(written - len(self.typist.written), erased)
         if text != self.text:
             self.text = text
             self.send_text()
@@ -287,29 +289,29 @@ class Member(SocketIOUser):
 
     def await_delivery(self) -> None:
         timeout = self.settings.loss_timeout
-        if self.hand.pending and not self.quiet.wait(timeout):
-            self.give_up_overdue(before=time.perf_counter() - timeout)
+        if self.typist.pending and not self.quiet.wait(timeout):
+            self.report_overdue(before=time.perf_counter() - timeout)
 
     # What arrives, and what does not
 
     def on_receive(self, message: dict[str, Any]) -> None:
         self.text = message["code"]
         if len(self.pair.members) == 2:
-            self.partner.delivered_by(self.text)
+            self.partner.handle_delivery(self.text)
 
-    def delivered_by(self, text: str) -> None:
+    def handle_delivery(self, text: str) -> None:
         now = time.perf_counter()
-        for stroke in self.hand.seen_in(text):
+        for stroke in self.typist.seen_in(text):
             self.report("delivery", now - stroke.at, length=len(text))
-        if not self.hand.pending:
+        if not self.typist.pending:
             self.quiet.set()
 
     def on_error(self, message: Any) -> None:
         self.report("error event", None, refusal_in((message,)) or Refused(repr(message)))
 
-    def give_up_overdue(self, before: float) -> None:
+    def report_overdue(self, before: float) -> None:
         now = time.perf_counter()
-        for stroke in self.hand.overdue(before):
+        for stroke in self.typist.overdue(before):
             run.tally.undelivered += 1
             self.log_loss(stroke, "not delivered")
             failure = Lost("not on the partner's screen in time")
@@ -325,7 +327,7 @@ class Member(SocketIOUser):
             self.report("kept", None)
 
     def log_loss(self, stroke: Keystroke, how: str) -> None:
-        if run.tally.lost <= LOSSES_LOGGED:
+        if run.tally.lost <= MAX_LOGGED_LOSSES:
             ago = time.perf_counter() - stroke.at
             logger.warning("%s: %s %s, typed %.1fs ago", self.pair.room, stroke.word[:-1], how, ago)
 

@@ -52,7 +52,7 @@ class Tally:
     typed: int = 0
     undelivered: int = 0
     erased: int = 0
-    risen: int = 0
+    reappeared: int = 0
     diverged: int = 0
     changes: int = 0
     acknowledged: int = 0
@@ -65,7 +65,7 @@ class Tally:
     @property
     def clean(self) -> bool:
         """Whether everything arrived and stayed. A run in which nobody typed proves nothing."""
-        return self.typed > 0 and not (self.lost or self.risen or self.diverged)
+        return self.typed > 0 and not (self.lost or self.reappeared or self.diverged)
 
     def add(self, other: "Tally") -> None:
         for field in fields(self):
@@ -79,14 +79,14 @@ def first_text(size: int) -> str:
     return code[: int(size * STARTER_SHARE)] + "".join(HEADINGS)
 
 
-class Hand:
+class Typist:
     """One member's writing: what it has typed, and what must therefore be in the room's text."""
 
     def __init__(self, seat: int, size: int, same_place: bool) -> None:
         self.sign = SEATS[seat]
         self.closing = HEADINGS[-1] if same_place else HEADINGS[seat + 1]
         # A word is 8 characters with the blank behind it.
-        self.most_words = max(10, int(size * (1 - STARTER_SHARE)) // len(SEATS) // 8)
+        self.max_words = max(10, int(size * (1 - STARTER_SHARE)) // len(SEATS) // 8)
         self.typed = 0
         self.written: dict[str, Keystroke] = {}
         self.pending: dict[str, Keystroke] = {}
@@ -124,7 +124,7 @@ class Hand:
         """The keystrokes that had been delivered and are not in every one of the texts: lost."""
         return self._lose_absent(list(self.written.values()), texts)
 
-    def risen_in(self, text: str) -> int:
+    def reappeared_in(self, text: str) -> int:
         """How many words are there that this hand has removed, or more often than it typed them."""
         found = Counter(self._own_word.findall(text))
         return sum(count - (word not in self.removed) for word, count in found.items())
@@ -136,9 +136,9 @@ class Hand:
         screen for a blink, while an older text of the partner's is still under way. A word that has
         gone by itself by now was erased; those are returned.
         """
-        if len(self.written) <= self.most_words:
+        if len(self.written) <= self.max_words:
             return text, []
-        surplus = len(self.written) - self.most_words // 2
+        surplus = len(self.written) - self.max_words // 2
         old = [
             stroke
             for stroke in list(self.written.values())[:surplus]

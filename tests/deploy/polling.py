@@ -17,7 +17,7 @@ import aiohttp
 
 SEPARATOR = "\x1e"
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
-PATIENCE = 20.0
+ANSWER_TIMEOUT = 20.0
 """Seconds that a test waits for an answer that should be there at once."""
 
 
@@ -54,11 +54,11 @@ class PollingClient:
         """Go over to a WebSocket, as clients do after the first poll."""
         websocket = await self._open_websocket()
         await websocket.send_str(PING + "probe")
-        assert await websocket.receive_str(timeout=PATIENCE) == PONG + "probe"
+        assert await websocket.receive_str(timeout=ANSWER_TIMEOUT) == PONG + "probe"
         await websocket.send_str(UPGRADE)
         self._websocket = websocket
 
-    async def tell(self, event: str, payload: dict[str, Any]) -> None:
+    async def send(self, event: str, payload: dict[str, Any]) -> None:
         """Send an event without asking for an acknowledgement."""
         await self._send(f"{MESSAGE}2{json.dumps([event, payload])}")
 
@@ -67,7 +67,7 @@ class PollingClient:
         number = next(self._ids)
         await self._send(f"{MESSAGE}2{number}{json.dumps([event, payload])}")
         wanted = f"{MESSAGE}3{number}["
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             while True:
                 packets = await self._read()
                 if found := next((p for p in packets if p.startswith(wanted)), None):
@@ -81,9 +81,9 @@ class PollingClient:
         self.node = answer["node"]
         return self.node
 
-    async def heard(self, event: str) -> Any:
+    async def receive(self, event: str) -> Any:
         """Wait for an event and return its payload."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             while True:
                 for index, (name, *payload) in enumerate(self.events):
                     if name == event:

@@ -18,9 +18,9 @@ from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, tool
 
 DEPLOY = ROOT / "deploy"
-REMEMBERS_SESSIONS = (1, 29, 6)
+FIRST_WITH_STICKY_LEARN = (1, 29, 6)
 """The first nginx that has all that deploy/nginx/compose asks for."""
-BREAKS_SCALING = ("container_name", "version", "links")
+FORBIDDEN_KEYS = ("container_name", "version", "links")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def test_every_service_is_confined(compose: dict[str, Any]) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == "unless-stopped", name
-        assert not set(service) & set(BREAKS_SCALING), name
+        assert not set(service) & set(FORBIDDEN_KEYS), name
         if "user" in service:
             assert not service["user"].startswith(("0", "root")), name
         assert "user" in service or "build" in service, name
@@ -126,7 +126,7 @@ def test_nginx_takes_the_rules_in_the_place_that_compose_gives_them(tmp_path: Pa
     (tmp_path / "nginx.conf").symlink_to(DEPLOY / "nginx" / "nginx.conf")
     for file in (DEPLOY / "nginx" / "compose").iterdir():
         (place / file.name).write_text(file.read_text())
-    if nginx_version() < REMEMBERS_SESSIONS:
+    if nginx_version() < FIRST_WITH_STICKY_LEARN:
         # Debian's nginx can't read how Compose's finds its nodes; everything else it can.
         (place / "nodes.conf").write_text("server 127.0.0.1:1 max_fails=0;")
     tested = subprocess.run(

@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.deploy.polling import PATIENCE
+from tests.deploy.polling import ANSWER_TIMEOUT
 from tests.support.cluster import Cluster, Nginx
 from tests.support.processes import running
 
@@ -23,7 +23,7 @@ ROOM, CODE = "secret", "the room's text"
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "OPTIONS")
 READING = ("GET", "HEAD")
 HISTORY = "/api/rooms/secret/history"
-NEEDED_BY_PAGES = re.compile(
+ALLOWED_PATHS = re.compile(
     r"/|/(healthz|readyz|socket\.io/)|/(assets|yjs)/.*|/(?!api/)[^/]+/playback"
     r"|/api/rooms/[^/]+/history",
     re.DOTALL,
@@ -43,7 +43,7 @@ class Answer:
     def __init__(self, raw: bytes) -> None:
         head, _, self.body = raw.partition(b"\r\n\r\n")
         self.status = int(head.split(b" ", 2)[1])
-        self.of_nginx = b"nginx</center>" in self.body
+        self.from_nginx = b"nginx</center>" in self.body
 
 
 async def ask(port: int, target: str, method: str = "GET", *headers: str) -> Answer:
@@ -51,7 +51,7 @@ async def ask(port: int, target: str, method: str = "GET", *headers: str) -> Ans
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
     writer.write("\r\n".join(lines).encode())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(ANSWER_TIMEOUT):
         answer = Answer(await reader.read())
     writer.close()
     await writer.wait_closed()
@@ -157,7 +157,7 @@ async def test_nothing_but_what_pages_need_gets_in_where_everybody_does(
     for method in METHODS:
         answer = await ask(cluster.nginx.port, target, method)
         assert answer.status == 404, (method, answer.status, answer.body)
-        assert answer.of_nginx or method == "HEAD", (method, answer.body)
+        assert answer.from_nginx or method == "HEAD", (method, answer.body)
 
 
 async def test_a_history_can_be_read_where_everybody_comes_in_and_nothing_be_done_to_it(
@@ -185,7 +185,7 @@ async def test_a_history_can_be_read_where_everybody_comes_in_and_nothing_be_don
 )
 async def test_what_pages_need_gets_through(cluster: Cluster, target: str, status: int) -> None:
     answer = await ask(cluster.nginx.port, target)
-    assert (answer.status, answer.of_nginx) == (status, False), answer.body
+    assert (answer.status, answer.from_nginx) == (status, False), answer.body
 
 
 async def test_the_node_gets_the_path_that_was_checked(nginx: Nginx, upstream: Upstream) -> None:
@@ -200,7 +200,7 @@ async def test_the_node_gets_the_path_that_was_checked(nginx: Nginx, upstream: U
     assert len(upstream.requests) > 50
     for method, target, _ in upstream.requests:
         path = unquote(target.partition("?")[0], "latin-1")
-        assert NEEDED_BY_PAGES.fullmatch(path) and "//" not in path, target
+        assert ALLOWED_PATHS.fullmatch(path) and "//" not in path, target
         assert not {".", ".."} & set(path.split("/")), target
         assert method in READING or not path.startswith("/api/"), (method, target)
 
@@ -215,7 +215,7 @@ async def test_the_api_has_a_listener_of_its_own(
         assert contract.status == 200
     for path in ("/", "/assets/a", "/socket.io/", "/yjs/r", "/r/playback", "/metrics", "/readyz"):
         answer = await ask(cluster.nginx.api_port, path)
-        assert (answer.status, answer.of_nginx) == (404, True), path
+        assert (answer.status, answer.from_nginx) == (404, True), path
 
 
 async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
@@ -249,6 +249,6 @@ async def test_a_crowd_that_comes_at_once_waits_in_line(nginx: Nginx) -> None:
             process.suspend()
             closing.callback(process.resume)
         opening = [asyncio.open_connection("127.0.0.1", nginx.port) for _ in range(BURST)]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             for _, writer in await asyncio.gather(*opening):
                 closing.callback(writer.close)

@@ -79,7 +79,7 @@ async def test_the_procfile_starts_a_cluster_and_ends_it_cleanly(
         code = secrets.token_hex(4)
         await clients[0].ask("change", {"room": "everybody", "code": code})
         for client in clients[1:]:
-            while (await client.heard("receive"))["code"] != code:
+            while (await client.receive("receive"))["code"] != code:
                 pass
         assert await honcho.stop(how) == RETURN_CODES[how]
         await asyncio.gather(*(client.close() for client in clients))

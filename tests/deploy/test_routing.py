@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.deploy.polling import PATIENCE, PollingClient, SessionLost
+from tests.deploy.polling import ANSWER_TIMEOUT, PollingClient, SessionLost
 from tests.support.clients import eventually
 from tests.support.cluster import Cluster
 from tests.support.processes import Redis, running
 
-FORTY = 40
+CLIENTS = 40
 REQUESTS = 50
 FAIR_SHARE = 0.6
 """The most of forty clients that one of four nodes may get; chance alone is far below."""
@@ -54,13 +54,13 @@ async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stay
         assert await client.join(f"forty-{number}") == home
         await client.close()
 
-    clients = await asyncio.gather(*map(arrive, range(FORTY)))
+    clients = await asyncio.gather(*map(arrive, range(CLIENTS)))
     share = Counter(client.node for client in clients)
     assert set(share) == set(cluster.nodes), share
-    assert max(share.values()) <= FAIR_SHARE * FORTY, share
+    assert max(share.values()) <= FAIR_SHARE * CLIENTS, share
     await asyncio.gather(*(stay(number, client) for number, client in enumerate(clients)))
     keys = {client.sid.split(".")[0] for client in clients}
-    assert len(keys) == FORTY, "every session has a key of its own"
+    assert len(keys) == CLIENTS, "every session has a key of its own"
 
 
 async def test_a_client_cannot_choose_its_key(
@@ -94,7 +94,7 @@ async def test_those_who_name_a_room_in_the_query_meet_on_one_node(
 async def test_rooms_named_in_the_query_spread_over_the_nodes(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
-    rooms = [secrets.token_hex(4) for _ in range(FORTY)]
+    rooms = [secrets.token_hex(4) for _ in range(CLIENTS)]
     nodes = [await served_by(cluster, http, f"/assets/{room}", f"?room={room}") for room in rooms]
     assert set(nodes) == set(cluster.nodes)
 
@@ -131,7 +131,7 @@ async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_el
     two = Cluster(tmp_path, redis_server, "lost", "left")
 
     async def come_back(client: PollingClient, number: int, **query: str) -> PollingClient:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             while True:
                 try:
                     await client.join(f"killed-{number}")
@@ -157,7 +157,7 @@ async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_el
         await two.nodes["lost"].stop(signal.SIGKILL)
         after = await asyncio.gather(*(come_back(client, n) for n, client in enumerate(clients)))
         assert {client.node for client in after} == {"left"}
-        assert (await after[author].heard("receive"))["code"] == "kept"
+        assert (await after[author].receive("receive"))["code"] == "kept"
         for before, now in zip(clients, after, strict=True):
             assert (before is now) == (before.node == "left")
         for client in after:
@@ -192,5 +192,5 @@ async def test_a_message_over_the_frame_limit_is_refused_by_the_node_in_the_cont
 ) -> None:
     """nginx's own limit is above the node's, or clients would get its HTML page instead."""
     client = await PollingClient(http, cluster.url).connect()
-    await client.tell("change", {"room": "large", "code": "x" * (3 << 20)})
-    assert (await client.heard("error"))["code"] == "frame_too_large"
+    await client.send("change", {"room": "large", "code": "x" * (3 << 20)})
+    assert (await client.receive("error"))["code"] == "frame_too_large"
