@@ -1,8 +1,9 @@
 """The messages on a room's channel, which the nodes that hold the room subscribe to.
 
-There is one type for each kind of message, and `parse` reads all of them. docs/journal.md says who
-publishes each, its bytes, and what a node does on it. Nodes of several versions share a channel
-during a rolling restart, so the bytes of a message must not change.
+There is one type for each kind of message, and `parse` reads all of them. docs/journal.md says for
+each kind who publishes it, what its bytes are, and what a node does when it receives it. Nodes of
+several versions share a channel during a rolling restart, so the bytes of a message must not
+change.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ from collab.store.records import EntryId, entry_id
 from collab.store.reply import ReplyTo
 
 ANNOUNCEMENT, REPORT, QUESTION = b"J ", b"P ", b"Q "
-"""How the messages begin that a node tells apart by their first two bytes."""
+"""The first two bytes of a message, which say its kind."""
 END = b"E"
-"""The whole of the message that a room was ended."""
+"""The whole message that says that the room was ended."""
 EMIT = b"{"
-"""How a message of python-socketio begins: it is a JSON object."""
+"""The first byte of a message of python-socketio, which is a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A commit, as the script that made it published it.
+    """A commit, as its script published it.
 
-    ``previous`` is the entry behind which the commit was appended, ``id`` its last entry; ``ttl``
-    is how many seconds the room lives from then on; ``update`` is all its updates merged, b'' if
-    the commit only refreshed the expiry. ``writer`` is the `Store.writer` that it came through.
+    ``previous`` is the entry after which the commit was appended, ``id`` is the commit's last
+    entry. ``ttl`` is how many seconds the room lives after the commit. ``update`` is all updates of
+    the commit, merged; b'' if the commit only refreshed the expiry. ``writer`` is the
+    `Store.writer` that sent the commit.
     """
 
     epoch: str
@@ -44,7 +46,7 @@ class Announcement:
 
     @staticmethod
     def header(epoch: str, writer: str) -> bytes:
-        """Return how the message begins; the script that makes the commit appends the rest."""
+        """Return the beginning of the message; the commit's script appends the rest."""
         return ANNOUNCEMENT + f"{epoch} {writer}".encode()
 
     @classmethod
@@ -60,7 +62,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class RoomEnded:
-    """The room, or an earlier one of its name, was ended: the list of its ends says which."""
+    """The room, or an earlier room of the same name, was ended; the list of ends says which."""
 
     def pack(self) -> bytes:
         """Return the message."""
@@ -70,8 +72,8 @@ class RoomEnded:
 class ReportedMember(NamedTuple):
     """A member as its node reports it.
 
-    ``client`` is its id in awareness, None if it has not named one yet; ``claim`` puts the members
-    that named one client in order. ``clock`` is the clock of ``state``.
+    ``client`` is the member's awareness client id, None if the member has not named one yet.
+    ``claim`` orders the members that named the same client id. ``clock`` is the clock of ``state``.
     """
 
     id: str
@@ -84,9 +86,9 @@ class ReportedMember(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PresenceReport:
-    """The members of one node, all of them if ``full``, else those whose states have changed.
+    """The members of one node: all if ``full``, else only those whose states have changed.
 
-    ``at`` puts the reports of a node in order. ``ask`` asks the other nodes for their reports.
+    ``at`` orders the reports of a node. ``ask`` asks the other nodes for their reports.
     """
 
     node: str
@@ -117,7 +119,7 @@ class PresenceReport:
         report: Any = orjson.loads(body)
         members = [_parse_member(member) for member in report["members"]]
         if not isinstance(report["at"], int):
-            raise TypeError("a report's number is not a number")
+            raise TypeError("the number of a report is not an integer")
         return cls(
             str(report["node"]), report["at"], bool(report["full"]), bool(report["ask"]), members
         )
@@ -125,7 +127,7 @@ class PresenceReport:
 
 @dataclass(frozen=True, slots=True)
 class CensusQuestion:
-    """Some node, which may not hold the room, asks each node that does for its members."""
+    """A node, which need not hold the room, asks the nodes that hold the room for its members."""
 
     reply_to: ReplyTo
 
@@ -135,7 +137,7 @@ class CensusQuestion:
 
     @classmethod
     def _parse(cls, body: bytes) -> CensusQuestion:
-        """Read where the answer goes, to the end of the line."""
+        """Read the address for the answer, up to the end of the line."""
         return cls(ReplyTo.parse(body.partition(b"\n")[0]))
 
 
@@ -156,7 +158,7 @@ _PARSERS: dict[bytes, Callable[[bytes], Message]] = {
 
 
 def parse(message: bytes) -> Message:
-    """Read a message of a room's channel. Raises ValueError if it is none."""
+    """Read a message of a room's channel. Raises ValueError if it is malformed."""
     if message == END:
         return RoomEnded()
     if message.startswith(EMIT):
@@ -180,5 +182,5 @@ def _parse_member(member: Any) -> ReportedMember:
 
 
 def _pack_state(state: State) -> str:
-    # The standard library's JSON can hold half a surrogate pair, as clients send it.
+    # The standard library's JSON can hold a lone surrogate; clients send such texts.
     return json.dumps(state, separators=(",", ":"))

@@ -1,9 +1,9 @@
--- Tell in a few bytes where a room's journal and snapshot stand.
+-- Return in a few bytes which entry a room's journal ends with and which one its snapshot holds.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 --
--- Returns  {epoch, tail, snap, digest, ttl}: epoch is '' where there is no journal; snap is the
--- entry the snapshot was set with; digest is the SHA-1 of code_{room}, '' where there is none;
+-- Returns  {epoch, tail, snap, digest, ttl}: epoch is '' if there is no journal; snap is the last
+-- entry that the snapshot contains; digest is the SHA-1 of code_{room}, '' if that key is missing;
 -- ttl is the journal's, in milliseconds.
 local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
 

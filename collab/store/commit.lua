@@ -1,22 +1,23 @@
--- Append a room's updates to its journal, set the snapshot and announce it: all or nothing.
+-- Append updates to a room's journal, set the snapshot and announce the commit: all or nothing.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 -- ARGV  1 epoch        the journal the node knows
 --       2 last         the last entry it has applied
---       3 ttl          milliseconds all keys live from now, if that is longer than they would
---       4 mode         'exact': refuse a tail other than `last`; 'append': append behind it
---                      all the same, and leave the snapshot to a node that has applied it all
---       5 text         what the entries up to `last` and these updates add up to
---       6 channel      where to announce
---       7 header       the announcement's first words: 'J epoch writer'
---       8 update       the updates merged, for the announcement
---       9 nonce        a random number, the second half of the ids given here; a commit that was
---                      sent before, and not answered, has the same when it is sent again
---       10... author, update    one entry each; none: only the expiry is refreshed
+--       3 ttl          milliseconds that all keys live from now on, unless they live longer anyway
+--       4 mode         'exact': refuse the commit if the tail is not `last`; 'append': append even
+--                      then, and leave the snapshot to a node that has applied all entries
+--       5 text         the text after the entries up to `last` and these updates
+--       6 channel      the channel of the announcement
+--       7 header       the first words of the announcement: 'J epoch writer'
+--       8 update       all updates merged, for the announcement
+--       9 nonce        a random number, the second half of the new ids; a commit that is sent
+--                      again, because Redis did not answer, has the same nonce
+--       10... author, update    one entry each; if there are none, only the expiry is refreshed
 --
--- Returns  {'epoch'}             another journal, or none: read it
---          {'lost'}              `last` is not in the journal, which went back in time: read it
---          {'behind', entries}   others were first: apply these and try again
+-- Returns  {'epoch'}             there is another journal, or none: the node must read it
+--          {'lost'}              `last` is not in the journal, because Redis has lost entries: the
+--                                node must read the journal
+--          {'behind', entries}   others committed first: the node must apply these and retry
 --          {'ok', id, ttl, length, bytes, entries}   id is the last entry now, ttl the room's;
 --                                `entries` (mode 'append' only) are those between `last` and the
 --                                first one appended here
@@ -41,12 +42,12 @@ if tail ~= last then
   end
 end
 
--- A commit that writes back a lost room gives it the time that was left: the room must not live
--- shorter than other commits have let it.
+-- A commit that restores a lost room has the room's remaining time as its ttl, which must not
+-- shorten the life that other commits gave the room.
 ttl = math.max(ttl, redis.call('PTTL', journal_key))
--- An id is a time, later than the tail's, and random: a server that comes back with older data or
--- a slower clock must not give an id twice, or a node that holds the lost entry takes the other
--- entry for it.
+-- An id is a time later than the tail's, and a random number. A Redis that restarts with older
+-- data or a slower clock must not use an id twice: a node that holds the lost entry would take the
+-- other entry for the lost one.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local id, bytes = tail, 0

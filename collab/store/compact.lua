@@ -2,14 +2,14 @@
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 -- ARGV  1 epoch
---       2 old_last     the last entry that is in the base that the node has read
---       3 new_last     the last entry that is in the new base
---       4 keep_from    the least entry id behind `new_last`
---       5 base         the new base: what all entries up to `new_last` add up to
---       6 bytes        how many bytes of updates those entries held
+--       2 old_last     the last entry in the base that the node has read
+--       3 new_last     the last entry in the new base
+--       4 keep_from    the lowest entry id after `new_last`
+--       5 base         the new base: all entries up to `new_last`, merged
+--       6 bytes        the size of the updates in those entries
 --
--- Returns 1 if it was compacted, 0 if another node was first, the journal is another, or it went
--- back in time and does not hold `new_last` any more.
+-- Returns 1 if the journal was compacted; 0 if another node did that first, if there is another
+-- journal, or if Redis has lost `new_last`.
 local journal_key, head_key = KEYS[2], KEYS[3]
 local epoch, old_last, new_last = ARGV[1], ARGV[2], ARGV[3]
 local keep_from, base, bytes = ARGV[4], ARGV[5], tonumber(ARGV[6])

@@ -1,4 +1,4 @@
-"""Rooms as Redis has them, for callers that do not hold them: one room, all rooms, a room's end."""
+"""Rooms in Redis, for callers that do not hold them: read one room, list all, end one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from collab.store.records import entry_id
 from collab.store.store import Store
 
 MAX_SCANS = 20
-"""SCANs for one page of the list: in a Redis full of other keys a page may be short, but none takes
-long."""
+"""SCANs for one page of the list. In a Redis with many other keys a page may be short, but no page
+takes long."""
 MAX_ENDS = 100
-"""Ends of one room that are remembered: a node knows those that there were when it loaded the room,
-and takes the room as ended if it finds another."""
+"""Ends of one room that Redis keeps. A node remembers the ends that it found when it loaded the
+room; if it later finds another one, the room was ended."""
 NO_KEY = -2
-"""What PTTL says of a key that is not there."""
+"""What PTTL returns for a key that does not exist."""
 DOUBT_SECONDS = 60.0
-"""Seconds for which an end is remembered beyond the time that a room lives."""
+"""Seconds that Redis keeps an end after the room would have expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomStatus:
-    """What Redis says of a room.
+    """A room in Redis.
 
-    ``code`` is its text; None if only the journal can tell it. ``changed`` is when it was changed
-    last, in milliseconds since 1970; None for a text that was put there from elsewhere.
-    ``expires_in`` is in seconds; None if it does not expire.
+    ``code`` is its text; None if the snapshot is outdated and only the journal has the text.
+    ``changed`` is the time of the last change, in milliseconds since 1970; None for a text that
+    another service wrote. ``expires_in`` is in seconds; None if the room does not expire.
     """
 
     code: str | None
@@ -56,7 +56,7 @@ class Directory:
         self._store = store
 
     async def status(self, room: str) -> RoomStatus | None:
-        """Return what Redis has of a room, None if nothing (see status.lua)."""
+        """Return a room's status, None if Redis has no such room (see status.lua)."""
         code, tail, snapshot_at, ttl = await self._store.run(scripts.STATUS, room)
         if code is None and not tail:
             return None
@@ -64,9 +64,9 @@ class Directory:
         return RoomStatus(text if tail == snapshot_at else None, _changed(tail), _expires(ttl))
 
     async def end(self, room: str, ttl: float, *, force: bool = False) -> bool:
-        """End a room that lives for ``ttl`` seconds at the most; return whether it was there.
+        """End a room that lives for at most ``ttl`` seconds; return whether Redis had the room.
 
-        If it was not, nothing is done unless ``force`` (see end.lua).
+        If Redis did not have it, nothing is done unless ``force`` (see end.lua).
         """
         ended = await self._store.run(
             scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
@@ -77,8 +77,8 @@ class Directory:
     async def page(self, cursor: int, limit: int) -> tuple[list[ListedRoom], int]:
         """Return about ``limit`` rooms from ``cursor`` on, and the next cursor, 0 at the end.
 
-        It is a SCAN, with its promise: a room that lives throughout comes at least once, and may
-        come twice on different pages.
+        The list has the guarantee of SCAN: a room that exists all the time is listed at least once,
+        and may be listed twice, on different pages.
         """
         names: dict[str, None] = {}
         for _ in range(MAX_SCANS):

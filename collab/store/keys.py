@@ -1,18 +1,18 @@
-"""The names of what is in Redis. The braces are a hash tag: a room lives in one cluster slot."""
+"""The names of keys and channels in Redis. Braces are a hash tag: a room is in one cluster slot."""
 
 from __future__ import annotations
 
 PROBE = "collab:probe:"
-"""A node's own channel, on which it listens for itself, and its own key, to try whether Redis takes
-writes."""
+"""A node's own channel, on which it receives its own probes, and its own key, which it writes to
+check that Redis accepts writes."""
 ANSWERS_CHANNEL = "collab:answers:"
-"""A node's own channel, on which it gets the answers to what it has asked the others."""
+"""A node's own channel, on which other nodes answer its questions."""
 CLAIMS_CHANNEL = "collab:claims"
-"""All nodes' channel, on which they are asked for members that come back to another node."""
+"""The channel of all nodes, on which a node asks the others for a member that has reconnected."""
 
 
 def departed_key(member: str) -> str:
-    """Return the key of what a member left behind; ``member`` is a digest of its pid."""
+    """Return the key of a departed member's state; ``member`` is a digest of its pid."""
     return f"collab:departed:{member}"
 
 
@@ -22,12 +22,12 @@ def room_keys(room: str) -> tuple[str, str, str]:
 
 
 def script_keys(room: str) -> tuple[str, str, str, str]:
-    """Return the keys that every script is given: ``room_keys``, then ``ends_key``."""
+    """Return the keys that every script gets: ``room_keys``, then ``ends_key``."""
     return (*room_keys(room), ends_key(room))
 
 
 def ends_key(room: str) -> str:
-    """Return the key of the list of a room's ends, by random names, newest first."""
+    """Return the key of the list of a room's ends: their random names, newest first."""
     return f"journal-ended:{{code_{room}}}"
 
 

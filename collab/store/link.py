@@ -1,4 +1,4 @@
-"""Pipelined connections to Redis: what many rooms ask for in one moment is one round trip."""
+"""Pipelined connections to Redis: commands that arrive together share one round trip."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from collab.metrics import Metrics
 Command = tuple[str | bytes | int, ...]
 Request = tuple[Command, asyncio.Future[Any]]
 MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
-"""Commands, and characters of them, in one round trip: enough for a burst, and no answer waits for
-thousands of others, or for megabytes to be sent before it."""
+"""Commands, and their characters, in one round trip. That is enough for a burst, and no command
+waits for the answers to thousands of others, or until megabytes before it are sent."""
 
 
 def connection_pool(url: str, timeout: float) -> ConnectionPool:
     """Return a factory of connections to ``url`` that never retry by themselves.
 
-    A commit that is sent twice is refused by its script, but who retries, and when, is decided by
-    the caller, who knows what else is waiting. ``timeout`` (seconds) bounds connecting; answers
-    are bounded by Link.
+    The script refuses a commit that arrives twice, so a retry would be safe. But the caller decides
+    when to retry, because it knows what else is waiting. ``timeout`` (seconds) limits connecting;
+    `Link` limits the time for answers.
     """
     return ConnectionPool.from_url(
         url, protocol=2, socket_connect_timeout=timeout, socket_timeout=None,
@@ -36,17 +36,17 @@ def connection_pool(url: str, timeout: float) -> ConnectionPool:
 
 
 def new_connection(pool: ConnectionPool) -> Connection:
-    """Return a connection that is not open yet; ``pool`` does not keep it."""
+    """Return a connection that is not open yet, and that ``pool`` does not keep."""
     connection: Connection = pool.make_connection()  # type: ignore[no-untyped-call]
     return connection
 
 
 class Link:
-    """One connection that sends whatever waits as one pipeline, and then the next.
+    """One connection that sends all waiting commands as one pipeline, then the next pipeline.
 
-    While a round trip is under way commands gather, so that an idle node pays one round trip for
-    one command and a loaded one pays a fraction of it. ``timeout`` is how many seconds Redis has
-    for each answer, and for taking what is sent.
+    Commands collect during a round trip. So one command costs an idle node one round trip, and
+    costs a busy node a fraction of one. ``timeout`` is how many seconds Redis has to receive a
+    pipeline, and for each answer.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
@@ -60,11 +60,11 @@ class Link:
 
     @property
     def load(self) -> int:
-        """How many commands wait here, one more if a round trip is under way."""
+        """The number of waiting commands, plus one during a round trip."""
         return len(self._waiting) + (self._task is not None)
 
     async def call(self, *command: str | bytes | int) -> Any:
-        """Send ``command`` and return Redis' answer, bytes as bytes.
+        """Send ``command`` and return Redis' answer; texts in it are bytes.
 
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
@@ -78,7 +78,7 @@ class Link:
         return await answer
 
     async def close(self) -> None:
-        """Close the connection; what still waits fails."""
+        """Close the connection; commands that still wait fail with StoreUnavailable."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -96,7 +96,9 @@ class Link:
                 await self._round_trip(batch)
         finally:
             self._task = None
-            self._fail_all([*batch, *self._waiting])  # none are left unless this task was ended
+            self._fail_all(
+                [*batch, *self._waiting]
+            )  # some are left only if this task was cancelled
             self._waiting.clear()
 
     @staticmethod
@@ -118,8 +120,8 @@ class Link:
     async def _round_trip(self, batch: list[Request]) -> None:
         self._metrics.redis_round_trips.inc()
         self._metrics.redis_commands.inc(len(batch))
-        # Kept only once all answers are read: what is left of one must never be taken for the
-        # answer to another command.
+        # The connection is kept only if all answers were read: a left-over answer must never be
+        # taken for the answer to another command.
         connection, self._connection = self._connection or new_connection(self._pool), None
         clock = asyncio.get_running_loop().time
         try:
@@ -151,7 +153,7 @@ class Link:
         try:
             response = await connection.read_response(timeout=float("inf"))
         except ReadOnlyError:
-            raise  # this server is a replica now: connecting again may find the new master
+            raise  # this server is a replica now: a new connection may reach the new master
         except ResponseError as problem:
             if not answer.done():
                 answer.set_exception(problem)
@@ -165,9 +167,9 @@ def _size(command: Command) -> int:
 
 
 def _is_stale(connection: Connection) -> bool:
-    """Whether the other side closed a connection while nothing was asked.
+    """Whether Redis closed the connection while it was idle.
 
-    To find that out by asking would fail a command for which Redis is there.
+    Without this check the next command would fail although Redis is up.
     """
     reader = connection._reader
     return reader is not None and (reader.at_eof() or reader.exception() is not None)

@@ -1,8 +1,8 @@
-"""Questions that a node asks others through pub/sub, and the answers that it gets.
+"""Questions that a node asks other nodes through pub/sub, and their answers.
 
-A question is published on a channel to which the nodes that may know have subscribed; Redis says
-how many there are. Each answers on the asking node's own channel, so that no other node is
-troubled by it. A question that nobody gets costs one PUBLISH.
+A node publishes a question on a channel to which the nodes that may know the answer have
+subscribed; Redis returns their number. Each of them answers on the asking node's own channel, so
+that no other node receives the answer. A question without subscribers costs one PUBLISH.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Questions:
         self._open_questions: dict[bytes, _Question] = {}
 
     async def open(self) -> None:
-        """Listen for answers. Raises StoreUnavailable."""
+        """Subscribe to the channel for answers. Raises StoreUnavailable."""
         await self._subscriber.subscribe(self._channel, self._receive_answer)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Unsubscribe from the channel for answers."""
         await self._subscriber.unsubscribe(self._channel, self._receive_answer)
 
     async def ask(
@@ -55,9 +55,10 @@ class Questions:
         timeout: float,
         enough: Callable[[bytes], bool] = lambda answer: False,
     ) -> list[bytes]:
-        """Ask all subscribers of ``channel``; return what they answer within ``timeout`` seconds.
+        """Ask all subscribers of ``channel``; return the answers within ``timeout`` seconds.
 
-        ``question`` returns the message to publish. An answer that is ``enough`` ends the waiting.
+        ``question`` returns the message to publish. The wait ends early when all subscribers have
+        answered, or with the first answer for which ``enough`` is true.
         Raises StoreUnavailable if the question cannot be published.
         """
         reply_to = ReplyTo(self._channel, secrets.token_hex(8).encode())
@@ -68,7 +69,7 @@ class Questions:
                 asked.check_complete()
                 await asked.done.wait()
         except TimeoutError:
-            pass  # a node that does not answer is dead, or answers the next question
+            pass  # a node that does not answer is dead, or slow
         finally:
             del self._open_questions[reply_to.question]
         return asked.answers
@@ -77,7 +78,7 @@ class Questions:
         question, answer = parse_answer(message)
         asked = self._open_questions.get(question)
         if asked is None:
-            return  # too late
+            return  # the answer is too late
         asked.answers.append(answer)
         if asked.enough(answer):
             asked.done.set()

@@ -1,14 +1,14 @@
--- Read what a node needs to know a room's journal to its end.
+-- Read the part of a room's journal that a node does not have yet.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
 -- ARGV  1 epoch        the journal the node knows; '' if none
 --       2 last         the last entry it has applied
 --
--- Returns  {'none', ends, code, ttl}             no journal; code_{room} if there is one
---          {'since', ends, tail, ttl, entries}   the entries behind `last`
---          {'all', ends, tail, ttl, entries, epoch, origin, base, base_id}   everything: the node
---                       knows another journal, or entries that this one no longer has
--- ends are the names of the room's ends, newest first; ttl in milliseconds, as PTTL gives it.
+-- Returns  {'none', ends, code, ttl}             there is no journal; code is code_{room}, if any
+--          {'since', ends, tail, ttl, entries}   the entries after `last`
+--          {'all', ends, tail, ttl, entries, epoch, origin, base, base_id}   the whole journal: the
+--                       node knows another journal, or an entry that this one no longer has
+-- ends are the names of the room's ends, newest first; ttl is in milliseconds, as PTTL returns it.
 local code_key, journal_key, head_key, ends_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, last = ARGV[1], ARGV[2]
 

@@ -1,7 +1,8 @@
-"""What goes into a room's journal, and what its scripts tell about it.
+"""What is written to a room's journal, and the results of its scripts.
 
-Deadlines are times of the event loop's clock, taken from before the question, so that a slow
-answer never makes a room look longer-lived than it is. None: the room does not expire.
+A deadline is a time of the event loop's clock at which the room expires; None if it does not
+expire. It counts from before the command was sent, so that a slow answer never makes the room look
+longer-lived than it is.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 EntryId = tuple[int, int]
-"""A journal entry's id: milliseconds, and a number that makes it unlike any other."""
+"""A journal entry's id: milliseconds, and a number that makes the id unique."""
 ZERO: EntryId = (0, 0)
 NONCE_BITS = 48
-"""Bits of the second half of an entry's id: the random number of the commit that appended it."""
+"""Bits of the second half of an entry's id, a random number of the commit that appended it."""
 STARTER, ROOM = "starter", "room"
-"""A journal's origin: a text that somebody else put there, or the members of the room."""
+"""A journal's origin: a text that another service wrote, or the members of the room."""
 
 
 def entry_id(raw: bytes) -> EntryId:
@@ -47,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one author did, before it is an entry."""
+    """An update of one author, not yet an entry of the journal."""
 
     author: str
     update: bytes
@@ -55,10 +56,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Updates on their way into a room's journal, merged too, and the text that they lead to.
+    """Updates to append to a room's journal, the same updates merged, and the text after them.
 
-    ``ttl`` is how many seconds the room lives from then on. ``nonce`` is the second half of the ids
-    of entries that are appended; the first entries of a journal have others.
+    ``ttl`` is how many seconds the room lives after the commit. ``nonce`` is the second half of the
+    ids of the appended entries; `Store.start`, which writes the first entries, does not use it.
     """
 
     updates: list[Update]
@@ -70,7 +71,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A commit's success: the journal's last entry and size now, and what was missed before it."""
+    """A successful commit: the journal's last entry, its size, and the entries missed before it."""
 
     id: EntryId
     deadline: float | None
@@ -81,7 +82,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A commit's refusal: ``reason`` is the script's word; ``missed`` is what others did first."""
+    """A refused commit: ``reason`` is the script's word; ``missed`` are the entries of others."""
 
     reason: str
     missed: list[Entry]
@@ -89,11 +90,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a journal holds behind the entry the node asked from.
+    """The entries of a journal after the entry that the node asked for.
 
-    ``complete`` says that it holds everything, and ``base`` what was compacted. ``epoch`` is None
-    where there is no journal; ``code`` is then the foreign text, if there is one. ``ends`` names
-    the times that the room was ended, newest first.
+    If ``complete``, it is the whole journal, and ``base`` has the compacted entries. ``epoch`` is
+    None if there is no journal; ``code`` is then the text that another service wrote, if any.
+    ``ends`` are the names of the room's ends, newest first.
     """
 
     epoch: str | None
@@ -110,7 +111,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a room stands in Redis; ``digest`` is the SHA-1 of ``code_{room}`` ('' if none)."""
+    """The state of a room in Redis; ``digest`` is the SHA-1 of ``code_{room}`` ('' if none)."""
 
     epoch: str
     tail: EntryId

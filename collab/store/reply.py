@@ -1,4 +1,4 @@
-"""How a node says where the answer to its question goes, and how an answer names its question."""
+"""The address that a question carries for its answers, and the form of an answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class ReplyTo(NamedTuple):
-    """Where an answer goes: a channel of the asking node, and the random name of the question."""
+    """The address of an answer: a channel of the asking node, and the question's random name."""
 
     channel: str
     question: bytes
 
     def pack(self) -> bytes:
-        """Return what a question carries: ``channel question``."""
+        """Return the address as a question carries it: ``channel question``."""
         return self.channel.encode() + b" " + self.question
 
     @classmethod
@@ -22,11 +22,11 @@ class ReplyTo(NamedTuple):
         return cls(channel.decode(), question)
 
     def pack_answer(self, answer: bytes) -> tuple[str, bytes]:
-        """Return the channel to publish an answer on, and the message: ``question\\nanswer``."""
+        """Return the channel for an answer, and the message: ``question\\nanswer``."""
         return self.channel, self.question + b"\n" + answer
 
 
 def parse_answer(message: bytes) -> tuple[bytes, bytes]:
-    """Return the name of the question that a message answers, and the answer."""
+    """Return the name of the question, and the answer, that a message contains."""
     question, _, answer = message.partition(b"\n")
     return question, answer

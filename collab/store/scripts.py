@@ -1,4 +1,4 @@
-"""The Lua scripts beside this file. The head of each says what it does, takes and returns."""
+"""The Lua scripts in this directory. Each documents its keys, arguments and result at its head."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from importlib.resources import files
 
 
 class Script:
-    """A script's source, and the digest by which Redis knows it once it has run it.
+    """A script's source, and the digest by which Redis finds the script after its first run.
 
-    Every script is given the same keys: those of one room (see `keys.script_keys`).
+    Every script gets the same keys: those of one room (see `keys.script_keys`).
     """
 
     __slots__ = ("digest", "source")

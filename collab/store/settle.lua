@@ -1,10 +1,10 @@
--- Set the snapshot to what the journal adds up to, if the node has applied all of it.
+-- Set the snapshot to the text of the whole journal, if the node has applied all entries.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 -- ARGV  1 epoch  2 last  3 text
 --
--- Returns 1 if it was set, 0 if the journal has moved on: the node that moved it owes the next
--- settle.
+-- Returns 1 if the snapshot was set; 0 if there is a newer entry: the node that appended it must
+-- set the snapshot then.
 local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
 local epoch, last, text = ARGV[1], ARGV[2], ARGV[3]
 

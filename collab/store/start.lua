@@ -1,21 +1,21 @@
--- Begin a room's journal, if it still has none and code_{room} is still what the node read.
+-- Begin a room's journal, if there is still none and code_{room} is still what the node has read.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
 -- ARGV  1 there        '1' if code_{room} is expected to be there, '0' if not
---       2 expected     its text then
+--       2 expected     its expected text
 --       3 epoch        the new journal's name
---       4 ttl          milliseconds all keys live from now; for a starter, which keeps the time
---                      that it was given, only if it was given none
---       5 origin       'starter': the text was put there by somebody else and stays as it is;
---                      'room': it comes from a member or from a node that holds the room
---       6 text         what the updates add up to
+--       4 ttl          milliseconds that all keys live from now on; a starter that has an expiry
+--                      keeps its own
+--       5 origin       'starter': another service wrote the text, which stays as it is;
+--                      'room': the text comes from a member or from a node that holds the room
+--       6 text         the text after the updates
 --       7 channel  8 header  9 update   as in commit.lua
---       10 known_end   the room's newest end that the node knows, '' if none; '*' if it begins
---                      a room anew: a room that is written back must not bring back an ended one
+--       10 known_end   the newest end of the room that the node knows, '' if none: a node that
+--                      restores a lost room must not restore an ended one; '*' for a new room
 --       11... author, update   as in commit.lua
 --
--- Returns  {'epoch'} or {'other'}   another journal, or another text, is there: read it
---          {'ended'}                the room was ended meanwhile: read it
+-- Returns  {'epoch'} or {'other'}   there is another journal, or another text: the node must read
+--          {'ended'}                the room was ended in the meantime: the node must read
 --          {'ok', id, ttl, length, bytes}   ttl is the room's
 local code_key, journal_key, head_key, ends_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local there, expected, epoch, ttl = ARGV[1] == '1', ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -34,8 +34,8 @@ local found = redis.call('GET', code_key)
 if (found ~= false) ~= there or (found or '') ~= expected then
   return {'other'}
 end
--- A write that Redis refuses when it is full comes first: after any other it refuses none of this
--- script's, and new rooms would go on where old ones can't be saved.
+-- The first write must be one that a full Redis refuses. After a write that it accepts, Redis refuses
+-- none of the same script; new rooms would then work while old ones can't be saved.
 redis.call('HSET', head_key, 'epoch', epoch)
 redis.call('DEL', journal_key, head_key)
 

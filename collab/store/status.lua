@@ -1,10 +1,10 @@
--- Tell a room's text, and when it was changed, to somebody who does not hold the room.
+-- Return a room's text and the time of its last change, for a node that does not hold the room.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 --
--- Returns  {code, tail, snap, ttl}: code is false where there is none; tail is the journal's last
--- entry and snap the entry that code was set with, '' where there is no journal; ttl is what
--- PTTL says of the journal, or of the code where there is no journal.
+-- Returns  {code, tail, snap, ttl}: code is false if code_{room} does not exist; tail is the last
+-- entry of the journal, snap the last entry that code contains, both '' if there is no journal; ttl
+-- is the PTTL of the journal, or of code_{room} if there is no journal.
 local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
 
 local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'snap')

@@ -1,4 +1,4 @@
-"""The commands that the service sends to Redis: one method for each script of a room's journal."""
+"""The commands that the service sends to Redis: one method for each script of the journal."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from collab.store.scripts import Script
 log = logging.getLogger(__name__)
 
 NEW_ROOM = "*"
-"""For `Store.start`, in place of a known end: the room is begun anew, whatever was ended before."""
+"""A ``known_end`` for `Store.start`: the room is new, even if an earlier room was ended."""
 LINKS = 2
-"""Connections for commands: while one waits for an answer the other can send."""
+"""Connections for commands: while one waits for answers, the other can send."""
 PROBE_TTL = 10_000
-"""Milliseconds that a key lives that is written to try whether Redis takes writes."""
+"""Milliseconds that the key lives which a node writes to check that Redis accepts writes."""
 RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach a Redis that is not up yet."""
 
 
 class Store:
-    """The service's Redis. All methods raise StoreUnavailable if it can't serve.
+    """The service's Redis. All methods raise StoreUnavailable if Redis can't serve.
 
-    ``writer`` marks this node's announcements. It is the node's name and a random word: a node
-    that was started again, or two nodes that were given one name, must not take another's
-    announcements for their own.
+    ``writer`` marks this node's announcements. It is the node's name and a random word, so that a
+    restarted node, or one of two nodes with the same name, does not take the announcements of the
+    other for its own.
     """
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
@@ -57,9 +57,9 @@ class Store:
         self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
 
     async def open(self, wait: float) -> None:
-        """Wait up to ``wait`` seconds for Redis to answer, and check how it is set up.
+        """Wait up to ``wait`` seconds for Redis to answer, then check its configuration.
 
-        Raises StoreUnavailable when the time is over, and at once if Redis refuses the login.
+        Raises StoreUnavailable after that time, and at once if Redis refuses the login.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
@@ -81,14 +81,12 @@ class Store:
         try:
             found = await self.call("CONFIG", "GET", "maxmemory-policy")
         except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
-            log.warning(
-                "the Redis server does not tell its maxmemory-policy; it must be noeviction"
-            )
+            log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
             return
         policy = found[1].decode() if found else "unknown"
         if policy != "noeviction":
             log.error(
-                "Redis may throw rooms away: set maxmemory-policy to noeviction",
+                "Redis may evict rooms: set maxmemory-policy to noeviction",
                 extra={"policy": policy},
             )
 
@@ -110,7 +108,7 @@ class Store:
         keys = script_keys(room)
         try:
             return await self._link().call("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:  # Redis was started anew, or has never run it
+        except NoScriptError:  # Redis has restarted, or has never run this script
             return await self.call("EVAL", script.source, len(keys), *keys, *arguments)
         except RedisError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
@@ -121,7 +119,7 @@ class Store:
     async def commit(
         self, room: str, epoch: str, last: EntryId, commit: Commit, *, exact: bool
     ) -> Committed | Refused:
-        """Append to the journal ``epoch`` behind ``last`` (see commit.lua)."""
+        """Append to the journal ``epoch`` after the entry ``last`` (see commit.lua)."""
         asked = _now()
         answer = await self.run(
             scripts.COMMIT, room, epoch, entry_text(last), _milliseconds(commit.ttl),
@@ -162,11 +160,11 @@ class Store:
         return Refused(word, [])
 
     def _announcement(self, room: str, epoch: str, commit: Commit) -> tuple[str, bytes, bytes]:
-        """Return channel, header and update of the announcement that the script will publish."""
+        """Return channel, header and update of the announcement that the script publishes."""
         return room_channel(room), Announcement.header(epoch, self.writer), commit.merged
 
     async def read(self, room: str, epoch: str | None, last: EntryId) -> Reading:
-        """Read the journal from behind ``last``, or all of it (see read.lua)."""
+        """Read the entries after ``last``, or the whole journal (see read.lua)."""
         asked = _now()
         answer = await self.run(scripts.READ, room, epoch or "", entry_text(last))
         ends = [end.decode() for end in answer[1]]
@@ -185,7 +183,7 @@ class Store:
         )  # fmt: skip
 
     async def check(self, room: str) -> Standing:
-        """Tell where a room's journal and snapshot stand (see check.lua)."""
+        """Return the state of a room's journal and snapshot (see check.lua)."""
         asked = _now()
         epoch, tail, snapshot_at, digest, ttl = await self.run(scripts.CHECK, room)
         return Standing(
@@ -197,15 +195,15 @@ class Store:
         )
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
-        """Set the snapshot if ``last`` is the journal's end (see settle.lua)."""
+        """Set the snapshot if ``last`` is the last entry; return whether it was (see settle.lua)."""
         return bool(await self.run(scripts.SETTLE, room, epoch, entry_text(last), text))
 
     async def compact(
         self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int
     ) -> bool:
-        """Make ``base`` the sum of all entries up to ``new_last`` (see compact.lua).
+        """Replace all entries up to ``new_last`` by ``base``, which merges them (see compact.lua).
 
-        ``size`` is how many bytes of updates leave the journal. Returns whether it was done.
+        ``size`` is the bytes of updates in the replaced entries. Returns whether it was done.
         """
         keep_from = entry_text((new_last[0], new_last[1] + 1))
         return bool(
@@ -216,7 +214,7 @@ class Store:
         )  # fmt: skip
 
     async def check_writable(self) -> None:
-        """Find out whether Redis takes writes: one that is full, or a replica, does not."""
+        """Check that Redis accepts writes: a full Redis, or a replica, does not."""
         await self.call("SET", self._probe, "", "PX", PROBE_TTL)
 
     async def publish(self, channel: str, message: str | bytes) -> int:

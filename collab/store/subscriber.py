@@ -1,4 +1,4 @@
-"""The one pub/sub connection of a node: channels come and go with the rooms it holds."""
+"""The pub/sub connection of a node, which subscribes to the channels of the rooms it holds."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes], None]
 FIRST_RETRY_INTERVAL, MAX_RETRY_INTERVAL = 0.05, 1.0
-"""Seconds before the first and between later attempts to connect again."""
+"""Seconds before the first attempt to reconnect, and at most between later attempts."""
 
 
 class Subscriber:
-    """Hears what is published on the channels that somebody here listens to.
+    """Receives the messages of the channels that this node subscribes to.
 
-    Handlers are called in the order of the messages, and must not block. After a connection was
-    lost, ``on_reconnect`` functions are called once all channels are heard again: whatever was said
-    meanwhile was missed.
+    Handlers are called in the order of the messages, and must not block. After a lost connection
+    the ``on_reconnect`` functions are called as soon as Redis has confirmed all subscriptions
+    again: the node has missed the messages of the time in between.
     """
 
     def __init__(self, pool: ConnectionPool, node: str, timeout: float) -> None:
@@ -45,12 +45,12 @@ class Subscriber:
         self.on_reconnect: list[Callable[[], None]] = []
 
     async def open(self) -> None:
-        """Connect, in the background and for as long as it takes."""
+        """Begin to connect, in the background; attempts go on until one succeeds."""
         self._handlers[self._probe_channel] = [self._receive_probe]
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Close the connection."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -59,8 +59,8 @@ class Subscriber:
     async def subscribe(self, channel: str, handler: Handler) -> None:
         """Call ``handler`` with each message of ``channel`` from now on.
 
-        Returns when Redis has confirmed it. Raises StoreUnavailable if it doesn't in time; the
-        handler is then not kept.
+        Returns when Redis has confirmed the subscription. Raises StoreUnavailable if Redis does
+        not confirm it in time; the handler is then removed.
         """
         self._handlers.setdefault(channel, []).append(handler)
         confirmed = self._confirmed.get(channel)
@@ -73,11 +73,11 @@ class Subscriber:
         except BaseException as problem:
             await self.unsubscribe(channel, handler)
             if isinstance(problem, TimeoutError):
-                raise StoreUnavailable("Redis does not confirm a subscription") from None
+                raise StoreUnavailable("Redis has not confirmed a subscription in time") from None
             raise
 
     async def unsubscribe(self, channel: str, handler: Handler) -> None:
-        """Stop calling ``handler``; the last one to go ends the subscription."""
+        """Stop calling ``handler``; without handlers the subscription of the channel ends."""
         handlers = self._handlers.get(channel, [])
         if handler in handlers:
             handlers.remove(handler)
@@ -87,28 +87,30 @@ class Subscriber:
             await self._send("UNSUBSCRIBE", channel)
 
     async def probe(self, publish: Callable[[str, bytes], asyncio.Future[int]]) -> None:
-        """Say something to this node by ``publish`` and wait until it is heard.
+        """Publish a message to this node by ``publish`` and wait until the node receives it.
 
-        Raises StoreUnavailable if it is not heard in time: this node is deaf.
+        Raises StoreUnavailable if the message does not arrive in time.
         """
-        word = secrets.token_bytes(8)
-        heard = self._probes[word] = asyncio.get_running_loop().create_future()
+        token = secrets.token_bytes(8)
+        received = self._probes[token] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._timeout):
-                await publish(self._probe_channel, word)
-                await heard
+                await publish(self._probe_channel, token)
+                await received
         except TimeoutError:
-            raise StoreUnavailable("this node does not hear Redis' pub/sub") from None
+            raise StoreUnavailable(
+                "this node receives no messages through Redis' pub/sub"
+            ) from None
         finally:
-            del self._probes[word]
+            del self._probes[token]
 
-    def _receive_probe(self, word: bytes) -> None:
-        if (heard := self._probes.get(word)) and not heard.done():
-            heard.set_result(None)
+    def _receive_probe(self, token: bytes) -> None:
+        if (received := self._probes.get(token)) and not received.done():
+            received.set_result(None)
 
     async def _send(self, command: str, *channels: str) -> None:
-        # A connection that fails here fails in the reading task too, which subscribes anew. One
-        # that is down must not be sent to: redis-py would connect it again, without channels.
+        # If sending fails, the reading task fails too and subscribes again on a new connection. A
+        # closed connection must not be used: redis-py would reconnect it, without its channels.
         connection = self._connection
         if connection is None or not connection.is_connected:
             return
@@ -151,17 +153,17 @@ class Subscriber:
                 await self._read(connection)
 
     async def _read_forever(self, connection: Connection) -> None:
-        asked = False
+        pinged = False
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._read(connection)
-                asked = False
+                pinged = False
             except TimeoutError:
-                # Silence is usual, but a dead link is silent too: ask once, then give up.
-                if asked or self._unconfirmed:
+                # Silence is normal, but a dead connection is silent too: ping once, then give up.
+                if pinged or self._unconfirmed:
                     raise
-                asked = True
+                pinged = True
                 await connection.send_command("PING", check_health=False)
 
     async def _read(self, connection: Connection) -> None:
@@ -170,8 +172,8 @@ class Subscriber:
         if kind == b"message":
             self._dispatch(message[1].decode(), message[2])
         elif kind == b"subscribe":
-            # Who stopped listening and began again is confirmed by the last answer, not by the
-            # one to the subscription that was ended in between.
+            # After unsubscribing and subscribing again, only Redis' last answer confirms: an
+            # earlier one belongs to the subscription that was ended.
             channel = message[1].decode()
             self._unconfirmed[channel] -= 1
             if self._unconfirmed[channel] <= 0:
@@ -184,5 +186,5 @@ class Subscriber:
         for handler in tuple(self._handlers.get(channel, ())):
             try:
                 handler(message)
-            except Exception:  # one room's mistake must not make the node deaf for all others
-                log.exception("a message could not be taken in", extra={"channel": channel})
+            except Exception:  # a fault in one room must not end the messages of all others
+                log.exception("a message could not be handled", extra={"channel": channel})
