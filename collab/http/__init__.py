@@ -1,4 +1,4 @@
-"""What is served over plain HTTP: the page, the API (docs/http-api.md), health and metrics.
+"""The plain HTTP side: the page, the API (docs/http-api.md), health and metrics.
 
-Every request of the service, also of the other endpoints, passes `edge` first.
+Every request to the service, also to the other endpoints, passes `edge` first.
 """

@@ -1,6 +1,6 @@
 """``/api``: rooms for the other services.
 
-docs/http-api.md tells how to use it; openapi.json beside this file is its contract.
+docs/http-api.md describes its use; openapi.json in this directory is its contract.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from collab.store.store import Store
 log = logging.getLogger(__name__)
 
 CALLER = Author("api", "API")
-"""Whose edit a PUT is."""
+"""The author of the edit that a PUT makes."""
 COMMIT_TIMEOUT = 10.0
-"""Seconds that a PUT waits for Redis to have it."""
+"""Seconds that a PUT waits until Redis has confirmed it."""
 MAX_TRIES = 3
-"""Rooms that a PUT may lose to a DELETE at the same moment, before it says so."""
+"""Times that a PUT tries to merge while a DELETE ends the room each time."""
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
-"""Rooms on a page of the list: each costs Redis two commands."""
+"""Rooms on one page of the list; each room costs Redis two commands."""
 MAX_CURSOR = 2**64 - 1
 """SCAN's cursors are 64 bits."""
 OPENAPI, HISTORY = "openapi", "history"
-"""The routes that browsers read, by name: they need no key."""
+"""Names of the routes that browsers read, and that need no key."""
 OUTCOMES = {"PUT": {200: "merged", 201: "created"}, "DELETE": {204: "ended"}}
-"""What the log says of a request that sets or ends a room, if nothing went wrong."""
+"""The outcome to log for a successful request that sets or ends a room."""
 SIZE = "bytes"
-"""Where a request holds the size of the text that it sets, for the log."""
+"""The key under which a request keeps the size of the text that it sets, for the log."""
 MAX_FORWARDED_FOR = 200
-"""Characters of X-Forwarded-For, which a client may write, in the log."""
+"""Characters of X-Forwarded-For in the log; a client can write that header."""
 
 
 class Api:
-    """The routes below ``/api``, and what they need while the service runs."""
+    """The routes below ``/api``."""
 
     def __init__(self, config: Config, admission: Admission) -> None:
         self._config = config
@@ -64,7 +64,7 @@ class Api:
         self._questions: Questions
 
     def add_routes(self, app: web.Application) -> None:
-        """Serve ``/api``. The routes work from `open` on."""
+        """Add ``/api`` to the application. The routes work after `open`."""
         api = web.Application(middlewares=[self._log_changes, self._check_key])
         api.on_response_prepare.append(self._add_cors_headers)
         api.router.add_get("/openapi.json", self._openapi, name=OPENAPI)
@@ -78,18 +78,18 @@ class Api:
         app.add_subapp("/api", api)
 
     def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
-        """Be ready for requests.
+        """Set the parts of the node that the routes use.
 
-        These parts begin when the application does, and its sub-applications must exist before.
+        They start with the application, but its sub-applications must exist before.
         """
         self._store, self._questions, self._rooms = store, questions, rooms
         self._directory = Directory(store)
 
-    # Who may, and who did
+    # Access and logging
 
     @web.middleware
     async def _log_changes(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Leave a line of each request that is to set or end a room: by whom, and its outcome."""
+        """Log each request to set or end a room: its client and its outcome."""
         if request.method not in OUTCOMES:
             return await handler(request)
         outcome = ""
@@ -114,7 +114,7 @@ class Api:
 
     @web.middleware
     async def _check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Ask for the key, where there is one, except for what browsers read."""
+        """Require the key, if one is configured, except on the routes that browsers read."""
         open_to_all = request.match_info.route.name in (OPENAPI, HISTORY)
         if not open_to_all and request.match_info.http_exception is None:
             self._admission.check_key(request.headers.get("Authorization", ""))
@@ -152,7 +152,7 @@ class Api:
         if status is None and not people:
             raise NoSuchRoom("there is no such room")
         code = status.code if status else None
-        if status and code is None:  # the node that committed last owes the snapshot
+        if status and code is None:  # the last commit has not set the snapshot yet
             code = await fetch_text(self._store, name)
         room = {
             "room": name,
@@ -183,9 +183,9 @@ class Api:
         return json_response(stored, 201 if created else 200)
 
     async def _merge(self, name: str, code: str, base: str | None) -> tuple[str, bool]:
-        """Merge a text into the room; return the room's text then, and whether it had none."""
+        """Merge a text into the room; return the merged text, and whether the room is new."""
         for _ in range(MAX_TRIES - 1):
-            # Where the room is ended meanwhile, this text begins the next one.
+            # If the room is ended in the meantime, the text begins the next room.
             with contextlib.suppress(RoomClosed):
                 return await self._merge_once(name, code, base)
         return await self._merge_once(name, code, base)
@@ -199,7 +199,7 @@ class Api:
             return room.text, created
         except TimeoutError:
             raise StoreUnavailable(
-                "the room has the text, but Redis has not confirmed it; look before you repeat"
+                "Redis has not confirmed the text, which may be in the room; read before you retry"
             ) from None
         finally:
             self._rooms.release(name)
@@ -208,7 +208,7 @@ class Api:
         name = self._room_name(request)
         query(request)
         for condition, _ in conditions(request):
-            raise BadRequest(f"{condition} can't be kept: a room is ended whatever its text is")
+            raise BadRequest(f"{condition} is not supported: a DELETE ends a room with any text")
         if not await self._directory.end(name, self._config.room_ttl):
             if not await census.ask(self._questions, name):
                 raise NoSuchRoom("there is no such room")

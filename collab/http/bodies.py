@@ -1,4 +1,4 @@
-"""JSON in and out: what a request's body holds, and how an answer looks."""
+"""JSON bodies: read the body of a request, and write the body of a response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = "application/json"
 
 
 def json_response(body: Any, status: int = 200) -> web.Response:
-    """Return ``body`` as JSON; what a room is now is nothing to keep."""
+    """Return ``body`` as a JSON response, which no cache may store because rooms change."""
     return web.Response(
         body=orjson.dumps(body),
         status=status,
@@ -29,7 +29,7 @@ def json_response(body: Any, status: int = 200) -> web.Response:
 async def read_fields(request: web.Request, known: Set[str], max_bytes: int) -> dict[str, Any]:
     """Return the JSON object that is the body, with ``known`` fields and at most ``max_bytes``.
 
-    An unknown field is an error: a misspelt ``base`` that vanishes would cost people their work.
+    An unknown field is an error: ignoring a misspelt ``base`` would cost people their work.
     Raises BadRequest, FrameTooLarge, or HTTP's 415.
     """
     if request.content_type != JSON:
@@ -54,7 +54,7 @@ async def read_fields(request: web.Request, known: Set[str], max_bytes: int) -> 
 
 
 def _parse(body: bytes) -> Any:
-    """Parse JSON; half a surrogate pair passes here, so that the field it is in can be named."""
+    """Parse JSON; accept a lone surrogate, so that a later error can name its field."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -62,7 +62,7 @@ def _parse(body: bytes) -> Any:
 
 
 def iso_time(milliseconds: int | None) -> str | None:
-    """Return a time as ISO 8601 has it, in UTC."""
+    """Return a time, in milliseconds since 1970, in the form of ISO 8601, in UTC."""
     if milliseconds is None:
         return None
     when = datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""What every HTTP request passes: its id for the log, and one form for whatever goes wrong."""
+"""The middleware of every HTTP request: it sets the request id, and gives errors one form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from collab.metrics import Metrics
 log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What is taken for an id: nginx's $request_id has 32 hexadecimal digits."""
+"""The form of an accepted id; nginx's $request_id has 32 hexadecimal digits."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
     OriginNotAllowed: 403,
@@ -46,16 +46,16 @@ STATUSES: dict[type[CollabError], int] = {
     Draining: 503,
     StoreUnavailable: 503,
 }
-"""What is not here is the caller's mistake: 400."""
+"""HTTP statuses of errors. All other errors are mistakes of the caller: 400."""
 HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     415: "bad_media_type",
     426: "upgrade_required",
 }
-"""The machine words of errors that HTTP has and the contract has not."""
+"""Error codes for statuses of HTTP for which the contract has no error."""
 STATUSES_WITH_TEXT = (415, 426)
-"""Statuses that are raised here, with a sentence; aiohttp's have none worth telling."""
+"""Statuses that this service raises, with a message; aiohttp's errors have no useful message."""
 HANDSHAKE_HEADERS = (
     "Upgrade",
     "Sec-WebSocket-Key",
@@ -63,12 +63,13 @@ HANDSHAKE_HEADERS = (
     "Sec-WebSocket-Protocol",
     "Sec-WebSocket-Extensions",
 )
-"""aiohttp takes them for ASCII, and fails where they are not."""
+"""Headers that aiohttp decodes as ASCII; it fails on other bytes."""
 KEPT_HEADERS = ("Allow", "Upgrade")
+"""Headers of aiohttp's error responses that the response of this service keeps."""
 
 
 def code_of(problem: BaseException) -> str:
-    """Return the machine word of what went wrong with a request."""
+    """Return the error code for an exception that a request raised."""
     if isinstance(problem, CollabError):
         return problem.code
     if isinstance(problem, web.HTTPException):
@@ -79,14 +80,14 @@ def code_of(problem: BaseException) -> str:
 
 
 class Edge:
-    """The middleware of all endpoints. Errors it tells are counted."""
+    """The middleware of all endpoints. It counts the errors that it sends."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle a request; answer whatever goes wrong as ``{error: {code, message}}``."""
+        """Handle a request; send every error as ``{error: {code, message}}``."""
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
@@ -113,7 +114,7 @@ class Edge:
             return response
         except web.RequestPayloadError:
             return self._error_response(BadRequest.code, "the body can't be read", 400)
-        except Exception as fault:  # the edge: a fault of ours is logged here, told without details
+        except Exception as fault:  # a fault of the service: logged here, sent without details
             gone = request.transport is None or request.transport.is_closing()
             fields = {"method": request.method, "path": request.path}
             if isinstance(fault, ConnectionError) and gone:
@@ -123,7 +124,7 @@ class Edge:
             if not gone and not request.writer.output_size:
                 return self._error_response(CollabError.code, "the server made a mistake", 500)
             if request.transport is not None:
-                request.transport.abort()  # an answer that was under way ends unfinished
+                request.transport.abort()  # the client must see that the response is incomplete
             return web.Response(status=500)
 
     def _error_response(self, code: str, message: str, status: int) -> web.Response:

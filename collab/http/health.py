@@ -1,4 +1,4 @@
-"""``/healthz``: the process runs. ``/readyz``: it can serve. ``/metrics``: what it counts."""
+"""``/healthz``: the process runs. ``/readyz``: the node can serve. ``/metrics``: its counters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    """Tells load balancers and people how this node is."""
+    """The state of this node, for load balancers and people."""
 
     def __init__(
         self,
@@ -38,11 +38,14 @@ class Health:
         return await handlers[request.match_info["probe"]]()
 
     async def healthz(self) -> web.Response:
-        """The event loop turns."""
+        """Respond that the event loop runs."""
         return web.json_response({"ok": True, "node": self._node})
 
     async def readyz(self) -> web.Response:
-        """Redis takes writes, this node hears itself through pub/sub, and is not shutting down."""
+        """Respond whether the node can serve; 503 if not.
+
+        It can if Redis accepts writes, pub/sub delivers messages, and the node is not draining.
+        """
         try:
             if self._admission.draining:
                 raise Draining()
@@ -56,5 +59,5 @@ class Health:
         return web.json_response({"ok": True, "node": self._node})
 
     async def metrics(self) -> web.Response:
-        """All counters, in Prometheus' format."""
+        """Return all counters, in Prometheus' text format."""
         return web.Response(body=self._metrics.render(), headers={"Content-Type": METRICS_TYPE})

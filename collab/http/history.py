@@ -1,4 +1,4 @@
-"""A room's history as it is sent: a line of JSON for the base, and one for each entry."""
+"""A room's history as HTTP sends it: a line of JSON for the base, and one for each entry."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from collab.origins import ANY_ORIGIN, Origins
 from collab.rooms.playback import HistoryEntry, Playback
 
 MAX_STREAMS = 16
-"""Histories that a node sends at once: each holds a journal in memory while its reader reads."""
+"""Histories that a node sends at once; each keeps a journal in memory until it is sent."""
 WRITE_TIMEOUT = 30.0
-"""Seconds for a reader of a history to take a piece; a reader that does not is cut off."""
+"""Seconds to write one piece of a history; a client that reads slower is disconnected."""
 PIECE_BYTES = 1 << 16
-"""Bytes of history that are written at once, and the journal's bytes that are played without a
-break for others."""
+"""Bytes of a history that are written at once."""
 HEADERS = {
     "Content-Type": "application/x-ndjson",
     "Cache-Control": "no-store",
@@ -32,7 +31,7 @@ HEADERS = {
 
 
 class History:
-    """Sends histories, a bounded number of them at once."""
+    """Sends histories, at most `MAX_STREAMS` at once."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
@@ -40,9 +39,9 @@ class History:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold one of the `MAX_STREAMS`. Raises NodeFull if none is free."""
+        """Occupy one of the `MAX_STREAMS`. Raises NodeFull if none is free."""
         if self._streams >= MAX_STREAMS:
-            raise NodeFull("this node sends as many histories as it may")
+            raise NodeFull(f"this node already sends {MAX_STREAMS} histories")
         self._streams += 1
         try:
             yield
@@ -52,7 +51,7 @@ class History:
     async def stream(
         self, request: web.Request, room: str, form: str, playback: Playback
     ) -> web.StreamResponse:
-        """Answer a request with a history; ``form`` is ``deltas`` or ``updates``."""
+        """Respond to a request with a history; ``form`` is ``deltas`` or ``updates``."""
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         if request.method == "HEAD":
@@ -72,11 +71,11 @@ class History:
             if request.transport is not None:
                 request.transport.abort()
         except ConnectionError:
-            pass  # the reader went away
+            pass  # the client has disconnected
         return response
 
     def add_cors_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Let pages of the origins that may connect read a history, or what is wrong with it."""
+        """Let pages of allowed origins read a history, or the error that is sent instead."""
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         origins, origin = self._origins, request.headers.get("Origin")
         if origins == ANY_ORIGIN:
@@ -93,7 +92,7 @@ async def _write(response: web.StreamResponse, piece: bytes) -> None:
 
 
 def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
-    """Yield what is said of the base, then each entry as an edit of a text of UTF-16 units."""
+    """Yield the base's text, then each entry as an edit; lengths are UTF-16 units."""
     yield {"unit": "utf-16", "base": playback.base}
     for step in playback.play():
         ops = [
@@ -104,7 +103,7 @@ def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
 
 
 def _updates(playback: Playback) -> Iterator[dict[str, Any]]:
-    """Yield what is said of the base, then each entry as the Yjs update that it is."""
+    """Yield the base as a Yjs update, then each entry's Yjs update."""
     yield {"base": base64.b64encode(playback.base_update).decode()}
     for entry in playback.entries:
         yield {**_entry_fields(entry), "update": base64.b64encode(entry.update).decode()}

@@ -1,4 +1,4 @@
-"""The editor page, from the bundle that is part of the package."""
+"""The editor page. Its bundle is part of the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Nothing from elsewhere, nothing inline: CodeMirror's styles are adopted style sheets."""
+"""Allow only this origin and nothing inline: CodeMirror uses adopted style sheets."""
 
 _HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -26,7 +26,7 @@ _HEADERS = {
 
 
 _ASSETS = {path.name: path for path in (DIST / "assets").iterdir()}
-"""What there is to ask for: a name that a client chose never reaches the file system."""
+"""The assets by name, so that a name from a client never reaches the file system."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -41,7 +41,7 @@ async def _page(request: web.Request) -> web.FileResponse:
 
 
 async def _playback(request: web.Request) -> web.Response:
-    """Lead to the page's own address for it: what the page loads is relative to ``/``."""
+    """Redirect to the page at ``/``, because the URLs of its assets are relative."""
     room = request.match_info["room"]
     if not ROOM_CHARACTERS.fullmatch(room):
         raise web.HTTPNotFound

@@ -1,4 +1,4 @@
-"""What a request says beside its body: the parameters of its query, and its conditions."""
+"""The parameters in a request's query, and its conditional headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-S
 
 
 def query(request: web.Request, *known: str) -> dict[str, str]:
-    """Return the query's parameters, each of them known and given once. Raises BadRequest."""
+    """Return the parameters of the query. Raises BadRequest if one is unknown or given twice."""
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:
@@ -22,7 +22,7 @@ def query(request: web.Request, *known: str) -> dict[str, str]:
 
 
 def integer(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
-    """Return a parameter of a query as a number from ``low`` to ``high``. Raises BadRequest."""
+    """Return a parameter of the query, an integer from ``low`` to ``high``. Raises BadRequest."""
     raw = given.get(name, str(default))
     if not raw.isascii() or not raw.isdigit() or len(raw) > 20 or not low <= int(raw) <= high:
         raise BadRequest(f"{name} must be a whole number between {low} and {high}")
@@ -30,20 +30,20 @@ def integer(given: dict[str, str], name: str, default: int, low: int, high: int)
 
 
 def conditions(request: web.Request) -> list[tuple[str, str]]:
-    """Return the conditions on which a request is to be done, each with its value."""
+    """Return the request's conditional headers, each with its value."""
     headers = request.headers
     return [(name, value.strip()) for name in CONDITIONS for value in headers.getall(name, ())]
 
 
 def requires_new_room(request: web.Request) -> bool:
-    """Whether a PUT may only begin a room. Raises BadRequest for any other condition.
+    """Whether a PUT may only create a room. Raises BadRequest for any other condition.
 
-    A PUT that ignored one would overwrite a text that its sender wanted to keep.
+    A PUT that ignored a condition would overwrite a text that its sender wanted to keep.
     """
     found = conditions(request)
     if found and found != [("If-None-Match", "*")]:
         raise BadRequest(
-            f"{found[0][0]} can't be kept, for texts have no tags: send the text that was "
-            "read as base, or If-None-Match: * alone to begin a room"
+            f"{found[0][0]} is not supported, because texts have no tags: send the text that you "
+            "have read as base, or only If-None-Match: * to create a room"
         )
     return bool(found)

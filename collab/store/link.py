@@ -96,9 +96,7 @@ class Link:
                 await self._round_trip(batch)
         finally:
             self._task = None
-            self._fail_all(
-                [*batch, *self._waiting]
-            )  # some are left only if this task was cancelled
+            self._fail_all([*batch, *self._waiting])  # none, unless this task was cancelled
             self._waiting.clear()
 
     @staticmethod

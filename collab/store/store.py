@@ -195,7 +195,7 @@ class Store:
         )
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
-        """Set the snapshot if ``last`` is the last entry; return whether it was (see settle.lua)."""
+        """Set the snapshot if ``last`` is the last entry, and return whether it is (settle.lua)."""
         return bool(await self.run(scripts.SETTLE, room, epoch, entry_text(last), text))
 
     async def compact(
