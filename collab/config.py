@@ -1,4 +1,4 @@
-"""The one configuration: every setting and every bound, with its variable, default and reason."""
+"""The configuration: every setting and limit, with its variable, default and meaning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 PREFIX = "COLLAB_"
 FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
-"""Of Compose and of the load test: a node that finds them in its environment passes over them."""
+"""Variables of Compose and of the load test, about which a node does not warn."""
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -104,7 +104,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a node is told at its start. Made once, by ``from_env``, and never changed.
+    """The settings of a node. ``from_env`` reads them once, at the start; they never change.
 
     Sizes of text are UTF-8 bytes, times are seconds, unless the name says otherwise.
     """
@@ -120,19 +120,28 @@ class Config:
     redis_url: str = _setting(
         "", "REDIS_URL", _redis_url, "redis://, rediss:// or unix:// URL; none: a private Redis"
     )
-    node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "this node's name; none: a fresh one")
+    node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "name of this node; none: a random one")
     cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
         ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
         "origins of pages that may connect, scheme://host[:port], separated by commas, or *",
     )  # fmt: skip
     api_key: str = _setting(
-        "", "COLLAB_API_KEY", str, "what callers of /api show as a bearer token; none: it is open"
+        "",
+        "COLLAB_API_KEY",
+        str,
+        "key that callers of /api send as a bearer token; none: /api is open",
     )
     log_level: str = _setting(
-        "info", "COLLAB_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "least level"
+        "info",
+        "COLLAB_LOG_LEVEL",
+        _choice("debug", "info", "warning", "error"),
+        "lowest level that is logged",
     )
     log_format: str = _setting(
-        "auto", "COLLAB_LOG_FORMAT", _choice("auto", "text", "json"), "auto: text on a terminal"
+        "auto",
+        "COLLAB_LOG_FORMAT",
+        _choice("auto", "text", "json"),
+        "auto: text on a terminal, else json",
     )
 
     room_ttl: float = _setting(
@@ -143,8 +152,8 @@ class Config:
     )
     room_grace: float = _setting(
         120.0, "COLLAB_ROOM_GRACE", _seconds(0, 3600),
-        "how long a node keeps a room nobody is in, with what those who may return were looking at "
-        "(that for 120 s at most)",
+        "how long a node keeps an empty room, and the views of members that may return "
+        "(views for at most 120 s)",
     )  # fmt: skip
     max_code_bytes: int = _setting(
         256 * KIB, "COLLAB_MAX_CODE_BYTES", _whole(1, 16 * KIB * KIB), "largest text of a room"
@@ -153,21 +162,24 @@ class Config:
         128, "COLLAB_MAX_ROOM_NAME", _whole(1, 512), "longest room name, in characters"
     )
     max_rooms_per_connection: int = _setting(
-        16, "COLLAB_MAX_ROOMS_PER_CONNECTION", _whole(1, 10_000), "rooms one connection may be in"
+        16,
+        "COLLAB_MAX_ROOMS_PER_CONNECTION",
+        _whole(1, 10_000),
+        "rooms that one connection may be in",
     )
     max_members_per_room: int = _setting(
         100, "COLLAB_MAX_MEMBERS_PER_ROOM", _whole(1, 100_000), "members of a room on one node"
     )
     max_connections: int = _setting(
-        10_000, "COLLAB_MAX_CONNECTIONS", _whole(1, 1_000_000), "connections one node accepts"
+        10_000, "COLLAB_MAX_CONNECTIONS", _whole(1, 1_000_000), "connections that one node accepts"
     )
     max_changes_per_second: int = _setting(
         60, "COLLAB_MAX_CHANGES_PER_SECOND", _whole(1, 100_000),
-        "events a second of one connection; more are slowed (twice as many pass in a burst)",
+        "events per second of one connection; more are delayed (bursts of twice as many pass)",
     )  # fmt: skip
     max_slowed: float = _setting(
         30.0, "COLLAB_MAX_SLOWED", _seconds(0.1, 3600),
-        "after so long of being slowed without a break a client gets rate_limited",
+        "time after which a client that is delayed without a break gets rate_limited",
     )  # fmt: skip
     max_frame_bytes: int = _setting(
         2048 * KIB, "COLLAB_MAX_FRAME_BYTES", _whole(1024, 64 * KIB * KIB),
@@ -178,19 +190,19 @@ class Config:
     )
     max_unsent_packets: int = _setting(
         1024, "COLLAB_MAX_UNSENT_PACKETS", _whole(16, 100_000),
-        "packets that may wait for one client; past that it is disconnected",
+        "packets that may wait for one client; above that it is disconnected",
     )  # fmt: skip
     max_unsent_bytes: int = _setting(
         4096 * KIB, "COLLAB_MAX_UNSENT_BYTES", _whole(KIB, 1024 * KIB * KIB),
-        "bytes that may wait for one Yjs client; past that it is disconnected, and resyncs",
+        "bytes that may wait for one Yjs client; above that it is disconnected, and syncs again",
     )  # fmt: skip
     max_document_bytes: int = _setting(
         4096 * KIB, "COLLAB_MAX_DOCUMENT_BYTES", _whole(KIB, 1024 * KIB * KIB),
-        "size up to which Yjs clients may grow a document, with all that is not its text",
+        "maximum size to which Yjs clients may grow a document, including everything but its text",
     )  # fmt: skip
     max_document_structs: int = _setting(
         100_000, "COLLAB_MAX_DOCUMENT_STRUCTS", _whole(1, 10_000_000),
-        "structs up to which Yjs clients may grow a document",
+        "maximum number of structs to which Yjs clients may grow a document",
     )  # fmt: skip
     max_update_structs: int = _setting(
         20_000, "COLLAB_MAX_UPDATE_STRUCTS", _whole(1, 10_000_000),
@@ -201,11 +213,14 @@ class Config:
         "ranges that one Yjs update may delete",
     )  # fmt: skip
     max_nesting: int = _setting(
-        64, "COLLAB_MAX_NESTING", _whole(1, 1000), "shared types of Yjs that may lie in each other"
+        64,
+        "COLLAB_MAX_NESTING",
+        _whole(1, 1000),
+        "depth to which shared types of Yjs may be nested",
     )
     max_state_vector: int = _setting(
         20_000, "COLLAB_MAX_STATE_VECTOR", _whole(1, 10_000_000),
-        "entries of a Yjs client's state vector",
+        "entries in the state vector of a Yjs client",
     )  # fmt: skip
     ping_interval: float = _setting(
         25.0, "COLLAB_PING_INTERVAL", _seconds(0.1, 300), "time between heartbeats"
@@ -217,35 +232,38 @@ class Config:
         False, "COLLAB_DEFLATE", _switch, "permessage-deflate (costs 113 kB a connection)"
     )
     redis_timeout: float = _setting(
-        2.0, "COLLAB_REDIS_TIMEOUT", _seconds(0.05, 60), "time Redis has to connect, or to answer"
+        2.0,
+        "COLLAB_REDIS_TIMEOUT",
+        _seconds(0.05, 60),
+        "time to connect to Redis, and for each of its answers",
     )
     redis_wait: float = _setting(
-        30.0, "COLLAB_REDIS_WAIT", _seconds(0, 3600), "time to wait at start for a Redis not up yet"
+        30.0, "COLLAB_REDIS_WAIT", _seconds(0, 3600), "time to wait at start until Redis is up"
     )
     check_interval: float = _setting(
         2.0, "COLLAB_CHECK_INTERVAL", _seconds(0.1, 60), "time between checks of a room's journal"
     )
     presence_interval: float = _setting(
         8.0, "COLLAB_PRESENCE_INTERVAL", _seconds(0.1, 10),
-        "time between a node's reports of its members; three missed: it is taken as dead",
+        "time between reports of a node's members; a node that misses three counts as dead",
     )  # fmt: skip
     max_journal_entries: int = _setting(
-        2000, "COLLAB_MAX_JOURNAL_ENTRIES", _whole(2, 1_000_000), "entries of history of a room"
+        2000, "COLLAB_MAX_JOURNAL_ENTRIES", _whole(2, 1_000_000), "entries in the history of a room"
     )
     max_journal_bytes: int = _setting(
         2048 * KIB, "COLLAB_MAX_JOURNAL_BYTES", _whole(KIB, 1024 * KIB * KIB),
-        "bytes of history of a room",
+        "bytes in the history of a room",
     )  # fmt: skip
     drain_time: float = _setting(
         5.0,
         "COLLAB_DRAIN_TIME",
         _seconds(0, 600),
-        "time over which clients are moved off at the end",
+        "time over which a node that stops moves its clients to others",
     )
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine can reach the node, as far as its ``host`` tells."""
+        """Whether ``host`` lets only this machine reach the node."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -253,10 +271,10 @@ class Config:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], options: Mapping[str, str] | None = None) -> Config:
-        """Read the settings from ``env``, variable to text; what is empty has its default.
+        """Read the settings from ``env``; an empty or missing variable has its default.
 
-        ``options`` are those of the command line, by the variables that they win over. Raises
-        ConfigError, naming the option or the variable, for a value the service cannot run with.
+        ``options`` are those of the command line, by the variables that they override. Raises
+        ConfigError, which names the option or the variable, for an invalid value.
         """
         values: dict[str, Any] = {}
         for setting in fields(cls):
@@ -276,12 +294,12 @@ class Config:
 
 
 def option_name(setting: Field[Any]) -> str:
-    """Return what the command line calls a field of Config."""
+    """Return the command-line option of a field of Config."""
     return "--" + setting.name.replace("_", "-")
 
 
 def unknown_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each variable that looks like a setting and is none, with the nearest that is one."""
+    """Yield each variable that looks like a setting but is none, with the most similar setting."""
     variables = [setting.metadata["variable"] for setting in fields(Config)]
     words = {variable.removeprefix(PREFIX): variable for variable in variables}
     for variable in sorted(env):
@@ -291,6 +309,6 @@ def unknown_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str | None]
 
 
 def warn_of_unknown_variables(env: Mapping[str, str]) -> None:
-    """Log what may be a misspelt setting; it may be somebody else's variable, so it is no error."""
+    """Log variables that may be misspelt settings; they are no error, as others may use them."""
     for variable, nearest in unknown_variables(env):
         log.warning("unknown variable", extra={"variable": variable, "nearest": nearest})
