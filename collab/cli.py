@@ -20,9 +20,9 @@ from collab.config import Config, option_name, warn_of_unknown_variables
 from collab.errors import CollabError, ConfigError
 
 EXIT_FAILED = 1
-"""The service could not start or go on: a taken port, a Redis that is down."""
+"""The service could not start, or could not go on: a used port, a Redis that is down."""
 EXIT_USAGE = 2
-"""It was told to do something it can't: an unknown option, a bad value."""
+"""The command line or a variable is invalid: an unknown option, a bad value."""
 STOP_SIGNALS = (SIGINT, SIGTERM)
 
 
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="collab",
         description="The Collaboration Service: live code rooms over Socket.IO.",
-        epilog="Each option can be set by the variable named with it; the option wins.",
+        epilog="Each option also has an environment variable; the option overrides the variable.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"collab {__version__}")
@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(config: Config) -> None:
-    """Run the service until it is told to stop: then this is cancelled."""
+    """Run the service until a signal cancels this task."""
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving is not None
 
     def stop() -> None:
-        if not serving.cancelling():  # a second signal must not cut off what the first began
+        if not serving.cancelling():  # a second signal must not interrupt the shutdown
             serving.cancel()
 
     for signal in STOP_SIGNALS:
@@ -68,7 +68,7 @@ async def _serve(config: Config) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the service until it is told to stop; return the process's exit code."""
+    """Run the service until a signal stops it; return the exit code of the process."""
     given = {key: value for key, value in vars(_parser().parse_args(arguments)).items() if value}
     try:
         config = Config.from_env(os.environ, given)

@@ -1,4 +1,4 @@
-"""A private, real Redis for a service that was not given one."""
+"""A private, real Redis for a service without a configured one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from collab.errors import StoreUnavailable
 
 START_TIMEOUT = 10.0
-"""Seconds a Redis on this machine has to open its socket."""
+"""Seconds that the private Redis has to open its socket."""
 
-# The shell ends Redis when its own standard input ends, which the system sees to however this
-# process dies: a killed service leaves no Redis behind.
+# The shell stops Redis when its own standard input closes. The system closes that pipe however this
+# process dies, so even a killed service leaves no Redis behind.
 _STOP_WITH_PARENT = '"$0" "$@" & child=$!; read -r _; kill $child; wait $child'
 
 
@@ -40,9 +40,9 @@ def redis_binary() -> str:
 
 @asynccontextmanager
 async def private_redis() -> AsyncIterator[str]:
-    """Run a Redis on a unix socket in a directory of its own; yield its URL; stop it at exit.
+    """Run a Redis on a unix socket in its own directory; yield its URL; stop it at exit.
 
-    Raises StoreUnavailable if it does not come up.
+    Raises StoreUnavailable if Redis does not start.
     """
     binary = redis_binary()
     home = Path(tempfile.mkdtemp(prefix="collab-redis-"))
@@ -63,7 +63,7 @@ async def private_redis() -> AsyncIterator[str]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us: Redis goes last, after what waits is committed
+        start_new_session=True,  # keeps Ctrl-C from Redis, which must stop after the last commit
     )  # fmt: skip
     try:
         await _wait_until_open(socket, home / "redis.log")

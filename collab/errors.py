@@ -1,76 +1,76 @@
-"""Everything that can go wrong and that somebody outside may be told about.
+"""The errors that the service reports to clients.
 
-The ``code`` of a class is a stable machine word of the wire contract; the message is a sentence
-for people and may change at any time.
+The ``code`` of a class is a stable part of the wire contract; the message is a sentence for people
+and may change at any time.
 """
 
 from __future__ import annotations
 
 RETRY_AFTER = "1"
-"""Seconds after which a request that this node can't serve now may be tried again."""
+"""Seconds after which a client may retry a request that this node can't serve now."""
 
 
 class CollabError(Exception):
-    """Base of every error this service raises on purpose."""
+    """The base class of the errors of this service."""
 
     code = "internal"
     retryable = False
 
     def payload(self) -> dict[str, str]:
-        """Return what a client is told: ``{message, code}``.
+        """Return what a client receives: ``{message, code}``.
 
-        It is the argument of the contract's ``error`` event, and the body of a refused request of
-        the Socket.IO endpoint: its clients read one form, however far they came.
+        This is the argument of the contract's ``error`` event, and the response body if the
+        Socket.IO endpoint refuses a request, so that its clients read only one form.
         """
         return {"message": str(self), "code": self.code}
 
 
 def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
-    """Return the JSON body of an HTTP error everywhere but at the Socket.IO endpoint.
+    """Return the JSON body of an HTTP error, except at the Socket.IO endpoint.
 
-    It stands under a key of its own: in the API's other answers ``code`` is the text of a room.
+    The error has its own key, because ``code`` is a room's text in the API's other responses.
     """
     return {"error": {"code": code, "message": message}}
 
 
 class ConfigError(CollabError):
-    """A setting has a value the service cannot run with; the message names the variable."""
+    """A setting has an invalid value; the message names the option or the variable."""
 
     code = "bad_config"
 
 
 class BadEvent(CollabError):
-    """A packet or an event that is not of the contract's form."""
+    """A packet or an event does not have the form that the contract requires."""
 
     code = "bad_event"
 
 
 class BadRoom(CollabError):
-    """A room name that is missing, too long, or has characters a name may not have."""
+    """A room name is missing, too long, or has forbidden characters."""
 
     code = "bad_room"
 
 
 class BadCode(CollabError):
-    """A ``code`` that is not text, or holds a lone surrogate, which no UTF-8 store can keep."""
+    """A ``code`` is not text, or holds a lone surrogate, which UTF-8 cannot represent."""
 
     code = "bad_code"
 
 
 class CodeTooLarge(CollabError):
-    """A text over the limit of code size."""
+    """A text is over the limit of code size."""
 
     code = "code_too_large"
 
 
 class FrameTooLarge(CollabError):
-    """A message or a body over its limit of bytes: nothing of it was handled."""
+    """A message or a body is over its limit of bytes, and was not handled."""
 
     code = "frame_too_large"
 
 
 class BadRequest(CollabError):
-    """An HTTP request whose body or parameters are not of the API's form."""
+    """The body or the parameters of an HTTP request do not have the form that the API requires."""
 
     code = "bad_request"
 
@@ -86,13 +86,13 @@ class OriginNotAllowed(NotAllowed):
 
 
 class NotJoined(CollabError):
-    """A ``leave`` of a room the client is not in."""
+    """A client has sent ``leave`` for a room that it is not in."""
 
     code = "not_joined"
 
 
 class RoomFull(CollabError):
-    """The room has as many members as it may have."""
+    """The room has its maximum number of members."""
 
     code = "room_full"
 
@@ -104,13 +104,13 @@ class NoSuchRoom(CollabError):
 
 
 class RoomExists(CollabError):
-    """The room was to be created, and has a text already."""
+    """A request was to create the room, which already has a text."""
 
     code = "room_exists"
 
 
 class RoomClosed(CollabError):
-    """The room was ended: whoever was in it is out, and what was not committed is gone."""
+    """The room was ended: its members are out, and edits that were not committed are lost."""
 
     code = "room_closed"
 
@@ -119,38 +119,38 @@ class RoomClosed(CollabError):
         self.room = room
 
     def payload(self) -> dict[str, str]:
-        """Return what a client is told; it may be in other rooms too, so the room is named."""
+        """Return what a client receives: the room too, because the client may be in several."""
         return {**super().payload(), "room": self.room}
 
 
 class TooManyRooms(CollabError):
-    """The connection is in as many rooms as it may be in."""
+    """The connection is in its maximum number of rooms."""
 
     code = "too_many_rooms"
 
 
 class NodeFull(CollabError):
-    """This node has as many connections as it may have."""
+    """This node has its maximum number of connections, or of another limited resource."""
 
     code = "node_full"
     retryable = True
 
 
 class UnknownSession(CollabError):
-    """An Engine.IO session that has ended, or that another node has."""
+    """The Engine.IO session has ended, or belongs to another node."""
 
     code = "unknown_session"
 
 
 class RateLimited(CollabError):
-    """The client went on sending far more than it may, after having been slowed for long."""
+    """The client still sends too fast after it was slowed for a long time."""
 
     code = "rate_limited"
     retryable = True
 
 
 class Draining(CollabError):
-    """This node is shutting down; another one takes the client."""
+    """This node is shutting down; the client must connect to another one."""
 
     code = "draining"
     retryable = True
@@ -160,7 +160,7 @@ class Draining(CollabError):
 
 
 class StoreUnavailable(CollabError):
-    """Redis did not answer in time, or answered that it cannot serve now."""
+    """Redis has not answered in time, or has answered with an error."""
 
     code = "store_unavailable"
     retryable = True

@@ -1,8 +1,8 @@
-"""Structured logs: an event's name and its fields, as text on a terminal and JSON elsewhere.
+"""Structured logs: the name of an event and its fields, as text on a terminal, else as JSON.
 
-Fields are given as ``extra={...}``. Documents, tokens and names of people are never among them.
-Every line, also of a library, names the node, and the request that caused it where the load
-balancer gave that one an id.
+Fields are passed as ``extra={...}``. They never hold documents, tokens or people's names. Every
+line, also of a library, names the node, and the request that caused it if the load balancer has
+given the request an id.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from aiohttp.web import RequestPayloadError
 log = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id that the load balancer gave to the request on whose behalf this runs; '' if none."""
+"""The id that the load balancer gave to the current request; '' if none."""
 
 CLIENT_FAULTS = (HttpProcessingError, RequestPayloadError)
-"""What aiohttp raises, and logs with a traceback, for bytes that are not HTTP."""
+"""Errors that aiohttp raises, and logs with a traceback, for bytes that are not HTTP."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _LIBRARY_LEVELS = {
     "aiohttp.access": logging.WARNING,
-    "aiohttp.websocket": logging.ERROR,  # it warns of what a handshake proposes, and repeats that
+    "aiohttp.websocket": logging.ERROR,  # its warnings repeat bytes of the handshake
     "engineio.server": logging.WARNING,
     "socketio.server": logging.WARNING,
 }
-"""Libraries' loggers, and the least level that is worth a line."""
+"""The lowest level at which each library logs."""
 
 
 class _Formatter(logging.Formatter):
-    """Makes one line of a record, with the fields that all lines have."""
+    """Formats a record as one line, with the fields that all lines have."""
 
     def __init__(self, node: str) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class TextFormatter(_Formatter):
     """``12:00:00.123 INFO  joined  node=n room=a sid=b``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line for ``record``, and the traceback behind it, indented, if there is one.
+        """Return one line for ``record``, followed by its indented traceback, if any.
 
-        What clients say can be in any of it, and must not look like another line.
+        Each part may hold text from clients, which must not look like another line.
         """
         when = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         pairs = " ".join(f"{key}={_quoted(value)}" for key, value in self._fields(record).items())
@@ -86,7 +86,7 @@ class JsonFormatter(_Formatter):
 
 
 class _WithoutClientFaults(logging.Filter):
-    """Makes one line at info of the traceback of a request that is not HTTP."""
+    """Replaces the traceback of a request that is not HTTP by one line at level info."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         fault = record.exc_info[1] if record.exc_info else None
@@ -111,7 +111,7 @@ def set_up(level: str, form: str, node: str) -> None:
 
 
 def log_ready(addresses: Iterable[Any]) -> None:
-    """Log that the node serves at sockets with these names; whoever opened them says so."""
+    """Log that the node serves at these addresses. Whoever opens the sockets calls this."""
     log.info("ready", extra={"url": ", ".join(_url(address) for address in addresses)})
 
 
@@ -123,14 +123,14 @@ def _url(address: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return ``text`` with everything written out that would break the line or move the cursor."""
+    """Return ``text`` with each character escaped that would break the line or move the cursor."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _quoted(value: Any) -> str:
-    """Return a field's value so that its end can be seen."""
+    """Return a field's value, in quotes if its end would not be clear without them."""
     text = _printable(str(value))
     if text and not any(sign in text for sign in ' "='):
         return text

@@ -1,4 +1,4 @@
-"""What a node counts, in Prometheus' words."""
+"""The metrics of a node, for Prometheus."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Metrics:
-    """The counters of one node, in a registry of their own."""
+    """The metrics of one node, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -20,12 +20,12 @@ class Metrics:
         )
         self.guesses = Counter(
             "collab_guesses",
-            "Changes that could be an edit of more than one view: the smallest edit decided",
+            "Changes that fit more than one view; the smallest edit was applied",
             registry=registry,
         )
         self.late = Counter(
             "collab_late_changes",
-            "Changes of a text that a receive had replaced: the page renders late",
+            "Changes of a text that a receive had replaced, because the page renders late",
             registry=registry,
         )
         self.receives = Counter("collab_receives", "Receives written", registry=registry)
@@ -34,7 +34,7 @@ class Metrics:
         )
         self.errors = Counter("collab_errors", "Errors sent", ["code"], registry=registry)
         self.announcements = Counter(
-            "collab_announcements", "Room messages heard through pub/sub", registry=registry
+            "collab_announcements", "Room messages received through pub/sub", registry=registry
         )
         self.commits = Counter(
             "collab_commits", "Answers of Redis to commits", ["outcome"], registry=registry
@@ -54,8 +54,10 @@ class Metrics:
         self.redis_failures = Counter(
             "collab_redis_failures", "Round trips that failed", registry=registry
         )
-        self.slowed = Counter("collab_slowed", "Events held back for pace", registry=registry)
+        self.slowed = Counter(
+            "collab_slowed", "Events delayed by the rate limit", registry=registry
+        )
 
     def render(self) -> bytes:
-        """Return the text that ``/metrics`` answers."""
+        """Return the text of ``/metrics``."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""What a room, a text and a person's name may be; everything from outside is looked at here."""
+"""Checks of what clients send: rooms' names, texts, people's names, payloads of events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collab.errors import BadCode, BadEvent, BadRoom, CodeTooLarge
 
 ROOM_CHARACTERS = re.compile(r"[A-Za-z0-9_.:-]+")
 MAX_NAME = 64
-"""Characters of a person's name at the most; a longer one is cut."""
+"""Characters of a person's name; longer names are cut."""
 
 
 def check_fields(payload: Any) -> dict[str, Any]:
@@ -23,18 +23,18 @@ def check_fields(payload: Any) -> dict[str, Any]:
 def check_room(room: Any, max_length: int) -> str:
     """Return ``room`` if it is a room's name. Raises BadRoom."""
     if not isinstance(room, str) or not room:
-        raise BadRoom("room must be a text that is not empty")
+        raise BadRoom("room must be a text and must not be empty")
     if len(room) > max_length:
         raise BadRoom(f"room must not have more than {max_length} characters")
     if not ROOM_CHARACTERS.fullmatch(room):
-        raise BadRoom("room may have letters, digits and -_.: only")
+        raise BadRoom("room may only have letters, digits and -_.:")
     return room
 
 
 def check_code(code: Any, max_bytes: int, field: str = "code") -> str:
-    """Return ``code`` if it is a text that a room can hold. Raises BadCode or CodeTooLarge.
+    """Return ``code`` if a room can hold it. Raises BadCode or CodeTooLarge.
 
-    ``field`` is what the caller calls it.
+    ``field`` is the name of the field that the text is from, for the error's message.
     """
     if not isinstance(code, str):
         raise BadCode(f"{field} must be a text")
@@ -44,15 +44,15 @@ def check_code(code: Any, max_bytes: int, field: str = "code") -> str:
             size = len(code.encode())
         except UnicodeEncodeError:
             raise BadCode(
-                f"{field} holds half of a surrogate pair, which is no character"
+                f"{field} holds half of a surrogate pair, which is not a character"
             ) from None
     if size > max_bytes:
-        raise CodeTooLarge(f"{field} has {size} bytes; {max_bytes} are the most")
+        raise CodeTooLarge(f"{field} has {size} bytes, but at most {max_bytes} are allowed")
     return code
 
 
 def clean_name(name: Any, fallback: str) -> str:
-    """Return a person's name as it can be shown: one line, not too long, never empty."""
+    """Return a person's name in a form fit for display: one line, not too long, never empty."""
     if not isinstance(name, str):
         return fallback
     shown = "".join(c for c in name if unicodedata.category(c)[0] not in "CZ" or c == " ")

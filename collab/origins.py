@@ -1,7 +1,7 @@
-"""Which pages may connect: the setting, and the one rule that every endpoint asks.
+"""Which pages may connect: the setting, and the one rule that every endpoint applies.
 
-A browser writes the origin of the page into ``Origin``. The Host header is never looked at: a page
-whose name is bound to this machine's address (DNS rebinding) chooses both alike.
+A browser sends the origin of the page in ``Origin``. The rule never reads the Host header: a page
+whose name resolves to this machine's address (DNS rebinding) chooses both headers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class Origins:
-    """Origins as browsers write them; None is any."""
+    """The allowed origins, in the form that browsers send; None allows all."""
 
     allowed: frozenset[str] | None
 
@@ -44,17 +44,17 @@ class Origins:
         return cls(frozenset(_parse_origin(entry.strip()) for entry in raw.split(",")))
 
     def allow(self, origin: str | None, sockname: Any) -> bool:
-        """Whether a page of ``origin`` may connect; None is a client that is no browser.
+        """Whether a page of ``origin`` may connect; None is a client that is not a browser.
 
-        ``sockname`` is the node's side of the connection. A page that the node itself served is
-        from that address, unless there is a proxy in between.
+        ``sockname`` is the node's address of the connection. It is also the origin of the page
+        that the node serves, unless there is a proxy in between.
         """
         if self.allowed is None or origin is None:
             return True
         return origin in self.allowed or origin in _own_origins(sockname)
 
     def check(self, origin: str | None, sockname: Any) -> None:
-        """Raise OriginNotAllowed, and log which it was, if a page may not connect."""
+        """Raise OriginNotAllowed, and log the origin, if a page may not connect."""
         if not self.allow(origin, sockname):
             log.info("origin refused", extra={"origin": str(origin)[:MAX_LOGGED_ORIGIN]})
             raise OriginNotAllowed(
@@ -67,11 +67,14 @@ ANY_ORIGIN = Origins(None)
 
 
 def _parse_origin(entry: str) -> str:
-    """Return one origin as browsers write it. Raises ValueError, to be read behind the setting."""
+    """Return one origin as browsers write it.
+
+    Raises ValueError; its message follows the name of the setting.
+    """
     if not entry:
         raise ValueError("has an empty entry between its commas")
     if "*" in entry:
-        raise ValueError(f"has {entry!r}: '*' stands alone, for all origins, or not at all")
+        raise ValueError(f"has {entry!r}: '*' stands alone and allows all origins")
     if entry == "null":
         raise ValueError("has 'null', the origin of any sandboxed page: only '*' allows it")
     if not entry.isascii():
@@ -86,7 +89,7 @@ def _parse_origin(entry: str) -> str:
             raise ValueError(f"has {entry!r} with a {part}: {FORM}")
     address = _ADDRESS.fullmatch(rest)
     if not address or int(address["port"] or 0) > MAX_PORT:
-        raise ValueError(f"has {entry!r} with no host, or no port, that can be: {FORM}")
+        raise ValueError(f"has {entry!r} with no host or a bad port: {FORM}")
     host = address["host"]
     if host.startswith("["):
         try:
@@ -97,7 +100,7 @@ def _parse_origin(entry: str) -> str:
 
 
 def _serialize(scheme: str, host: str, port: int | None) -> str:
-    """Return an origin as browsers write it: without the port that the scheme has anyway."""
+    """Return an origin as browsers write it: without the default port of its scheme."""
     if ":" in host:
         host = f"[{host}]"
     if port is None or port == _DEFAULT_PORTS.get(scheme):

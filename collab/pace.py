@@ -1,12 +1,13 @@
-"""How fast one client may go: a token bucket that slows, and says no only to abuse."""
+"""The rate limit of one client: a token bucket that delays events, and refuses only abuse."""
 
 from __future__ import annotations
 
 
 class Pace:
-    """A generic cell rate bucket: ``rate`` events a second, twice as many at once.
+    """The generic cell rate algorithm: ``rate`` events a second, with bursts of twice as many.
 
-    Times are monotonic seconds, given by the caller.
+    Times are monotonic seconds, which the caller passes in. ``max_slowed`` is how many seconds a
+    client may be delayed without a break.
     """
 
     __slots__ = ("_allowance", "_max_slowed", "_next", "_period", "_slowed_since")
@@ -19,10 +20,10 @@ class Pace:
         self._slowed_since: float | None = None
 
     def wait(self, now: float) -> float | None:
-        """Return how many seconds to hold this event back, None if it is to be refused.
+        """Return how many seconds to delay this event, or None to refuse it.
 
-        It is refused when the client has been held back for so long without a break that it is
-        not typing.
+        Events are refused after ``max_slowed`` seconds of delays without a break: somebody who
+        types makes breaks.
         """
         self._next = max(self._next, now - self._allowance) + self._period
         delay = self._next - now
