@@ -1,17 +1,17 @@
 #!/bin/sh
-# One process of the cluster without Docker: cluster.sh redis | node N | nginx
+# Start one process of a cluster without Docker: cluster.sh redis | node N | nginx
 #
-# The Procfile names them all. Every address is a variable, so that two clusters fit on one machine.
+# The Procfile starts all of them. Every address is a variable, so that one machine can run two clusters.
 set -eu
 
-host=${CLUSTER_HOST:-127.0.0.1}                           # nginx listens here, where clients come in,
-port=${CLUSTER_PORT:-8005}                                # on this port; /api is for other services,
-api_port=${CLUSTER_API_PORT:-8006}                        # on loopback;
-node_ports=${CLUSTER_NODE_PORTS:-"8011 8012 8013 8014"}   # behind it, on loopback, are the nodes
-redis_port=${CLUSTER_REDIS_PORT:-6390}                    # and Redis.
-home=${CLUSTER_HOME:-var/cluster}                         # All that is written is written in here.
+host=${CLUSTER_HOST:-127.0.0.1}                           # nginx's address for clients
+port=${CLUSTER_PORT:-8005}                                # nginx's port for clients
+api_port=${CLUSTER_API_PORT:-8006}                        # nginx's port for /api, on loopback
+node_ports=${CLUSTER_NODE_PORTS:-"8011 8012 8013 8014"}   # the nodes' ports, on loopback
+redis_port=${CLUSTER_REDIS_PORT:-6390}                    # Redis' port, on loopback
+home=${CLUSTER_HOME:-var/cluster}                         # the directory of all files that are written
 
-# Debian keeps nginx where only root's PATH looks.
+# Debian's nginx is in a directory that only root has in PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin
 
 need() {
@@ -25,8 +25,8 @@ case ${1:-} in
 redis)
     need redis-server "apt-get install redis-server"
     need redis-cli "apt-get install redis-tools"
-    # Redis goes last: the nodes still commit what waits. So the signal that ends the cluster must
-    # reach this shell alone, and Redis gets a session of its own.
+    # Redis must stop last, because the nodes still commit pending edits. So the signal that stops the
+    # cluster must reach only this shell, and Redis gets its own session.
     ending=
     trap 'ending=yes' TERM INT
     own_session='import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'
@@ -35,9 +35,9 @@ redis)
     redis=$!
     wait "$redis" || code=$?
     [ "$ending" ] || exit "${code:-0}"
-    for _ in $(seq 40); do # tenths of a second: honcho has patience for five seconds
+    for _ in $(seq 40); do # tenths of a second; honcho kills after five seconds
         clients=$(redis-cli -p "$redis_port" client list | wc -l)
-        [ "$clients" -gt 1 ] || break # one is redis-cli's own
+        [ "$clients" -gt 1 ] || break # one client is redis-cli itself
         sleep 0.1
     done
     kill "$redis"
@@ -47,7 +47,7 @@ node)
     number=$2
     set -- $node_ports
     shift $((number - 1))
-    # All nodes end together here, so there is no other to move the clients to in a long spread.
+    # All nodes stop together, so a long drain would find no other node to move clients to.
     exec env COLLAB_HOST=127.0.0.1 COLLAB_PORT="$1" COLLAB_NODE_ID="node$number" \
         COLLAB_DRAIN_TIME="${COLLAB_DRAIN_TIME:-1}" \
         REDIS_URL="redis://127.0.0.1:$redis_port/0" python -m collab
@@ -56,15 +56,15 @@ nginx)
     need nginx "apt-get install nginx-light"
     mkdir -p "$home/nginx/place"
     ln -sf "$here/nginx/nginx.conf" "$home/nginx/nginx.conf"
-    # The log is a file here: a line for each poll would bury what the nodes say.
+    # The access log is a file here: its line for each poll would hide the nodes' own lines.
     log="access_log access.log json;"
-    # The system allows as many (net.core.somaxconn) to wait; nginx alone would let 511.
+    # As many as Linux allows by default (net.core.somaxconn); nginx's own default is 511.
     echo "listen $host:$port backlog=4096; $log" >"$home/nginx/place/front.conf"
     echo "listen 127.0.0.1:$api_port; $log" >"$home/nginx/place/api.conf"
     for node_port in $node_ports; do
         echo "server 127.0.0.1:$node_port max_fails=0;"
     done >"$home/nginx/place/nodes.conf"
-    # Started by root, nginx would run as a user who may not enter this directory.
+    # If root starts nginx, its workers would run as a user without access to this directory.
     [ "$(id -u)" -ne 0 ] || owner="user root;"
     ulimit -S -n "$(ulimit -H -n)"
     exec nginx -e stderr -p "$home/nginx/" -c nginx.conf -g "daemon off; ${owner:-}" ${2:-}

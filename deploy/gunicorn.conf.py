@@ -1,4 +1,4 @@
-"""gunicorn -c deploy/gunicorn.conf.py: one node under a supervisor that starts it again.
+"""gunicorn -c deploy/gunicorn.conf.py: one node under a supervisor that restarts it.
 
 The node reads its settings from the environment, as `python -m collab` does (`--help` lists them).
 """
@@ -19,16 +19,16 @@ from collab.errors import CollabError, ConfigError
 
 EXIT_USAGE = 2
 SPARE_SECONDS = 10
-"""For what comes before and after the times that the configuration names."""
+"""Added to the times in the configuration, for the steps before and after them."""
 
 
 class NodeWorker(GunicornUVLoopWebWorker):
-    """aiohttp's uvloop worker, which says when it serves, or in one clear line why it can't."""
+    """aiohttp's uvloop worker. It logs that it serves, or one clear line about why it can't."""
 
     _serves = False
 
     def notify(self) -> None:
-        """Tell gunicorn that this worker lives: it does so from the moment when it serves."""
+        """Tell gunicorn that this worker lives. The first call comes when the worker serves."""
         super().notify()
         if not self._serves:
             self._serves = True
@@ -41,11 +41,11 @@ class NodeWorker(GunicornUVLoopWebWorker):
             super().run()
         except CollabError as problem:
             self.log.error(str(problem))
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # the arbiter gives up instead of trying for ever
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # gunicorn then stops instead of retrying for ever
 
 
 class NodeLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Lets gunicorn's own lines look like the node's; the access log is nginx's."""
+    """Formats gunicorn's own log lines like the node's; nginx writes the access log."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -59,7 +59,7 @@ def set_up_logs() -> None:
 
 
 def refuse(why: object) -> NoReturn:
-    """End with one clear line, before there is a log."""
+    """Exit with one clear line, before logging is set up."""
     print(f"collab: {why}", file=sys.stderr)  # noqa: T201
     sys.exit(EXIT_USAGE)
 
@@ -77,41 +77,41 @@ host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
 backlog = settings.backlog
 
-# One process is one node. Workers behind one socket take turns at accepting connections, and a
-# long-polling client's next request would reach one that never heard of its session. More nodes are
-# more gunicorns, each on a port of its own, behind nginx.
+# One process is one node. Several workers behind one socket would accept connections in turn, and
+# the next request of a long-polling client would reach a worker that does not have its session. To
+# run more nodes, start more gunicorns behind nginx, each on its own port.
 workers = 1
 
-# A node moves its clients off, commits what waits, and answers the last requests.
+# A node that stops moves its clients to others, commits pending edits, and ends the last requests.
 graceful_timeout = int(2 * settings.drain_time) + SPARE_SECONDS
-# A worker that still waits for Redis can't answer gunicorn's heartbeat, and must not die of it.
+# A worker that waits for Redis can't send gunicorn's heartbeat, and must not be killed for it.
 timeout = int(settings.redis_wait) + 2 * SPARE_SECONDS
-# A control socket (gunicorn 25 and later) would be a file outside of this directory, and its
-# command to add workers is one that a node must refuse.
+# The control socket (gunicorn 25 and later) would be a file outside this directory, and it has a
+# command to add workers, which a node must refuse.
 control_socket_disable = True
 
 
 def on_starting(server: Arbiter) -> None:
-    """Refuse `--workers 2`, which would otherwise win over this file."""
+    """Refuse `--workers 2`, which would otherwise override this file."""
     if server.cfg.workers != 1:
         refuse(
             f"{server.cfg.workers} workers behind one socket break long-polling; "
-            "start one gunicorn for each node, on a port of its own, behind nginx"
+            "start one gunicorn for each node, on its own port, behind nginx"
         )
 
 
 def pre_fork(server: Arbiter, worker: NodeWorker) -> None:
-    """Let the supervisor's lines name the node that it starts, also after a reload."""
+    """Make the supervisor's log lines name the node that it starts, also after a reload."""
     set_up_logs()
 
 
 def post_fork(server: Arbiter, worker: NodeWorker) -> None:
-    """Let the node have the name that the log has; the supervisor's environment stays as it is."""
+    """Give the node the name in the log, without changing the supervisor's environment."""
     os.environ["COLLAB_NODE_ID"] = settings.node_id
 
 
 def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> None:
-    """Stay with one worker when a signal (TTIN, TTOU) asks for another number."""
+    """Keep one worker when a signal (TTIN, TTOU) asks for another number."""
     if old_value is not None and new_value != 1:
-        server.log.warning("a node is one worker")
+        server.log.warning("the number of workers stays 1: one worker is one node")
         server.num_workers = 1
