@@ -1,7 +1,8 @@
 """Load test of collaborative editing: how fast a keystroke arrives, and whether any is lost.
 
-The options, the verdict at the end, and the exit code. README.md beside this file says how to run
-it and how to read it; `pairs.py` has the users, `writing.py` the texts they write.
+This module has the options, the final result and the exit code; `pairs.py` has the users, and
+`writing.py` the texts that they write. README.md says how to run the test and how to read its
+results.
 """
 
 import time
@@ -32,13 +33,17 @@ def positive(value: str) -> float:
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("Collaborative editing").add_argument
-    add("--nodes", default="", help="URLs with commas; the two of a room go to different ones")
+    add(
+        "--nodes", default="", help="URLs with commas; the two members of a room use different ones"
+    )
     add("--mode", choices=("turns", "both"), default="turns", help="who types (default: turns)")
     add("--place", choices=("own", "same"), default="own", help="where they type (default: own)")
     add("--typing-rate", type=positive, default=5.0, help="keystrokes per second while typing")
     add("--think-time", type=positive, default=2.0, help="mean seconds before a burst of typing")
     add("--document-size", type=int, default=2000, help="characters a text grows to, about")
-    add("--loss-timeout", type=positive, default=5.0, help="seconds after which a key is lost")
+    add(
+        "--loss-timeout", type=positive, default=5.0, help="seconds after which a keystroke is lost"
+    )
     add("--transport", choices=tuple(TRANSPORTS), default="websocket", help="default: websocket")
     add("--no-room-in-query", action="store_true", help="leave ?room= out of the connection's URL")
 
@@ -63,7 +68,7 @@ def begin(environment: Environment, **_: Any) -> None:
 
 @events.test_stopping.add_listener
 def settle(environment: Environment, **_: Any) -> None:
-    """Stop all hands while everybody is still connected, let the last texts arrive, and judge."""
+    """Stop typing while all users are connected, wait for the last texts, and check all rooms."""
     if run.closing or environment.parsed_options is None:
         return
     run.closing = True
@@ -80,7 +85,7 @@ def settle(environment: Environment, **_: Any) -> None:
 
 @events.quitting.add_listener
 def decide_exit_code(environment: Environment, **_: Any) -> None:
-    # After Ctrl-C the users are still at it here, and the exit code is about to be read.
+    # After Ctrl-C the users still run here, and locust is about to read the exit code.
     if environment.runner is not None:
         environment.runner.stop()
     if not run.tally.clean:

@@ -1,7 +1,7 @@
 """Two users of one locust process in one room, each a whole-text editor without a screen.
 
-They keep the base contract and nothing beyond it: send the whole text on a keystroke, show whatever
-whole text arrives. Sharing a process, they share a clock, and each can see the other's screen.
+They follow only the base contract: they send the whole text on a keystroke, and show each whole
+text that arrives. In one process they share a clock, and each can read the other's text.
 """
 
 import logging
@@ -22,9 +22,9 @@ from writing import Keystroke, Tally, Typist, first_text
 
 logger = logging.getLogger(__name__)
 
-# A person types a run of words, looks at what stands there, and goes on.
+# A person types some words, looks at the text, and continues.
 BURST_KEYSTROKES = (10, 40)
-# Keystrokes and pauses are spread around their mean: a metronome would keep all rooms in step.
+# Keystrokes and pauses vary around their mean; with equal pauses all rooms would type in step.
 SPREAD = (0.4, 1.6)
 
 TRANSPORTS = {
@@ -34,22 +34,22 @@ TRANSPORTS = {
 }
 CONNECT_TIMEOUT = 10.0
 RETRY_INTERVAL = 1.0
-# Servers of the base contract need not acknowledge; this is how long a join waits to find out.
+# Servers of the base contract need not acknowledge. A join waits this long for an acknowledgement.
 JOIN_ACK_TIMEOUT = 3.0
-# Enough to find a lost keystroke in a server's log; the counts tell the rest.
+# Enough to find a lost keystroke in a server's log; the counts include the others.
 MAX_LOGGED_LOSSES = 10
 
 
 class Lost(Exception):
-    """A keystroke, or a whole text, that isn't where it has to be."""
+    """A keystroke, or a whole text, is missing."""
 
 
 class Refused(Exception):
-    """The server's `error` event, or a negative acknowledgement."""
+    """The server has sent an `error` event, or a negative acknowledgement."""
 
 
 class Run:
-    """The pairs of this locust process and their counts, from one start to the next."""
+    """The pairs of this locust process and their counts, in one test run."""
 
     def __init__(self) -> None:
         self.reset()
@@ -83,7 +83,7 @@ class Pair:
         return first.text == second.text and not (first.typist.pending or second.typist.pending)
 
     def judge(self) -> None:
-        """Look for everything that was typed and not removed, once nothing more is under way."""
+        """Check after the end of typing that the texts hold all words that were not removed."""
         first, second = self.members
         for member in self.members:
             member.report_overdue(before=time.perf_counter())
@@ -110,7 +110,7 @@ class WireClient(SocketIOClient):
 
 
 class Member(SocketIOUser):
-    # SIGINT is locust's to handle: engineio would cut all connections before the last check.
+    # locust handles SIGINT: engineio would close all connections before the last check.
     options: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # locust sets it on the class too
         "handle_sigint": False,
         "reconnection_delay": RETRY_INTERVAL,
@@ -127,8 +127,8 @@ class Member(SocketIOUser):
         self.joined = False
         self.acknowledges = True
         self.quiet = Event()
-        # No handler may give way to another greenlet: a text member's `receive` takes effect
-        # between two packets, and servers may build on that.
+        # No handler may switch to another greenlet: a `receive` takes effect between two packets,
+        # and servers may rely on that.
         self.sio.on("connect", self.on_connect)
         self.sio.on("disconnect", self.on_disconnect)
         self.sio.on("receive", self.on_receive)
@@ -151,7 +151,7 @@ class Member(SocketIOUser):
             context={},
         )
 
-    # Coming and going
+    # Connection
 
     def on_start(self) -> None:
         self.connect()
@@ -190,7 +190,7 @@ class Member(SocketIOUser):
                 gevent.sleep(RETRY_INTERVAL)
 
     def join(self) -> None:
-        """Join, and wait for the acknowledgement where the server gives one."""
+        """Join, and wait for the acknowledgement if the server sends one."""
         while not self.joined:
             asked = time.perf_counter()
             try:
@@ -212,7 +212,7 @@ class Member(SocketIOUser):
         return verdict
 
     def on_connect(self) -> None:
-        """Come back after a cut: send what the server may not have, then join as before."""
+        """After a reconnect, send the text if some of it may be missing there, then join again."""
         if self.joined:
             if self.typist.pending:
                 self.send_text()
@@ -246,11 +246,11 @@ class Member(SocketIOUser):
             self.pair.turns[1 - self.seat].set()
 
     def can_type(self) -> bool:
-        """Nobody types at the end of a run, without a partner, or while the screen says offline."""
+        """Whether to type: not at the end of a run, without a partner, or while offline."""
         return self.sio.connected and not (run.closing or self.pair.broken)
 
     def press_key(self) -> None:
-        """Type one word. Nothing in here waits, so the text sent is the text on the screen."""
+        """Type one word. Nothing here yields, so the sent text is the text on the screen."""
         now = time.perf_counter()
         self.report_overdue(before=now - self.settings.loss_timeout)
         text = self.text or first_text(self.settings.document_size)
@@ -260,7 +260,7 @@ class Member(SocketIOUser):
         self.send_text()
 
     def tidy(self) -> None:
-        """Keep the document at its size: remove own words that have long arrived."""
+        """Keep the document at its size: remove own words that have arrived long ago."""
         if not self.can_type():
             return
         before = time.perf_counter() - self.settings.loss_timeout
@@ -292,7 +292,7 @@ class Member(SocketIOUser):
         if self.typist.pending and not self.quiet.wait(timeout):
             self.report_overdue(before=time.perf_counter() - timeout)
 
-    # What arrives, and what does not
+    # Delivery and loss
 
     def on_receive(self, message: dict[str, Any]) -> None:
         self.text = message["code"]
@@ -318,7 +318,7 @@ class Member(SocketIOUser):
             self.report("delivery", now - stroke.at, failure)
 
     def report_kept(self, checked: int, erased: list[Keystroke]) -> None:
-        """One row per word that was looked for in the text; those that had gone are failures."""
+        """Report one row per word that was checked; each erased word is a failure."""
         for stroke in erased:
             run.tally.erased += 1
             self.log_loss(stroke, "erased")
@@ -333,7 +333,7 @@ class Member(SocketIOUser):
 
 
 def refusal_in(answer: tuple[Any, ...]) -> Refused | None:
-    """What an acknowledgement or `error` event complains of; an empty one means all is well."""
+    """Return the error in an acknowledgement or `error` event; None if there is none."""
     verdict = answer[0] if answer else None
     if not isinstance(verdict, dict) or verdict.get("ok", "message" not in verdict):
         return None

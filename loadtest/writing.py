@@ -1,8 +1,8 @@
-"""What the two members of a room type, and which of it a text holds: no sockets, no clock.
+"""What the two members of a room type, and which words a text holds: no sockets, no clock.
 
-A keystroke of this load test types one whole word, such as ``a000017``: the seat of its author and
-a number that is never used twice. So every text says by itself which keystrokes it holds, also when
-a server merges two people's edits, or sends several changes on as one text.
+A keystroke of this load test types one whole word, such as ``a000017``: the sign of its author and
+a number that is never used twice. So each text shows which keystrokes it holds, also if a server
+merges two people's edits, or sends several changes as one text.
 """
 
 import re
@@ -13,11 +13,11 @@ from enum import Enum
 SEATS = "ab"
 WORDS_PER_LINE = 8
 
-# Members write above the heading that follows theirs. Headings are never typed over, so each edit
-# is one insertion at a place that no text makes ambiguous.
+# Each member writes above the heading that follows its own. Nobody changes headings, so each edit
+# is one insertion at an unambiguous place.
 HEADINGS = ("\n# a writes here\n", "\n# b writes here\n", "\n# end\n")
 
-# Of a document, this part is code that nobody touches; the rest is shared by the two writers.
+# The share of a document that is code which nobody changes; the two writers share the rest.
 STARTER_SHARE = 0.5
 STARTER = (
     "def handler_{n}(self, name, value=None):\n"
@@ -29,7 +29,7 @@ STARTER = (
 
 
 class Fate(Enum):
-    """What has become of a keystroke."""
+    """The state of a keystroke."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -45,7 +45,7 @@ class Keystroke:
 
 @dataclass
 class Tally:
-    """The counts that decide a run; those of several locust processes add up."""
+    """The counts that decide a run; the counts of several locust processes are added."""
 
     rooms: int = 0
     unpaired: int = 0
@@ -64,7 +64,7 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        """Whether everything arrived and stayed. A run in which nobody typed proves nothing."""
+        """Whether all keystrokes arrived and stayed; False if nobody typed."""
         return self.typed > 0 and not (self.lost or self.reappeared or self.diverged)
 
     def add(self, other: "Tally") -> None:
@@ -73,19 +73,19 @@ class Tally:
 
 
 def first_text(size: int) -> str:
-    """The document that a room starts from: code that looks like code, then the two sections."""
+    """Return the first document of a room: realistic code, then the two sections."""
     copies = int(size * STARTER_SHARE) // len(STARTER) + 1
     code = "".join(STARTER.format(n=n) for n in range(copies))
     return code[: int(size * STARTER_SHARE)] + "".join(HEADINGS)
 
 
 class Typist:
-    """One member's writing: what it has typed, and what must therefore be in the room's text."""
+    """The words of one member: which it has typed, and which must be in the room's text."""
 
     def __init__(self, seat: int, size: int, same_place: bool) -> None:
         self.sign = SEATS[seat]
         self.closing = HEADINGS[-1] if same_place else HEADINGS[seat + 1]
-        # A word is 8 characters with the blank behind it.
+        # A word has 8 characters, with the space after it.
         self.max_words = max(10, int(size * (1 - STARTER_SHARE)) // len(SEATS) // 8)
         self.typed = 0
         self.written: dict[str, Keystroke] = {}
@@ -94,7 +94,7 @@ class Typist:
         self._own_word = re.compile(rf"{self.sign}\d{{6}}[ \n]")
 
     def write(self, text: str, now: float) -> str:
-        """The text with one more word of this hand."""
+        """Return the text with one more word of this typist."""
         end = "\n" if self.typed % WORDS_PER_LINE == WORDS_PER_LINE - 1 else " "
         word = f"{self.sign}{self.typed:06d}{end}"
         self.typed += 1
@@ -105,7 +105,7 @@ class Typist:
         return text[:at] + word + text[at:]
 
     def seen_in(self, text: str) -> list[Keystroke]:
-        """The keystrokes that this text, on the partner's screen, delivers."""
+        """Return the pending keystrokes in this text of the partner: they are delivered."""
         arrived = [stroke for word, stroke in self.pending.items() if word in text]
         for stroke in arrived:
             stroke.fate = Fate.DELIVERED
@@ -113,7 +113,7 @@ class Typist:
         return arrived
 
     def overdue(self, before: float) -> list[Keystroke]:
-        """The keystrokes typed before that moment that the partner has not seen: lost."""
+        """Return the pending keystrokes that were typed before that time: they are lost."""
         late = [stroke for stroke in self.pending.values() if stroke.at < before]
         for stroke in late:
             stroke.fate = Fate.LOST
@@ -121,20 +121,20 @@ class Typist:
         return late
 
     def erased_from(self, *texts: str) -> list[Keystroke]:
-        """The keystrokes that had been delivered and are not in every one of the texts: lost."""
+        """Return the delivered keystrokes that one of the texts does not hold: they are lost."""
         return self._lose_absent(list(self.written.values()), texts)
 
     def reappeared_in(self, text: str) -> int:
-        """How many words are there that this hand has removed, or more often than it typed them."""
+        """Return how many words in the text this typist has removed, or has typed less often."""
         found = Counter(self._own_word.findall(text))
         return sum(count - (word not in self.removed) for word, count in found.items())
 
     def tidy(self, text: str, before: float) -> tuple[str, list[Keystroke]]:
-        """The text without the oldest half of this hand's words, if there are too many by now.
+        """Return the text without the oldest half of this typist's words, if there are too many.
 
-        Only words typed before that moment go: a younger one may be missing from its author's own
-        screen for a blink, while an older text of the partner's is still under way. A word that has
-        gone by itself by now was erased; those are returned.
+        Only words typed before that time are removed: a newer word may be missing from its author's
+        own screen for a short time, until an older text of the partner has arrived. Also return the
+        words that are already missing: they were erased.
         """
         if len(self.written) <= self.max_words:
             return text, []
