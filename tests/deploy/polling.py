@@ -1,6 +1,6 @@
-"""A Socket.IO client in the raw: no cookies, and every request is its own.
+"""A Socket.IO client on plain HTTP requests, without cookies.
 
-The official clients hide what is tested here: which request of a session reached which node.
+The official clients hide what these tests check: which request of a session reaches which node.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import aiohttp
 SEPARATOR = "\x1e"
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 ANSWER_TIMEOUT = 20.0
-"""Seconds that a test waits for an answer that should be there at once."""
+"""Seconds that a test waits for an answer that should come at once."""
 
 
 class SessionLost(Exception):
-    """The node that was asked doesn't know the session, or there is no node."""
+    """The node does not know the session, or there is no node."""
 
 
 class PollingClient:
-    """One Engine.IO session that begins with long-polling."""
+    """One Engine.IO session, with long-polling or a WebSocket."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, **query: str) -> None:
         self._http = http
@@ -40,7 +40,7 @@ class PollingClient:
         self.events: list[list[Any]] = []
 
     async def connect(self, *, transport: str = "polling") -> PollingClient:
-        """Open a session, by either transport, and enter the default namespace."""
+        """Open a session with the given transport, and connect to the default namespace."""
         if transport == "websocket":
             self._websocket = await self._open_websocket()
         [opening] = await self._read()
@@ -51,7 +51,7 @@ class PollingClient:
         return self
 
     async def upgrade(self) -> None:
-        """Go over to a WebSocket, as clients do after the first poll."""
+        """Upgrade to a WebSocket, as clients do after the first poll."""
         websocket = await self._open_websocket()
         await websocket.send_str(PING + "probe")
         assert await websocket.receive_str(timeout=ANSWER_TIMEOUT) == PONG + "probe"
@@ -142,7 +142,7 @@ class PollingClient:
 
 @asynccontextmanager
 async def cookieless() -> AsyncIterator[aiohttp.ClientSession]:
-    """HTTP for many clients of one address, with nothing that tells them apart."""
+    """HTTP for many clients of one address, without cookies that would distinguish them."""
     async with aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
     ) as http:

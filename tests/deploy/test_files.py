@@ -1,4 +1,4 @@
-"""What the files of a deployment promise, as far as it can be seen without Docker."""
+"""The promises of the deployment files, as far as tests can check them without Docker."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.processes import ROOT, tool
 
 DEPLOY = ROOT / "deploy"
 FIRST_WITH_STICKY_LEARN = (1, 29, 6)
-"""The first nginx that has all that deploy/nginx/compose asks for."""
+"""The first nginx that supports everything in deploy/nginx/compose."""
 FORBIDDEN_KEYS = ("container_name", "version", "links")
 
 
 @pytest.fixture(scope="session")
 def compose() -> dict[str, Any]:
-    """What Compose reads, with merge keys resolved."""
+    """The Compose file, with merge keys resolved."""
     text = (ROOT / "docker-compose.scale.yml").read_text()
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
@@ -60,14 +60,14 @@ def test_only_nginx_can_be_reached_from_outside(compose: dict[str, Any]) -> None
 
 
 def test_the_api_is_for_the_services_of_composes_network(compose: dict[str, Any]) -> None:
-    """On a port of nginx's that is not published, with the key that Compose was started with."""
+    """nginx serves it on a port that is not published, with the key from Compose's environment."""
     listens = (DEPLOY / "nginx" / "compose" / "api.conf").read_text()
     assert "\nlisten 8006;" in listens
     assert compose["services"]["nginx"]["expose"] == ["8006"]
     assert compose["services"]["collab"]["environment"]["COLLAB_API_KEY"] == "${COLLAB_API_KEY:-}"
 
 
-def test_as_many_may_wait_for_nginx_in_compose_as_in_the_procfile() -> None:
+def test_nginx_has_the_same_backlog_in_compose_and_in_the_procfile() -> None:
     front = (DEPLOY / "nginx" / "compose" / "front.conf").read_text()
     script = (DEPLOY / "cluster.sh").read_text()
     [in_compose], [in_procfile] = (re.findall(r"backlog=(\d+)", text) for text in (front, script))
@@ -88,7 +88,7 @@ def test_redis_never_evicts_a_room(compose: dict[str, Any]) -> None:
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
-def test_the_nodes_get_only_settings_that_there_are(compose: dict[str, Any]) -> None:
+def test_the_nodes_get_only_known_settings(compose: dict[str, Any]) -> None:
     known = {setting.metadata["variable"] for setting in fields(Config)}
     node = compose["services"]["collab"]
     assert set(node["environment"]) <= known
@@ -96,7 +96,7 @@ def test_the_nodes_get_only_settings_that_there_are(compose: dict[str, Any]) -> 
     assert grace > Config.from_env({}).drain_time
 
 
-def test_the_image_is_no_roots_and_starts_the_node_itself() -> None:
+def test_the_image_does_not_run_as_root_and_starts_the_node_directly() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     last_stage = dockerfile.rsplit("\nFROM ", 1)[1]
     user = re.search(r"^USER (\d+):(\d+)$", last_stage, re.MULTILINE)
@@ -106,7 +106,7 @@ def test_the_image_is_no_roots_and_starts_the_node_itself() -> None:
     assert "HEALTHCHECK" in last_stage and "/readyz" in last_stage
 
 
-def test_what_compose_mounts_and_builds_is_there(compose: dict[str, Any]) -> None:
+def test_all_files_that_compose_mounts_and_builds_exist(compose: dict[str, Any]) -> None:
     nginx = compose["services"]["nginx"]
     for volume in nginx["volumes"]:
         source, target, mode = volume.split(":")
@@ -120,14 +120,14 @@ def nginx_version() -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr)[0]))
 
 
-def test_nginx_takes_the_rules_in_the_place_that_compose_gives_them(tmp_path: Path) -> None:
+def test_nginx_accepts_its_configuration_as_compose_mounts_it(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
     (tmp_path / "nginx.conf").symlink_to(DEPLOY / "nginx" / "nginx.conf")
     for file in (DEPLOY / "nginx" / "compose").iterdir():
         (place / file.name).write_text(file.read_text())
     if nginx_version() < FIRST_WITH_STICKY_LEARN:
-        # Debian's nginx can't read how Compose's finds its nodes; everything else it can.
+        # Debian's nginx can read all of the configuration except how it finds the nodes.
         (place / "nodes.conf").write_text("server 127.0.0.1:1 max_fails=0;")
     tested = subprocess.run(
         [tool("nginx"), "-t", "-e", "stderr", "-p", f"{tmp_path}/", "-c", "nginx.conf"],
@@ -137,7 +137,7 @@ def test_nginx_takes_the_rules_in_the_place_that_compose_gives_them(tmp_path: Pa
     assert "[warn]" not in tested.stderr
 
 
-async def test_every_counter_on_the_dashboard_is_one_that_nodes_have(
+async def test_every_metric_on_the_dashboard_exists_on_the_nodes(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
     dashboard = json.loads((DEPLOY / "dashboards" / "collab.json").read_text())
@@ -156,7 +156,7 @@ async def test_every_counter_on_the_dashboard_is_one_that_nodes_have(
     assert {f"collab_{name}" for name in wanted} <= shown
 
 
-def test_the_prometheus_example_asks_the_ports_that_the_procfile_opens() -> None:
+def test_the_prometheus_example_scrapes_the_ports_of_the_procfile() -> None:
     example = yaml.safe_load((DEPLOY / "dashboards" / "prometheus.yml").read_text())
     targets = example["scrape_configs"][1]["static_configs"][0]["targets"]
     script = (DEPLOY / "cluster.sh").read_text()

@@ -62,7 +62,7 @@ async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
     assert not any("traceback" in line for line in said)
 
 
-async def test_ready_under_gunicorn_says_which_port_it_is_and_all_may_wait_there(
+async def test_under_gunicorn_the_ready_line_has_the_port_and_the_backlog_is_the_configured_one(
     redis_server: Redis,
 ) -> None:
     gunicorn = Gunicorn(REDIS_URL=redis_server.url, COLLAB_PORT="0", COLLAB_LOG_FORMAT="json")
@@ -72,7 +72,7 @@ async def test_ready_under_gunicorn_says_which_port_it_is_and_all_may_wait_there
         assert connections_that_wait(int(port), gunicorn.pid, 400) == 400
 
 
-async def test_workers_and_their_supervisor_agree_on_a_name_that_nobody_gave(
+async def test_workers_and_their_supervisor_log_the_same_generated_name(
     redis_server: Redis, http: aiohttp.ClientSession
 ) -> None:
     gunicorn = Gunicorn(REDIS_URL=redis_server.url, COLLAB_NODE_ID="", COLLAB_LOG_FORMAT="json")
@@ -90,7 +90,7 @@ async def test_more_than_one_worker_is_refused() -> None:
     assert "collab: 2 workers behind one socket break long-polling" in gunicorn.output()
 
 
-async def test_a_redis_that_cannot_be_reached_is_one_clear_line() -> None:
+async def test_an_unreachable_redis_gives_one_clear_line() -> None:
     gunicorn = Gunicorn(REDIS_URL=f"redis://127.0.0.1:{free_port()}", COLLAB_REDIS_WAIT="0.2")
     await gunicorn.start()
     assert await gunicorn.wait() == BOOT_FAILED
@@ -98,7 +98,7 @@ async def test_a_redis_that_cannot_be_reached_is_one_clear_line() -> None:
     assert "Traceback" not in gunicorn.output()
 
 
-async def test_a_bad_variable_is_one_clear_line() -> None:
+async def test_a_bad_variable_gives_one_clear_line() -> None:
     gunicorn = Gunicorn(COLLAB_DRAIN_TIME="soon")
     await gunicorn.start()
     assert await gunicorn.wait() == USAGE

@@ -1,4 +1,4 @@
-"""What nginx lets in: what pages need where everybody comes, `/api` on a listener of its own."""
+"""nginx' listeners: the public one serves only what pages need, another one serves `/api`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ PIECES = (
     "playback", "assets", "yjs", "socket.io", "metrics",
 )  # fmt: skip
 BURST = 700
-"""Connections at once: a listener that nothing is said of takes 512."""
+"""Connections at once: more than the 512 that nginx accepts by default."""
 
 
 class Answer:
-    """The status and the body of an answer, and whether nginx gave it without asking a node."""
+    """The status and the body of a response, and whether nginx made it without a node."""
 
     def __init__(self, raw: bytes) -> None:
         head, _, self.body = raw.partition(b"\r\n\r\n")
@@ -47,7 +47,7 @@ class Answer:
 
 
 async def ask(port: int, target: str, method: str = "GET", *headers: str) -> Answer:
-    """Send a request whose target nobody has tidied up on the way."""
+    """Send a request whose target no library normalizes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
     writer.write("\r\n".join(lines).encode())
@@ -59,7 +59,7 @@ async def ask(port: int, target: str, method: str = "GET", *headers: str) -> Ans
 
 
 class Upstream:
-    """Stands where a node would, and keeps what nginx asks: method, target, headers."""
+    """Takes the place of a node, and keeps nginx' requests: method, target, headers."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -101,7 +101,7 @@ async def nginx(
 
 @pytest.fixture(scope="module")
 async def written(cluster: Cluster) -> None:
-    """A room with a text, begun through the API's listener."""
+    """Create a room with a text through the API's listener."""
     async with (
         aiohttp.ClientSession() as http,
         http.put(f"{cluster.api_url}/api/rooms/{ROOM}", json={"code": CODE}) as put,
@@ -151,7 +151,7 @@ async def written(cluster: Cluster) -> None:
         "//%6detrics",
     ],
 )
-async def test_nothing_but_what_pages_need_gets_in_where_everybody_does(
+async def test_the_public_listener_refuses_everything_that_pages_do_not_need(
     cluster: Cluster, written: None, target: str
 ) -> None:
     for method in METHODS:
@@ -160,10 +160,10 @@ async def test_nothing_but_what_pages_need_gets_in_where_everybody_does(
         assert answer.from_nginx or method == "HEAD", (method, answer.body)
 
 
-async def test_a_history_can_be_read_where_everybody_comes_in_and_nothing_be_done_to_it(
+async def test_the_public_listener_lets_clients_read_a_history_but_not_change_it(
     cluster: Cluster, written: None
 ) -> None:
-    """The page's playback reads it, so that people's browsers must."""
+    """Browsers read it for the page's playback."""
     for method in METHODS:
         answer = await ask(cluster.nginx.port, HISTORY + "?format=deltas", method)
         assert answer.status == (200 if method in READING else 404), method
@@ -183,13 +183,15 @@ async def test_a_history_can_be_read_where_everybody_comes_in_and_nothing_be_don
         ("/readyz", 200),
     ],
 )
-async def test_what_pages_need_gets_through(cluster: Cluster, target: str, status: int) -> None:
+async def test_the_public_listener_serves_what_pages_need(
+    cluster: Cluster, target: str, status: int
+) -> None:
     answer = await ask(cluster.nginx.port, target)
     assert (answer.status, answer.from_nginx) == (status, False), answer.body
 
 
 async def test_the_node_gets_the_path_that_was_checked(nginx: Nginx, upstream: Upstream) -> None:
-    """Were it the raw one, a node that reads it in another way would do what nginx refuses."""
+    """A node reads a raw path in another way, and would then do what nginx refuses."""
     await ask(nginx.port, "/x/..//yjs/%2e/a%3Ab%20c%2525?d=%2f..%2f&e#f")
     assert upstream.requests[-1][1] == "/yjs/a:b%20c%2525?d=%2f..%2f&e"
     chance = random.Random(8005)
@@ -205,7 +207,7 @@ async def test_the_node_gets_the_path_that_was_checked(nginx: Nginx, upstream: U
         assert method in READING or not path.startswith("/api/"), (method, target)
 
 
-async def test_the_api_has_a_listener_of_its_own(
+async def test_the_api_has_its_own_listener(
     cluster: Cluster, written: None, http: aiohttp.ClientSession
 ) -> None:
     room = f"{cluster.api_url}/api/rooms/{ROOM}"
@@ -219,9 +221,9 @@ async def test_the_api_has_a_listener_of_its_own(
 
 
 async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
-    """CLUSTER_HOST is where people come in; other services have a port of this machine."""
+    """CLUSTER_HOST is only the public address; other services use a port on loopback."""
     with socket.socket() as probe:
-        # Were nginx on all addresses, or on this one, it would be taken.
+        # This fails if nginx listens on all addresses.
         probe.bind(("127.0.0.2", nginx.api_port))
     assert (await ask(nginx.api_port, "/api/rooms")).status == 200
 
@@ -229,7 +231,7 @@ async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:
 async def test_each_request_has_an_id_that_its_client_cannot_choose(
     nginx: Nginx, upstream: Upstream
 ) -> None:
-    """The same in nginx's access log and, by the header, in what the node logs."""
+    """nginx' access log has the same id as the header, which the node logs."""
     tag = secrets.token_hex(8)
     for port, target in ((nginx.port, f"/assets/{tag}"), (nginx.api_port, f"/api/{tag}")):
         await ask(port, target, "GET", "X-Request-Id: mine")
@@ -240,8 +242,8 @@ async def test_each_request_has_an_id_that_its_client_cannot_choose(
         assert re.fullmatch("[0-9a-f]{32}", logged)
 
 
-async def test_a_crowd_that_comes_at_once_waits_in_line(nginx: Nginx) -> None:
-    """As when a node's clients connect again: who finds no room in the line tries for seconds."""
+async def test_many_simultaneous_connections_wait_in_the_backlog(nginx: Nginx) -> None:
+    """When a node's clients reconnect, one that finds the backlog full retries for seconds."""
     master = psutil.Process(nginx.pid)
     family = [master, *master.children()]
     async with AsyncExitStack() as closing:

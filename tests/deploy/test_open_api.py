@@ -1,4 +1,4 @@
-"""A node whose `/api` anybody may use says so, however it was started."""
+"""A node whose `/api` is open to all logs a warning, however it was started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARNING = '"level":"warning"'
     ("host", "key", "warnings"),
     [("0.0.0.0", "", 1), ("0.0.0.0", "a key", 0), ("127.0.0.1", "", 0)],
 )
-async def test_a_node_that_others_reach_warns_of_an_api_without_a_key(
+async def test_a_node_that_other_machines_reach_warns_of_an_api_without_a_key(
     redis_server: Redis, started: tuple[str, ...], host: str, key: str, warnings: int
 ) -> None:
     node = Node(redis_server.url, COLLAB_HOST=host, COLLAB_API_KEY=key)

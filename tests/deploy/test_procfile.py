@@ -1,4 +1,4 @@
-"""The Procfile: the whole cluster with one command, no container and no root."""
+"""The Procfile: one command starts the whole cluster, without containers and root."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.processes import Process, free_port, running, tool, until_rea
 
 NODES = {"node1", "node2", "node3", "node4"}
 RETURN_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-"""honcho's own, for an end that was asked for."""
+"""honcho's exit codes after these signals."""
 
 
 class Honcho(Process):
-    """``honcho start``, on ports of its own."""
+    """``honcho start``, on free ports."""
 
     def __init__(self, home: Path, **env: str) -> None:
         tool("redis-server")
@@ -64,7 +64,7 @@ async def is_open(port: int) -> bool:
 async def test_the_procfile_starts_a_cluster_and_ends_it_cleanly(
     tmp_path: Path, http: aiohttp.ClientSession, how: signal.Signals
 ) -> None:
-    """Ctrl-C, or a supervisor's SIGTERM, with people at work: nothing is left, nobody is killed."""
+    """Ctrl-C, or a supervisor's SIGTERM, while clients are connected, needs no SIGKILL."""
     honcho = Honcho(tmp_path)
     async with running(honcho):
         async with http.get(honcho.url) as page:
@@ -88,7 +88,7 @@ async def test_the_procfile_starts_a_cluster_and_ends_it_cleanly(
     assert not any([await is_open(port) for port in honcho.ports])
 
 
-async def test_the_procfiles_nodes_ask_for_the_key_that_it_was_started_with(
+async def test_the_procfiles_nodes_require_the_key_from_its_environment(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     key = secrets.token_hex(16)

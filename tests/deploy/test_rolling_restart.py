@@ -1,4 +1,4 @@
-"""Three nodes behind nginx are started again, one after the other, while people type on."""
+"""Three nodes behind nginx restart, one after the other, while people type."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.support.typists import Outcome
 
 pytestmark = pytest.mark.timeout(90)
 HABITS = "joins", "once", "waits"
-"""What pages do when they are back. Those that mount again are left to the soak: one that empties a
-text which it has just got can't be told from a blank one."""
+"""What pages do after a reconnect. Only the soak test has pages that mount again: a page that
+clears a text which it has just received can't be distinguished from a blank page."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcom
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_nothing_is_lost_nothing_deleted_is_back_and_all_see_one_text(
+async def test_no_edit_is_lost_no_deletion_is_undone_and_all_texts_are_equal(
     outcomes: dict[str, Outcome], way: str
 ) -> None:
     outcome = outcomes[way]
@@ -33,7 +33,7 @@ async def test_nothing_is_lost_nothing_deleted_is_back_and_all_see_one_text(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_everybody_is_sent_away_comes_back_and_every_change_is_acknowledged(
+async def test_every_member_reconnects_and_every_change_is_acknowledged(
     outcomes: dict[str, Outcome], way: str
 ) -> None:
     outcome = outcomes[way]
@@ -42,7 +42,7 @@ async def test_everybody_is_sent_away_comes_back_and_every_change_is_acknowledge
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "yjs"])
-async def test_every_text_member_is_the_member_that_it_was(
+async def test_every_text_member_is_recovered_after_each_reconnect(
     outcomes: dict[str, Outcome], way: str
 ) -> None:
     members = [member for member in outcomes[way].members if member.door == "text"]

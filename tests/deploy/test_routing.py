@@ -1,4 +1,4 @@
-"""nginx leads every request of a session to its node, by nothing but what clients send anyway."""
+"""nginx routes every request of a session to its node, only by what all clients send."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.processes import Redis, running
 CLIENTS = 40
 REQUESTS = 50
 FAIR_SHARE = 0.6
-"""The most of forty clients that one of four nodes may get; chance alone is far below."""
+"""The maximum share of the clients on one of four nodes; a random share is far below."""
 
 
 async def served_by(
     cluster: Cluster, http: aiohttp.ClientSession, path: str, query: str = ""
 ) -> str:
-    """Ask for a path nobody else asks for; return the node that got the request, by nginx's log."""
+    """Request a unique path; return the node that received the request, from nginx' log."""
     url = cluster.api_url if path.startswith("/api/") else cluster.url
     async with http.get(URL(f"{url}{path}{query}", encoded=True)):
         pass
@@ -38,10 +38,10 @@ async def served_by(
     return next(name for name, node in cluster.nodes.items() if node.port == port)
 
 
-async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stays_on_its_own(
+async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stays_on_its_node(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
-    async def arrive(number: int) -> PollingClient:
+    async def connect_and_join(number: int) -> PollingClient:
         client = await PollingClient(http, cluster.url).connect()
         await client.join(f"forty-{number}")
         return client
@@ -54,7 +54,7 @@ async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stay
         assert await client.join(f"forty-{number}") == home
         await client.close()
 
-    clients = await asyncio.gather(*map(arrive, range(CLIENTS)))
+    clients = await asyncio.gather(*map(connect_and_join, range(CLIENTS)))
     share = Counter(client.node for client in clients)
     assert set(share) == set(cluster.nodes), share
     assert max(share.values()) <= FAIR_SHARE * CLIENTS, share
@@ -66,19 +66,19 @@ async def test_forty_clients_of_one_address_spread_over_four_nodes_and_each_stay
 async def test_a_client_cannot_choose_its_key(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
-    """A known key would let somebody fill one node with all the connections it may have."""
+    """With a chosen key an attacker could fill one node with its maximum of connections."""
     http.headers["X-Route-Key"] = "mine"
     clients = [await PollingClient(http, cluster.url).connect() for _ in range(3)]
     assert not any(client.sid.startswith("mine") for client in clients)
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket", "upgrade"])
-async def test_those_who_name_a_room_in_the_query_meet_on_one_node(
+async def test_clients_that_name_the_same_room_in_the_query_are_on_one_node(
     cluster: Cluster, http: aiohttp.ClientSession, transport: str
 ) -> None:
     room = f"interview:{secrets.token_hex(4)}"
 
-    async def arrive() -> str:
+    async def connect_and_join() -> str:
         client = PollingClient(http, cluster.url, room=room)
         await client.connect(transport="websocket" if transport == "websocket" else "polling")
         if transport == "upgrade":
@@ -88,7 +88,7 @@ async def test_those_who_name_a_room_in_the_query_meet_on_one_node(
         await client.close()
         return node
 
-    assert len(set(await asyncio.gather(*(arrive() for _ in range(16))))) == 1
+    assert len(set(await asyncio.gather(*(connect_and_join() for _ in range(16))))) == 1
 
 
 async def test_rooms_named_in_the_query_spread_over_the_nodes(
@@ -100,10 +100,10 @@ async def test_rooms_named_in_the_query_spread_over_the_nodes(
 
 
 @pytest.mark.parametrize("form", ["{}", "q:{}", "q:2:{}", "q:2:a:{}"])
-async def test_a_room_named_in_the_path_has_the_node_of_the_same_room_in_the_query(
+async def test_a_room_in_the_path_is_on_the_same_node_as_the_room_in_the_query(
     cluster: Cluster, http: aiohttp.ClientSession, form: str
 ) -> None:
-    """All doors of a room are on one node, whether a client encodes the colons in it or not."""
+    """All endpoints of a room are on one node, whether a client encodes its colons or not."""
     for _ in range(4):
         room = form.format(secrets.token_hex(4))
         encoded = room.replace(":", "%3A")
@@ -117,7 +117,7 @@ async def test_a_room_named_in_the_path_has_the_node_of_the_same_room_in_the_que
         assert len(homes) == 1, room
 
 
-async def test_an_empty_room_in_the_query_is_no_room(
+async def test_an_empty_room_in_the_query_is_ignored(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
     clients = [await PollingClient(http, cluster.url, room="").connect() for _ in range(16)]
@@ -125,12 +125,12 @@ async def test_an_empty_room_in_the_query_is_no_room(
     assert len(set(nodes)) > 1
 
 
-async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_else_moves(
+async def test_the_clients_of_a_killed_node_move_to_the_other_and_no_other_client_moves(
     redis_server: Redis, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     two = Cluster(tmp_path, redis_server, "lost", "left")
 
-    async def come_back(client: PollingClient, number: int, **query: str) -> PollingClient:
+    async def reconnect(client: PollingClient, number: int, **query: str) -> PollingClient:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             while True:
                 try:
@@ -155,7 +155,7 @@ async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_el
         assert (await clients[author].ask("change", change))["ok"]
 
         await two.nodes["lost"].stop(signal.SIGKILL)
-        after = await asyncio.gather(*(come_back(client, n) for n, client in enumerate(clients)))
+        after = await asyncio.gather(*(reconnect(client, n) for n, client in enumerate(clients)))
         assert {client.node for client in after} == {"left"}
         assert (await after[author].receive("receive"))["code"] == "kept"
         for before, now in zip(clients, after, strict=True):
@@ -169,7 +169,7 @@ async def test_the_clients_of_a_killed_node_come_back_on_the_other_and_nobody_el
         assert "sid=" not in two.nginx.output(), "an unreachable node must not leak query strings"
 
 
-async def test_the_balancer_is_ready_with_its_nodes_and_keeps_their_counters_to_itself(
+async def test_the_balancer_is_ready_with_its_nodes_and_does_not_publish_their_metrics(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
     async with http.get(cluster.url + "/readyz") as ready:
@@ -181,16 +181,16 @@ async def test_the_balancer_is_ready_with_its_nodes_and_keeps_their_counters_to_
 async def test_the_access_log_has_no_query_strings(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
-    """They carry tokens."""
+    """Query strings hold tokens."""
     path = f"/assets/{secrets.token_hex(4)}"
     await served_by(cluster, http, path, "?token=do-not-log-me")
     assert "do-not-log-me" not in str(cluster.nginx.requests()) + cluster.nginx.output()
 
 
-async def test_a_message_over_the_frame_limit_is_refused_by_the_node_in_the_contracts_words(
+async def test_the_node_refuses_a_message_over_the_frame_limit_with_the_contracts_error(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
-    """nginx's own limit is above the node's, or clients would get its HTML page instead."""
+    """nginx' limit is above the node's; otherwise clients would get nginx' HTML page."""
     client = await PollingClient(http, cluster.url).connect()
     await client.send("change", {"room": "large", "code": "x" * (3 << 20)})
     assert (await client.receive("error"))["code"] == "frame_too_large"

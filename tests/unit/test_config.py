@@ -20,11 +20,11 @@ def test_an_empty_variable_counts_as_absent() -> None:
     assert Config.from_env({"COLLAB_PORT": " ", "REDIS_URL": ""}).port == 8005
 
 
-def test_two_nodes_with_no_name_get_different_ones() -> None:
+def test_two_nodes_without_a_name_get_different_names() -> None:
     assert Config.from_env({}).node_id != Config.from_env({}).node_id
 
 
-def test_every_setting_has_a_variable_of_its_own_and_says_what_it_is() -> None:
+def test_every_setting_has_its_own_variable_and_a_description() -> None:
     variables = [setting.metadata["variable"] for setting in fields(Config)]
     assert len(set(variables)) == len(variables)
     assert all(setting.metadata["about"] for setting in fields(Config))
@@ -66,16 +66,16 @@ def test_a_bad_url_is_not_repeated_since_it_may_hold_a_password() -> None:
 @pytest.mark.parametrize(
     "url", ["redis://localhost", "rediss://u:p@h:6380/2", "unix:///run/redis.sock"]
 )
-def test_the_urls_that_redis_has_are_taken(url: str) -> None:
+def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
     assert Config.from_env({"REDIS_URL": url}).redis_url == url
 
 
 @pytest.mark.parametrize(
-    ("host", "alone"),
+    ("host", "on_loopback"),
     [
         ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
         ("0.0.0.0", False), ("::", False), ("10.0.0.5", False), ("node.example", False),
     ],
 )  # fmt: skip
-def test_a_host_tells_whether_other_machines_reach_the_node(host: str, alone: bool) -> None:
-    assert Config(host=host).on_loopback is alone
+def test_only_a_loopback_host_is_on_loopback(host: str, on_loopback: bool) -> None:
+    assert Config(host=host).on_loopback is on_loopback

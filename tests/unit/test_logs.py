@@ -1,4 +1,4 @@
-"""Lines of the log: one each, whatever clients said, with the node and the request."""
+"""Log lines: one for each record, whatever clients have sent, with the node and the request."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_line_is_text_with_its_fields_and_the_node() -> None:
 
 
 @pytest.mark.parametrize("formatter", FORMATTERS, ids=["text", "json"])
-def test_nothing_that_a_client_said_makes_a_line_or_moves_the_cursor(
+def test_text_from_a_client_never_forges_a_line_or_moves_the_cursor(
     formatter: logging.Formatter,
 ) -> None:
     line = formatter.format(record(FORGED, sid=FORGED, big=1 << 70))

@@ -1,4 +1,4 @@
-"""Which pages may connect: the setting, and the one rule of all endpoints."""
+"""Which pages may connect: the setting, and the rule that all endpoints apply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collab.origins import ANY_ORIGIN, Origins
 
 LISTED = "https://peerprep.example"
 HERE = ("127.0.0.1", 8005)
-"""Where a request came in, as a socket names it."""
+"""The node's address of a connection, as a socket returns it."""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,9 @@ HERE = ("127.0.0.1", 8005)
         ("chrome-extension://abcdef", {"chrome-extension://abcdef"}),
     ],
 )
-def test_a_list_is_kept_as_browsers_write_origins(given: str, origins: set[str]) -> None:
+def test_origins_are_normalized_to_the_form_that_browsers_send(
+    given: str, origins: set[str]
+) -> None:
     assert Origins.parse(given) == Origins(frozenset(origins))
 
 
@@ -66,7 +68,7 @@ def test_a_star_allows_all(given: str) -> None:
         (",", "empty"),
     ],
 )
-def test_what_is_no_origin_is_refused_with_the_settings_name(given: str, said: str) -> None:
+def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(given: str, said: str) -> None:
     with pytest.raises(ConfigError, match=r"^COLLAB_CORS_ORIGINS: ") as refused:
         Config.from_env({"COLLAB_CORS_ORIGINS": given})
     assert said in str(refused.value)
@@ -83,7 +85,7 @@ def test_what_is_no_origin_is_refused_with_the_settings_name(given: str, said: s
         (LISTED, "http://peerprep.example", HERE, False),
         (LISTED, "null", HERE, False),
         (LISTED, "", HERE, False),
-        # The service's own page, by the address that the request came in on.
+        # The service's own page, at the address of the connection.
         (LISTED, "http://127.0.0.1:8005", HERE, True),
         (LISTED, "http://localhost:8005", HERE, True),
         (LISTED, "http://[::1]:8005", HERE, True),
@@ -102,7 +104,7 @@ def test_what_is_no_origin_is_refused_with_the_settings_name(given: str, said: s
         (LISTED, "http://localhost:8005", None, False),
     ],
 )
-def test_one_rule_says_who_may_connect(
+def test_allow_and_check_agree_on_which_pages_may_connect(
     allowed: str, origin: str | None, socket: Any, right: bool
 ) -> None:
     origins = Origins.parse(allowed)
