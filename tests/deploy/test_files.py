@@ -116,8 +116,8 @@ def test_all_files_that_compose_mounts_and_builds_exist(compose: dict[str, Any])
 
 
 def nginx_version() -> tuple[int, ...]:
-    said = subprocess.run([tool("nginx"), "-v"], capture_output=True, text=True, check=True)
-    return tuple(map(int, re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr)[0]))
+    version = subprocess.run([tool("nginx"), "-v"], capture_output=True, text=True, check=True)
+    return tuple(map(int, re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", version.stderr)[0]))
 
 
 def test_nginx_accepts_its_configuration_as_compose_mounts_it(tmp_path: Path) -> None:

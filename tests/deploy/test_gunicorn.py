@@ -53,13 +53,13 @@ async def test_a_node_under_gunicorn_serves_and_ends_gracefully(
         await clients[0].close()
     lines = gunicorn.output().splitlines()
     assert all(line.startswith('{"time":') for line in lines), gunicorn.output()
-    said = [json.loads(line) for line in lines]
-    events = [line["event"] for line in said]
+    records = [json.loads(line) for line in lines]
+    events = [line["event"] for line in records]
     assert "stopped" in events
-    [ready] = [line for line in said if line["event"] == "ready"]
+    [ready] = [line for line in records if line["event"] == "ready"]
     assert ready["url"] == gunicorn.url
-    assert {line["node"] for line in said} == {"green"}
-    assert not any("traceback" in line for line in said)
+    assert {line["node"] for line in records} == {"green"}
+    assert not any("traceback" in line for line in records)
 
 
 async def test_under_gunicorn_the_ready_line_has_the_port_and_the_backlog_is_the_configured_one(

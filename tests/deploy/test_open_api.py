@@ -24,6 +24,6 @@ async def test_a_node_that_other_machines_reach_warns_of_an_api_without_a_key(
     node.command = (sys.executable, *started)
     async with running(node):
         pass
-    said = [line for line in node.output().splitlines() if WARNING in line]
-    assert len(said) == warnings, node.output()
-    assert all("COLLAB_API_KEY" in line and '"host":"0.0.0.0"' in line for line in said)
+    warned = [line for line in node.output().splitlines() if WARNING in line]
+    assert len(warned) == warnings, node.output()
+    assert all("COLLAB_API_KEY" in line and '"host":"0.0.0.0"' in line for line in warned)

@@ -73,9 +73,9 @@ def test_a_line_names_the_request_that_caused_it_if_it_has_an_id(
         request_id.reset(token)
 
 
-@pytest.mark.parametrize(("level", "said"), [("info", 1), ("warning", 0)])
+@pytest.mark.parametrize(("level", "expected"), [("info", 1), ("warning", 0)])
 def test_bytes_that_are_not_http_are_one_line_at_info_without_a_traceback(
-    capsys: pytest.CaptureFixture[str], level: str, said: int
+    capsys: pytest.CaptureFixture[str], level: str, expected: int
 ) -> None:
     before = logging.root.handlers[:], logging.root.level
     try:
@@ -88,7 +88,7 @@ def test_bytes_that_are_not_http_are_one_line_at_info_without_a_traceback(
         logging.root.handlers[:], level_before = before
         logging.root.setLevel(level_before)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert len(lines) == said
+    assert len(lines) == expected
     for line in lines:
         assert line["event"] == "bad request" and line["reason"] == "BadHttpMessage"
         assert line["level"] == "info" and "traceback" not in line and "secret" not in str(line)

@@ -40,7 +40,7 @@ def test_a_star_allows_all(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("https://a.example/", "has 'https://a.example/' with a path"),
         ("https://a.example/app", "with a path"),
@@ -68,10 +68,12 @@ def test_a_star_allows_all(given: str) -> None:
         (",", "empty"),
     ],
 )
-def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(given: str, said: str) -> None:
+def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(
+    given: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=r"^COLLAB_CORS_ORIGINS: ") as refused:
         Config.from_env({"COLLAB_CORS_ORIGINS": given})
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
