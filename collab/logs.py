@@ -111,7 +111,7 @@ def set_up(level: str, form: str, node: str) -> None:
 
 
 def log_ready(addresses: Iterable[Any]) -> None:
-    """Log that the node serves at these addresses. Whoever opens the sockets calls this."""
+    """Log that the node serves at these addresses, when its sockets are open."""
     log.info("ready", extra={"url": ", ".join(_url(address) for address in addresses)})
 
 

@@ -115,13 +115,13 @@ class Edge:
         except web.RequestPayloadError:
             return self._error_response(BadRequest.code, "the body can't be read", 400)
         except Exception as fault:  # a fault of the service: logged here, sent without details
-            gone = request.transport is None or request.transport.is_closing()
+            disconnected = request.transport is None or request.transport.is_closing()
             fields = {"method": request.method, "path": request.path}
-            if isinstance(fault, ConnectionError) and gone:
-                log.debug("client went away", extra=fields)
+            if isinstance(fault, ConnectionError) and disconnected:
+                log.debug("client disconnected", extra=fields)
             else:
                 log.exception("request failed", extra=fields)
-            if not gone and not request.writer.output_size:
+            if not disconnected and not request.writer.output_size:
                 return self._error_response(CollabError.code, "the server made a mistake", 500)
             if request.transport is not None:
                 request.transport.abort()  # the client must see that the response is incomplete

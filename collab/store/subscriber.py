@@ -136,7 +136,7 @@ class Subscriber:
                 pause, first = FIRST_RETRY_INTERVAL, False
                 await self._read_forever(connection)
             except (RedisError, OSError, TimeoutError) as problem:
-                log.warning("pub/sub is gone", extra={"reason": str(problem)})
+                log.warning("the pub/sub connection is lost", extra={"reason": str(problem)})
             finally:
                 self._connection = None
                 self._unconfirmed.clear()

@@ -243,7 +243,7 @@ async def test_each_request_has_an_id_that_its_client_cannot_choose(
 
 
 async def test_many_simultaneous_connections_wait_in_the_backlog(nginx: Nginx) -> None:
-    """When a node's clients reconnect, one that finds the backlog full retries for seconds."""
+    """If the backlog were full, clients that reconnect would have to retry for seconds."""
     master = psutil.Process(nginx.pid)
     family = [master, *master.children()]
     async with AsyncExitStack() as closing:
