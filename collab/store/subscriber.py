@@ -120,7 +120,7 @@ class Subscriber:
             await connection.send_command(command, *channels, check_health=False)
 
     async def _run(self) -> None:
-        pause, first = FIRST_RETRY_INTERVAL, True
+        interval, first = FIRST_RETRY_INTERVAL, True
         while True:
             connection = new_connection(self._pool)
             try:
@@ -131,9 +131,9 @@ class Subscriber:
                 await self._read_until_confirmed(connection)
                 if not first:
                     log.info("pub/sub is back", extra={"channels": len(self._handlers)})
-                    for returned in self.on_reconnect:
-                        returned()
-                pause, first = FIRST_RETRY_INTERVAL, False
+                    for callback in self.on_reconnect:
+                        callback()
+                interval, first = FIRST_RETRY_INTERVAL, False
                 await self._read_forever(connection)
             except (RedisError, OSError, TimeoutError) as problem:
                 log.warning("the pub/sub connection is lost", extra={"reason": str(problem)})
@@ -144,8 +144,8 @@ class Subscriber:
                     if confirmed.done():
                         self._confirmed[channel] = confirmed.get_loop().create_future()
                 await connection.disconnect(nowait=True)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, MAX_RETRY_INTERVAL)
+            await asyncio.sleep(interval * random.uniform(0.5, 1.0))
+            interval = min(2 * interval, MAX_RETRY_INTERVAL)
 
     async def _read_until_confirmed(self, connection: Connection) -> None:
         async with asyncio.timeout(self._timeout):
