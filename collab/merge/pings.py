@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-Pong = Callable[[], None]
+OnPong = Callable[[], None]
 """What a PING stands for: it is called when the client has answered that PING."""
 
 
@@ -15,16 +15,16 @@ class Pings:
     __slots__ = ("_unanswered",)
 
     def __init__(self) -> None:
-        self._unanswered: deque[Pong | None] = deque()
+        self._unanswered: deque[OnPong | None] = deque()
 
-    def written(self, pong: Pong | None) -> None:
+    def add(self, on_pong: OnPong | None) -> None:
         """Enter a PING as it goes to the transport; ``None`` stands for a heartbeat."""
-        self._unanswered.append(pong)
+        self._unanswered.append(on_pong)
 
-    def answered(self) -> None:
+    def handle_pong(self) -> None:
         """Take in a PONG. One that answers no PING means nothing."""
-        if self._unanswered and (pong := self._unanswered.popleft()) is not None:
-            pong()
+        if self._unanswered and (on_pong := self._unanswered.popleft()) is not None:
+            on_pong()
 
     def clear(self) -> None:
         """Forget all PINGs: their answers will not come."""

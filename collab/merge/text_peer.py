@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from .delta import Delta
 from .lateness import Habit
-from .pings import Pong
+from .pings import OnPong
 from .trail import View
 from .turns import Turn
 from .views import Outcome, Views
@@ -36,9 +36,9 @@ class Receive(NamedTuple):
     ``before`` and ``behind`` are to be called when the one and the other PING are answered.
     """
 
-    before: Pong
+    before: OnPong
     text: str
-    behind: Pong
+    behind: OnPong
 
 
 class TextPeer:
@@ -115,10 +115,10 @@ class TextPeer:
             self.line.receive_due()
 
     def returned(self, line: ReceiveLine) -> None:
-        """Take in that the member is back on another connection, to which ``line`` leads.
+        """Handle the member's reconnection; ``line`` leads to its new connection.
 
-        Nothing is written to it before it has sent what it kept, which a `pong` tells; a member
-        that was typing has a moment more.
+        No receive is written before the member has sent the changes that its client kept, which
+        `handle_pong` reports. A member that was typing gets another `HOLD_SECONDS` after that.
         """
         self.line = line
         self._views.returned()
@@ -152,7 +152,7 @@ class TextPeer:
             self._window.confirmed()
         self._go_on(now)
 
-    def pong(self) -> None:
+    def handle_pong(self) -> None:
         """Take in the answer to a PING that was written with no receive.
 
         What the client had kept while it had no connection has come before it.

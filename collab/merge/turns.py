@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from .pings import Pong
+from .pings import OnPong
 
 UNDISTURBED: Final = 32
 """Changes in a row of which none had waited, after which none is taken to wait: people do not type
@@ -60,7 +60,7 @@ class Turns:
     def __init__(
         self,
         clock: Callable[[], float],
-        ping: Callable[[Pong], None],
+        ping: Callable[[OnPong], None],
         on_idle: Callable[[], None],
     ) -> None:
         """``clock`` is monotonic, in seconds; ``on_idle`` is called when nothing waits any more.
@@ -106,7 +106,7 @@ class Turns:
             self._undisturbed = 0
         return since
 
-    def acknowledging(self) -> Pong | None:
+    def acknowledging(self) -> OnPong | None:
         """Take in that an event is acknowledged; return what the PONG to a PING before is to call.
 
         None if no PING is to be written.

@@ -102,7 +102,7 @@ class Line:
         del self.member, self._on_end
 
     def _render_mark(self) -> list[eio.Packet]:
-        return [self._socket.ping_packet(self.member.peer.pong)]
+        return [self._socket.ping_packet(self.member.peer.handle_pong)]
 
     def _render_receive(self) -> list[eio.Packet]:
         receive = self.member.next_receive()

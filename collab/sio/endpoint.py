@@ -14,7 +14,7 @@ from collab.admission import Admission
 from collab.config import Config
 from collab.errors import CollabError, NotJoined, RateLimited, RoomClosed, TooManyRooms
 from collab.merge.lateness import Habit
-from collab.merge.pings import Pong
+from collab.merge.pings import OnPong
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room
@@ -189,7 +189,7 @@ class SocketIOEndpoint:
             for line in client.lines.values():
                 line.member.peer.idle()
 
-    def acknowledging(self, sid: str) -> Pong | None:
+    def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
         client = self._clients.get(sid)
         return client.turns.acknowledging() if client is not None else None

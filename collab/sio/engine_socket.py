@@ -21,7 +21,7 @@ from engineio import exceptions, packet
 from engineio.async_socket import AsyncSocket
 
 from collab.errors import BadEvent, CollabError, Draining
-from collab.merge.pings import Pings, Pong
+from collab.merge.pings import OnPong, Pings
 from collab.sio import packets as eio
 from collab.sio import polling
 from collab.sio.leaving import Leaving
@@ -61,12 +61,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     # Marks
 
-    def ping_packet(self, pong: Pong) -> packet.Packet:
+    def ping_packet(self, pong: OnPong) -> packet.Packet:
         """Return a PING to be written now; ``pong`` is called when the client has answered it."""
-        self.pings.written(pong)
+        self.pings.add(pong)
         return packet.Packet(packet.PING)
 
-    def ping_soon(self, pong: Pong) -> None:
+    def ping_soon(self, pong: OnPong) -> None:
         """Let a PING be written behind what waits; ``pong`` is called when it is answered."""
         self.outbox.put_slot("ping", lambda: [self.ping_packet(pong)])
 
@@ -86,7 +86,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.outbox.put_slot("heartbeat", self._render_heartbeat)
 
     def _render_heartbeat(self) -> list[packet.Packet]:
-        self.pings.written(None)
+        self.pings.add(None)
         return [packet.Packet(packet.PING)]
 
     async def check_ping_timeout(self) -> bool:
@@ -155,7 +155,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if pkt.packet_type == packet.MESSAGE:
             await self._handle(pkt.data)
         elif pkt.packet_type == packet.PONG:
-            self.pings.answered()
+            self.pings.handle_pong()
         elif pkt.packet_type == packet.UPGRADE:
             await self.send(packet.Packet(packet.NOOP))
         elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:

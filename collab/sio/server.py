@@ -22,7 +22,7 @@ from socketio import packet
 from collab.admission import Admission
 from collab.config import Config
 from collab.errors import BadEvent, CollabError
-from collab.merge.pings import Pong
+from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
 from collab.sio.engine import EngineServer
@@ -52,7 +52,7 @@ class Application(Protocol):
     def connected(self, sid: str) -> None:
         """The answer to CONNECT waits to be written."""
 
-    def acknowledging(self, sid: str) -> Pong | None:
+    def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
 
     async def disconnect(self, sid: str, reason: str) -> None:

@@ -43,19 +43,19 @@ class Desk:
         receive = self.peer.next_receive(self.text)
         if receive is None:
             return None
-        self.pings.written(receive.before)
-        self.pings.written(receive.behind)
+        self.pings.add(receive.before)
+        self.pings.add(receive.behind)
         return receive.text
 
     def mark(self) -> None:
         """Write the member a PING and nothing else."""
-        self.pings.written(self.peer.pong)
+        self.pings.add(self.peer.handle_pong)
 
     def pong(self, times: int = 1) -> bool:
         """Let the member answer so many PINGs; return whether to try again to write."""
         self.due = False
         for _ in range(times):
-            self.pings.answered()
+            self.pings.handle_pong()
         self.peer.check(self.text)
         return self.due
 

@@ -17,7 +17,7 @@ from collab.merge.delta import Delta, compose
 from collab.merge.gate import Gate
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
-from collab.merge.pings import Pings, Pong
+from collab.merge.pings import OnPong, Pings
 from collab.merge.replica import Replica
 from collab.merge.text_peer import TextPeer
 from collab.merge.turns import Turns
@@ -77,8 +77,8 @@ class Session:
         self.pings = Pings()
         self.turns = Turns(node.world.clock, self.ping, lambda: self.peer.idle())
 
-    def ping(self, pong: Pong | None) -> None:
-        self.pings.written(pong)
+    def ping(self, pong: OnPong | None) -> None:
+        self.pings.add(pong)
         self.down.send(PING)
 
     def acknowledge(self) -> None:
@@ -91,7 +91,7 @@ class Session:
     def deliver(self, kind: str, text: str) -> None:
         world = self.node.world
         if kind == PONG:
-            self.pings.answered()
+            self.pings.handle_pong()
             self.node.check()
             return
         turn = self.turns.event()
@@ -346,7 +346,7 @@ class World:
             views = Views.taken_over(old.peer.views(), onward, self.habit, known=known)
             session.peer = TextPeer.taken_over(views, session, self.clock, typing=typing)
         self.returns += 1
-        session.ping(session.peer.pong)
+        session.ping(session.peer.handle_pong)
 
     def run(self) -> None:
         """Let everything happen, and see that everybody ends with the same text."""

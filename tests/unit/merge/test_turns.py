@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from collab.merge.pings import Pong
+from collab.merge.pings import OnPong
 from collab.merge.turns import SLOW, UNDISTURBED, Turns
 
 
@@ -14,7 +14,7 @@ class Client:
     def __init__(self) -> None:
         self.now = 100.0
         self.idle = 0
-        self.pings: deque[Pong] = deque()
+        self.pings: deque[OnPong] = deque()
         self.turns = Turns(lambda: self.now, self.pings.append, self._be_idle)
 
     def _be_idle(self) -> None:
