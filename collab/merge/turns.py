@@ -38,7 +38,7 @@ class Turn(NamedTuple):
     may_wait: bool
 
 
-PROMPT: Final = Turn(None, may_wait=False)
+UNDELAYED: Final = Turn(None, may_wait=False)
 """Of an event that was sent at once, by a client that keeps nothing back."""
 
 
@@ -82,7 +82,7 @@ class Turns:
         """Whether the next of the client's changes may wait."""
         return not self._overlaps and self._undisturbed < UNDISTURBED
 
-    def event(self) -> Turn:
+    def handle_event(self) -> Turn:
         """Take in an event of the client, as it arrives."""
         kept_since = self._kept_since()
         return Turn(kept_since, self.may_wait)
@@ -106,7 +106,7 @@ class Turns:
             self._undisturbed = 0
         return since
 
-    def acknowledging(self) -> OnPong | None:
+    def before_acknowledgement(self) -> OnPong | None:
         """Take in that an event is acknowledged; return what the PONG to a PING before is to call.
 
         None if no PING is to be written.
@@ -119,14 +119,14 @@ class Turns:
             self._unanswered = False
             self._since = None
             return None
-        return self._answered
+        return self._handle_pong
 
-    def _answered(self) -> None:
+    def _handle_pong(self) -> None:
         if self._unanswered:
             self._unanswered = False
-            self._ping(partial(self._idle, self._number))
+            self._ping(partial(self._handle_idle_pong, self._number))
 
-    def _idle(self, number: int) -> None:
+    def _handle_idle_pong(self, number: int) -> None:
         if number == self._number and not self._overlaps:
             self._since = None
             self._undisturbed += 1

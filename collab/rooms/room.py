@@ -15,7 +15,7 @@ from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.limits import Limits
 from collab.merge.replica import Edit
-from collab.merge.turns import PROMPT, Turn
+from collab.merge.turns import UNDELAYED, Turn
 from collab.metrics import Metrics
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -219,7 +219,7 @@ class Room:
             return self._journal.touch()
         return self.commit(Edit(delta, self._journal.replica.edit(delta)), author, by)
 
-    def change(self, member: TextMember, code: str, turn: Turn = PROMPT) -> asyncio.Future[None]:
+    def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> asyncio.Future[None]:
         """Merge a member's text; the Future is done when Redis has it.
 
         ``turn`` says whether the client may have kept it back. Raises NotAllowed if the member may

@@ -166,7 +166,7 @@ class SocketIOEndpoint:
     # Events
 
     async def _join(self, sid: str, payload: Any) -> Reply:
-        self._clients[sid].turns.event()
+        self._clients[sid].turns.handle_event()
         client = await self._paced(sid)
         name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
         member = await self._member(client, name)
@@ -175,7 +175,7 @@ class SocketIOEndpoint:
 
     async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
         client = self._clients[sid]
-        turn = client.turns.event()
+        turn = client.turns.handle_event()
         await self._paced(sid)
         fields = check_fields(payload)
         name = check_room(fields.get("room"), self._config.max_room_name)
@@ -192,10 +192,10 @@ class SocketIOEndpoint:
     def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
         client = self._clients.get(sid)
-        return client.turns.acknowledging() if client is not None else None
+        return client.turns.before_acknowledgement() if client is not None else None
 
     async def _leave(self, sid: str, payload: Any) -> Reply:
-        self._clients[sid].turns.event()
+        self._clients[sid].turns.handle_event()
         client = await self._paced(sid)
         name = check_room(check_fields(payload).get("room"), self._config.max_room_name)
         if name not in client.lines:

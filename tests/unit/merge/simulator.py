@@ -83,7 +83,7 @@ class Session:
 
     def acknowledge(self) -> None:
         if self.page.asks and not self.down.broken:
-            pong = self.turns.acknowledging()
+            pong = self.turns.before_acknowledgement()
             if pong is not None:
                 self.ping(pong)
             self.down.send(ACK)
@@ -94,7 +94,7 @@ class Session:
             self.pings.handle_pong()
             self.node.check()
             return
-        turn = self.turns.event()
+        turn = self.turns.handle_event()
         self.joined = kind != LEAVE  # a change joins
         if kind == JOIN:
             self.peer.mount(owed=True)

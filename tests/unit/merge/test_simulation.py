@@ -82,7 +82,7 @@ def test_pages_that_keep_changes_until_others_are_acknowledged_lose_few_letters(
 def test_they_would_lose_many_if_nobody_knew_that_something_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("collab.merge.turns.Turns.acknowledging", lambda _: None)
+    monkeypatch.setattr("collab.merge.turns.Turns.before_acknowledgement", lambda _: None)
     assert max(_shares(WORLDS["all keep changes"], 5)) > 10 * FEW
 
 

@@ -23,11 +23,11 @@ class Client:
     def sends(self) -> float | None:
         """Return since when the event may have waited."""
         self.now += 1
-        return self.turns.event().kept_since
+        return self.turns.handle_event().kept_since
 
     def gets_its_acknowledgement(self) -> bool:
         """Return whether a PING comes before it."""
-        pong = self.turns.acknowledging()
+        pong = self.turns.before_acknowledgement()
         if pong is not None:
             self.pings.append(pong)
         return pong is not None
