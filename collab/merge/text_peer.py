@@ -66,14 +66,14 @@ class TextPeer:
         return cls(Views.blank(text, habit), line, clock)
 
     @classmethod
-    def taken_over(
+    def restored(
         cls, views: Views, line: ReceiveLine, clock: Callable[[], float], *, typing: bool
     ) -> TextPeer:
         """Return the peer for a member that was on another node; ``typing`` if it was typing."""
         peer = cls(views, line, clock)
         if typing:
             peer._window.typed(clock())
-        peer.returned(line)
+        peer.reconnected(line)
         return peer
 
     # What others do
@@ -114,15 +114,15 @@ class TextPeer:
         if self._window.idle():
             self.line.receive_due()
 
-    def returned(self, line: ReceiveLine) -> None:
+    def reconnected(self, line: ReceiveLine) -> None:
         """Handle the member's reconnection; ``line`` leads to its new connection.
 
         No receive is written before the member has sent the changes that its client kept, which
         `handle_pong` reports. A member that was typing gets another `HOLD_SECONDS` after that.
         """
         self.line = line
-        self._views.returned()
-        self._window.returned()
+        self._views.reconnected()
+        self._window.reconnected()
         self._held = True
 
     # What is written to it

@@ -256,7 +256,7 @@ class Views:
 
     # Leaving and coming back
 
-    def returned(self) -> None:
+    def reconnected(self) -> None:
         """Take in that the member is back on another connection: what was on its way may be lost.
 
         So may be what it sent last: it shows that, and will send it with its next change. That it
@@ -270,20 +270,18 @@ class Views:
         self._confirmed = self._reached = self._trail.last
 
     @classmethod
-    def taken_over(
-        cls, views: Sequence[View], onward: Delta, habit: Habit, *, known: bool
-    ) -> Views:
+    def restored(cls, views: Sequence[View], onward: Delta, habit: Habit, *, known: bool) -> Views:
         """Return the views of a member that was on another node.
 
         ``views`` and ``known`` are what `views` and `is_known` returned there, and ``onward`` is
         the way from the text that the replica had there to the one that it has here.
         """
         *others, screen = (view.onward(onward) for view in views)
-        taken = cls(screen, habit)
-        taken._others = others[::-1]
+        restored = cls(screen, habit)
+        restored._others = others[::-1]
         if known:
-            taken._first_confirmed = -inf
-        return taken
+            restored._first_confirmed = -inf
+        return restored
 
     def views(self) -> list[View]:
         """Return all that the member may be showing, newest first."""

@@ -107,7 +107,7 @@ class Window:
             self.open()
         return self._may_wait
 
-    def returned(self) -> None:
+    def reconnected(self) -> None:
         """Close the window for a member on another connection, until it has answered a mark."""
         self._is_back = True
         self._may_wait = False

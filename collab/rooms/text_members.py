@@ -97,7 +97,7 @@ class TextMembers:
         peer = self._absent.pop(old)
         if peer is None:
             return None
-        peer.returned(line)
+        peer.reconnected(line)
         return self._enter(TextMember(id, identity, room, peer, line))
 
     async def hand_over(self, id: str, room: str) -> Departed | None:
@@ -142,8 +142,8 @@ class TextMembers:
         (at_start,) = start.views()
         onward = compose(found.way, Delta.from_splices(diff(found.tail, at_start.text)))
         way = compose(onward, at_start.way)
-        views = Views.taken_over(left.views, way, habit, known=left.known)
-        peer = TextPeer.taken_over(views, line, self._clock, typing=left.typing)
+        views = Views.restored(left.views, way, habit, known=left.known)
+        peer = TextPeer.restored(views, line, self._clock, typing=left.typing)
         return self._enter(TextMember(id, identity, room, peer, line))
 
     def _enter(self, member: TextMember) -> TextMember:

@@ -72,7 +72,7 @@ class Desk:
     def come_back(self) -> None:
         """Let the member come back on another connection."""
         self.pings.clear()
-        self.peer.returned(self)
+        self.peer.reconnected(self)
 
 
 def typing(text: str) -> Desk:

@@ -334,7 +334,7 @@ class World:
         session = self.connect(page, node)
         if node is here:
             session.peer = old.peer
-            session.peer.returned(session)
+            session.peer.reconnected(session)
         else:
             onward = Delta()
             past = Replica()
@@ -343,8 +343,8 @@ class World:
                 if number >= here.applied:
                     onward = compose(onward, delta)
             known, typing = old.peer.is_known(), old.peer.is_typing()
-            views = Views.taken_over(old.peer.views(), onward, self.habit, known=known)
-            session.peer = TextPeer.taken_over(views, session, self.clock, typing=typing)
+            views = Views.restored(old.peer.views(), onward, self.habit, known=known)
+            session.peer = TextPeer.restored(views, session, self.clock, typing=typing)
         self.returns += 1
         session.ping(session.peer.handle_pong)
 

@@ -101,9 +101,9 @@ def test_a_member_that_another_node_hands_over_keeps_all_that_it_may_be_showing(
     assert desk.receive() == "hello brave world"
     there = desk.peer.views()
     onward = Delta.from_splices(diff("hello brave world", "NEW hello brave world"))
-    views = Views.taken_over(there, onward, Habit(), known=True)
+    views = Views.restored(there, onward, Habit(), known=True)
     assert views.is_known(0.0)
-    assert not Views.taken_over(there, onward, Habit(), known=False).is_known(0.0)
+    assert not Views.restored(there, onward, Habit(), known=False).is_known(0.0)
     views.check("NEW hello brave world")
     assert [view.text for view in views.views()] == ["hello brave world", "hello world"]
     outcome = views.change("hello world!", 1.0, None)

@@ -73,8 +73,8 @@ def test_a_member_that_is_back_and_joins_is_left_to_send_first_what_it_kept() ->
 def test_a_member_that_was_typing_on_another_node_is_left_to_speak_first_here() -> None:
     for was_typing in (True, False):
         desk = Desk("ab")
-        views = Views.taken_over([View("ab", Delta.of(2))], Delta(), Habit(), known=True)
-        desk.peer = TextPeer.taken_over(views, desk, lambda: 0.0, typing=was_typing)
+        views = Views.restored([View("ab", Delta.of(2))], Delta(), Habit(), known=True)
+        desk.peer = TextPeer.restored(views, desk, lambda: 0.0, typing=was_typing)
         desk.mark()
         assert desk.pong()
         assert (desk.receive() is None) is was_typing
