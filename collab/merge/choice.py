@@ -1,4 +1,4 @@
-"""Which of several texts another was made from: mostly the one that it is the smallest edit of."""
+"""Choose which of several texts a new text was made from: usually that with the smallest edit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import Final
 from .diff import diff
 from .splice import Splice, edit_size
 
-RUN: Final = 2
-"""Code points that two texts have in a row, on average, if one was made from the other: those of
-unrelated texts that happen to be equal stand alone."""
-ANCHORS: Final = 4
-"""Code points that occur once in either text, as patience diff (Bram Cohen) looks for them, if one
-was made from the other; if they are a quarter of it besides. Of unrelated texts in one language
-hardly any are."""
+MIN_RUN: Final = 2
+"""Average length, in code points, of the runs that a text and its original have in common. Code
+points that unrelated texts have in common by chance are mostly isolated."""
+MIN_ANCHORS: Final = 4
+"""Anchors that a text and its original have in common: kept code points that occur exactly once in
+both texts, as in patience diff (Bram Cohen). Unrelated texts in one language have hardly any."""
+MIN_ANCHOR_SHARE: Final = 0.25
+"""Anchors as a share of the new text's code points, required as well."""
 
 
 def choose(text: str, candidates: Sequence[str]) -> tuple[int, list[Splice]]:
-    """Return which of the candidates, newest first, ``text`` is an edit of, and the edit.
+    """Return the index of the candidate that ``text`` is an edit of, and the edit.
 
-    What is equal to one is an echo of the newest such. Else, of equally small edits, it is the one
-    of the oldest: in the moment in which a receive arrives nobody can have seen it, and who takes
-    back a letter takes back their own. A text is not typed on an empty page, however small an edit
-    of that it is, if it has long runs of another, or much that is found only there.
+    ``candidates`` are ordered from newest to oldest. If ``text`` equals candidates, it is an echo
+    of the newest of them. Otherwise the smallest edit decides; between equal sizes the oldest
+    candidate wins, because at the moment when a receive arrives nobody can have seen it, so a
+    person who deletes a letter deletes their own. The empty candidate does not win, however small
+    its edit, if ``text`` has long runs or many anchors in common with another candidate.
     """
     if text in candidates:
         return candidates.index(text), []
@@ -35,22 +37,22 @@ def choose(text: str, candidates: Sequence[str]) -> tuple[int, list[Splice]]:
         other, edit = nearest(text, (candidates[number] for number in reversed(written)))
         other = written[len(written) - 1 - other]
         kept = _kept(candidates[other], edit)
-        if len(kept) >= RUN * (len(edit) + 1) or _anchors(kept, candidates[other], text) >= max(
-            ANCHORS, len(text) / ANCHORS
+        if len(kept) >= MIN_RUN * (len(edit) + 1) or _anchors(kept, candidates[other], text) >= max(
+            MIN_ANCHORS, MIN_ANCHOR_SHARE * len(text)
         ):
             return other, edit
     return index, splices
 
 
 def _kept(text: str, splices: list[Splice]) -> str:
-    """Return what an edit leaves of a text."""
+    """Return the parts of ``text`` that the edit keeps."""
     starts = [0, *(splice.end for splice in splices)]
     ends = [*(splice.start for splice in splices), len(text)]
     return "".join(text[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 def _anchors(kept: str, *texts: str) -> int:
-    """Return how many code points of ``kept`` occur once in each of the texts."""
+    """Return how many code points of ``kept`` occur exactly once in each of ``texts``."""
     once = Counter(kept)
     for text in texts:
         once |= Counter(text)
@@ -58,9 +60,10 @@ def _anchors(kept: str, *texts: str) -> int:
 
 
 def is_clear(chosen: str, size: int, text: str, others: Sequence[str]) -> bool:
-    """Whether ``text``, at ``size`` from ``chosen``, was not made from one of the other texts.
+    """Whether ``text`` was clearly made from ``chosen``, by an edit of ``size``, and no other text.
 
-    Had it been made from ``chosen``, any other would be as far from it as both steps together.
+    It is clear if the distance from the nearest other text to ``text`` is at least the distance
+    from that text to ``chosen`` plus ``size``: then the shortest way passes through ``chosen``.
     """
     if not size:
         return True
@@ -69,9 +72,9 @@ def is_clear(chosen: str, size: int, text: str, others: Sequence[str]) -> bool:
 
 
 def nearest(text: str, candidates: Iterable[str]) -> tuple[int, list[Splice]]:
-    """Return which of the candidates ``text`` is the smallest edit of, and that edit.
+    """Return the index of the candidate from which the edit to ``text`` is smallest, and the edit.
 
-    The first of equals wins. Raises ``ValueError`` if there is no candidate.
+    Between equal sizes the first candidate wins. Raises ``ValueError`` if there is no candidate.
     """
     chosen: tuple[int, list[Splice]] | None = None
     smallest = 0

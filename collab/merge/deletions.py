@@ -16,7 +16,7 @@ Ranges = dict[int, list[tuple[int, int]]]
 """Of each client: ``[(start, end), ...]``."""
 
 
-def normal(ranges: Iterable[tuple[int, int, int]]) -> Ranges:
+def normalized(ranges: Iterable[tuple[int, int, int]]) -> Ranges:
     """Return ``(client, start, end)`` in any order, overlapping or not, as `Ranges`."""
     found: Ranges = {}
     for client, start, end in sorted(ranges):
@@ -31,12 +31,12 @@ def normal(ranges: Iterable[tuple[int, int, int]]) -> Ranges:
 def deleted(replica: Replica) -> Ranges:
     """Return what a replica has deleted, in the text and in all other types."""
     alone = replica.diff_since(replica.state_vector())  # nothing is newer, so: deletions only
-    return normal(survey(alone).deleted)
+    return normalized(survey(alone).deleted)
 
 
 def inserted(replica: Replica, but: Iterable[bytes] = ()) -> Ranges:
     """Return all that a replica holds, deleted or not, without what the updates ``but`` insert."""
-    kept = normal(run for update in but for run in survey(update).runs)
+    kept = normalized(run for update in but for run in survey(update).runs)
     found: Ranges = {}
     for client, end in read_state_vector(replica.state_vector()).items():
         bounds = [0, *(clock for run in kept.get(client, ()) for clock in run), end]

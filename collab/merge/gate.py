@@ -13,10 +13,10 @@ from .replica import MAX_UNJOINED, Edit, Replica
 from .structs import joined, slices
 from .survey import Survey, survey
 
-SLICE: Final = 64
+SLICE_STRUCTS: Final = 64
 """Structs that are tried at a time. Forged so that each is compared with all others of a document
 with 100,000, they take a quarter of a second."""
-MAX_MERGE_TIME: Final = 0.2
+MAX_MERGE_SECONDS: Final = 0.2
 """Seconds of processor time that an update may take to be merged. 20,000 structs take a tenth."""
 
 
@@ -54,7 +54,7 @@ class Gate:
             raise UpdateTooLarge(f"{limits.nesting} types may lie in each other at the most")
         if seen.joinable > MAX_UNJOINED:
             update = joined(update)
-        if seen.built > SLICE:
+        if seen.built > SLICE_STRUCTS:
             self._try(update)
         twin.apply_update(update)
         mended = twin.repair() is not None
@@ -106,12 +106,12 @@ class Gate:
         doc: Doc[Any] = Doc()
         doc.apply_update(self._replica.state())
         taken = 0.0
-        for part in slices(update, SLICE):
+        for part in slices(update, SLICE_STRUCTS):
             start = thread_time()
             with refusals():
                 doc.apply_update(part)
             taken += thread_time() - start
-            if taken > MAX_MERGE_TIME:
+            if taken > MAX_MERGE_SECONDS:
                 raise UpdateTooLarge("the update takes too long to be merged")
 
     def _ready_twin(self) -> Replica:

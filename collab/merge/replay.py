@@ -93,17 +93,17 @@ class Replay:
             return IDENTITY
         before = self.text
         try:
-            delta = self._applied(before, update)
+            delta = self._apply(before, update)
         except MergeError:
             return IDENTITY
         self._text = delta.apply(before)
         return delta
 
-    def _applied(self, before: str, update: bytes) -> Delta:
+    def _apply(self, before: str, update: bytes) -> Delta:
         if self._replica is not None:
             return self._replica.apply_update(update).delta
         self._event = None
-        subscription = self._shared.observe(self._keep)
+        subscription = self._shared.observe(self._keep_event)
         try:
             with refusals():
                 self._doc.apply_update(update)
@@ -115,5 +115,5 @@ class Replay:
             delta = Delta.from_splices(diff(before, str(self._shared)))
         return delta
 
-    def _keep(self, event: TextEvent) -> None:
+    def _keep_event(self, event: TextEvent) -> None:
         self._event = event.delta  # type: ignore[attr-defined]

@@ -113,7 +113,7 @@ class Replica:
             assert len(text) == size, "pycrdt moved an index"
         self.text = after
         self._size = size
-        return self._learn_own()
+        return self._record_own()
 
     def apply_update(self, update: bytes) -> Edit:
         """Apply another's update and return what it changed here.
@@ -140,10 +140,10 @@ class Replica:
             gained = self._update or EMPTY_UPDATE
         self._pairs |= fresh
         self._pairs -= broken
-        self._learn(seen)
+        self._record(seen)
         self._halves = seen.has_halves
-        delta = self._follow(event) if self._plain and not broken else None
-        return Edit(self._read_again() if delta is None else delta, gained)
+        delta = self._follow_event(event) if self._plain and not broken else None
+        return Edit(self._reload_text() if delta is None else delta, gained)
 
     def nesting_with(self, update: bytes, seen: Survey) -> int:
         """Return how many types lie in each other where an update that is to be applied nests most.
@@ -176,7 +176,7 @@ class Replica:
                 text.insert(index, run)
             if len(text) != self._size:
                 raise BadUpdate("the document cannot be made its text")
-        return self._learn_own()
+        return self._record_own()
 
     @property
     def size(self) -> int:
@@ -261,17 +261,17 @@ class Replica:
             if end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes what is missing")
 
-    def _learn(self, seen: Survey) -> None:
+    def _record(self, seen: Survey) -> None:
         self.version += 1
         known = self._known
         for client, _, end in seen.runs:
             if end > known.get(client, 0):
                 known[client] = end
 
-    def _learn_own(self) -> bytes:
+    def _record_own(self) -> bytes:
         update = self._update or EMPTY_UPDATE
         seen = survey(update)
-        self._learn(seen)
+        self._record(seen)
         if seen.strings:
             self._pairs.update(pairs(update, seen))
         return update
@@ -299,7 +299,7 @@ class Replica:
             doc.apply_update(update)
         self._open(doc)
 
-    def _follow(self, event: list[dict[str, Any]] | None) -> Delta | None:
+    def _follow_event(self, event: list[dict[str, Any]] | None) -> Delta | None:
         """Do to the cached text what an event says; return None if it does not say all of it."""
         if event is None:
             return IDENTITY
@@ -314,7 +314,7 @@ class Replica:
         self._size = size
         return delta
 
-    def _read_again(self) -> Delta:
+    def _reload_text(self) -> Delta:
         """Take the text from the document, and tell the edit from the texts."""
         before = self.text
         self.text = str(self._text)

@@ -143,24 +143,24 @@ class TextPeer:
             return None
         self._owed = False
         number = self._views.write(text)
-        before = partial(self._answered, number - 1, number)
-        return Receive(before, text, partial(self._answered, number, number))
+        before = partial(self._confirm, number - 1, number)
+        return Receive(before, text, partial(self._confirm, number, number))
 
-    def _answered(self, confirmed: int, reached: int) -> None:
+    def _confirm(self, confirmed: int, reached: int) -> None:
         now = self._clock()
-        if self._views.answered(confirmed, reached, now):
+        if self._views.confirm(confirmed, reached, now):
             self._window.confirmed()
-        self._go_on(now)
+        self._resume(now)
 
     def handle_pong(self) -> None:
         """Take in the answer to a PING that was written with no receive.
 
         What the client had kept while it had no connection has come before it.
         """
-        self._go_on(self._clock())
+        self._resume(self._clock())
 
-    def _go_on(self, now: float) -> None:
-        self._window.answered(now)
+    def _resume(self, now: float) -> None:
+        self._window.handle_pong(now)
         if self._held:
             self._held = False
             self.line.receive_due()

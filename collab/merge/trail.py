@@ -16,7 +16,7 @@ class View(NamedTuple):
     text: str
     way: Delta
 
-    def onward(self, delta: Delta) -> View:
+    def advanced(self, delta: Delta) -> View:
         """Return the view when the replica was edited by ``delta``."""
         return View(self.text, compose(self.way, delta))
 
@@ -27,7 +27,7 @@ class _Step:
 
     number: int
     text: str
-    onward: Delta
+    delta: Delta
 
 
 class Trail:
@@ -70,9 +70,9 @@ class Trail:
         """Follow the replica, which was edited by ``delta``."""
         if self._steps:
             newest = self._steps[-1]
-            newest.onward = compose(newest.onward, delta)
+            newest.delta = compose(newest.delta, delta)
 
-    def leave(self, number: int) -> View | None:
+    def pop_through(self, number: int) -> View | None:
         """Drop the texts up to and including ``number``; return the last one dropped, if any."""
         steps = self._steps
         dropped: _Step | None = None
@@ -80,9 +80,9 @@ class Trail:
             dropped = steps.popleft()
         if dropped is None:
             return None
-        way = dropped.onward
+        way = dropped.delta
         for step in steps:
-            way = compose(way, step.onward)
+            way = compose(way, step.delta)
         return View(dropped.text, way)
 
     def texts(self, number: int) -> Iterator[tuple[int, str]]:
@@ -96,6 +96,6 @@ class Trail:
         views: list[View] = []
         way = IDENTITY
         for step in reversed(self._steps):
-            way = compose(step.onward, way)
+            way = compose(step.delta, way)
             views.append(View(step.text, way))
         return views

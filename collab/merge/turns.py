@@ -20,10 +20,10 @@ from typing import Final, NamedTuple
 
 from .pings import OnPong
 
-UNDISTURBED: Final = 32
+MIN_UNDISTURBED: Final = 32
 """Changes in a row of which none had waited, after which none is taken to wait: people do not type
 as fast as this link answers."""
-SLOW: Final = 0.05
+SLOW_SECONDS: Final = 0.05
 """Seconds until an acknowledgement after which changes may wait all the same."""
 
 
@@ -80,7 +80,7 @@ class Turns:
     @property
     def may_wait(self) -> bool:
         """Whether the next of the client's changes may wait."""
-        return not self._overlaps and self._undisturbed < UNDISTURBED
+        return not self._overlaps and self._undisturbed < MIN_UNDISTURBED
 
     def handle_event(self) -> Turn:
         """Take in an event of the client, as it arrives."""
@@ -113,7 +113,7 @@ class Turns:
         """
         if self._overlaps or not self._unanswered:
             return None
-        if self._clock() - self._sent > SLOW:
+        if self._clock() - self._sent > SLOW_SECONDS:
             self._undisturbed = 0
         if not self.may_wait:
             self._unanswered = False

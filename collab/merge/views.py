@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 from .choice import choose, is_clear
 from .delta import Delta, transform
 from .diff import diff
-from .lateness import LATE, Habit, Pasts
+from .lateness import LATE_WINDOW, Habit, Pasts
 from .splice import Splice, edit_size
 from .trail import Trail, View
 
-RETYPED: Final = 16
+MAX_RETYPED: Final = 16
 """Code points of a text that a page may replace wholly by one edit. One that returns with nothing
 of a longer text has mounted again, and shows nothing else."""
 
@@ -107,10 +107,10 @@ class Views:
             return
         self._pasts.forget(now)
         self._follow(delta)
-        self._screen = self._screen.onward(delta)
+        self._screen = self._screen.advanced(delta)
 
     def _follow(self, delta: Delta) -> None:
-        self._others = [view.onward(delta) for view in self._others]
+        self._others = [view.advanced(delta) for view in self._others]
         self._pasts.advance(delta)
         self._trail.advance(delta)
 
@@ -131,12 +131,12 @@ class Views:
             self.offer(view)
         else:
             # It is a guess, and is believed only where a text that was replaced long ago would be.
-            self._pasts.replaced([view], now - 2 * LATE)
+            self._pasts.add([view], now - 2 * LATE_WINDOW)
 
     def is_known(self, now: float) -> bool:
         """Whether the member shows what this node has written to it."""
         first = self._first_confirmed
-        return first is not None and now - first > LATE
+        return first is not None and now - first > LATE_WINDOW
 
     @property
     def final_text(self) -> str | None:
@@ -163,7 +163,7 @@ class Views:
         self._unsure = False
         return self._trail.append(text)
 
-    def answered(self, confirmed: int, reached: int, now: float) -> bool:
+    def confirm(self, confirmed: int, reached: int, now: float) -> bool:
         """Take in that the member has the receives up to ``confirmed``; return whether that is new.
 
         It may have those up to ``reached``.
@@ -172,12 +172,12 @@ class Views:
         if confirmed <= self._confirmed:
             return False
         self._confirmed = confirmed
-        view = self._trail.leave(confirmed)
+        view = self._trail.pop_through(confirmed)
         if view is not None:
             if self._first_confirmed is None:
                 self._first_confirmed = now
             self._pasts.forget(now)
-            self._pasts.replaced((*self._others, self._screen), now)
+            self._pasts.add((*self._others, self._screen), now)
             self._screen = view
             self._others = []
         return True
@@ -207,10 +207,10 @@ class Views:
         # In a tie what is there comes first: a letter typed behind one that a stale receive hid
         # belongs behind it.
         way, delta = transform(base.way, Delta.from_splices(splices))
-        if self._habit.lateness < LATE:
+        if self._habit.lateness < LATE_WINDOW:
             self._pasts.clear()
         else:  # so slow a page may put back what it showed before this change
-            self._pasts.replaced([self._screen], now)
+            self._pasts.add([self._screen], now)
         self._follow(delta)
         self._screen = View(text, way)
         return Outcome(
@@ -240,7 +240,7 @@ class Views:
         others, self._others = self._others, []
         index, splices = choose(text, [candidate for _, candidate in candidates])
         number, chosen = candidates[index]
-        base = self._trail.leave(number) if number else None
+        base = self._trail.pop_through(number) if number else None
         if base is not None:
             older = [candidate for _, candidate in candidates[index + 1 :]]
             if not is_clear(chosen, edit_size(splices), text, older):
@@ -264,19 +264,19 @@ class Views:
         """
         self._unsure = True
         self._others = [*self._others, *reversed(self._trail.views())]
-        if len(self._screen.text) > RETYPED:
+        if len(self._screen.text) > MAX_RETYPED:
             self.offer_blank()
         self._trail.clear()
         self._confirmed = self._reached = self._trail.last
 
     @classmethod
-    def restored(cls, views: Sequence[View], onward: Delta, habit: Habit, *, known: bool) -> Views:
+    def restored(cls, views: Sequence[View], delta: Delta, habit: Habit, *, known: bool) -> Views:
         """Return the views of a member that was on another node.
 
-        ``views`` and ``known`` are what `views` and `is_known` returned there, and ``onward`` is
+        ``views`` and ``known`` are what `views` and `is_known` returned there, and ``delta`` is
         the way from the text that the replica had there to the one that it has here.
         """
-        *others, screen = (view.onward(onward) for view in views)
+        *others, screen = (view.advanced(delta) for view in views)
         restored = cls(screen, habit)
         restored._others = others[::-1]
         if known:

@@ -11,9 +11,9 @@ at 20 receives a second, 32 cover a round trip of a second and a half."""
 TYPING_WINDOW: Final = 30.0
 """Seconds after its last change for which a member counts as typing: longer than a pause for
 thought. It may have many receives on their way then; a member that only reads has one at a time."""
-NO_ECHO: Final = 2
+MIN_UNECHOED: Final = 2
 """Receives that a member must have got without sending one back, to be sent more at a time."""
-HOLD: Final = 1.0
+HOLD_SECONDS: Final = 1.0
 """Seconds for which a member that comes back is left to speak first, if it was typing: it may show
 a letter that its broken connection has lost, and a receive would overwrite it. So is one that may
 keep changes back, after each of its own, if it is not known before that nothing waits."""
@@ -46,7 +46,7 @@ class Window:
         """Return how many receives may be on their way; 0 while the window is closed."""
         if now < self._opens_at:
             return 0
-        several = self.is_typing(now) and self._unechoed >= NO_ECHO and not self._may_wait
+        several = self.is_typing(now) and self._unechoed >= MIN_UNECHOED and not self._may_wait
         return MAX_UNCONFIRMED_VIEWS if several else 1
 
     def opens_in(self, now: float) -> float | None:
@@ -89,17 +89,17 @@ class Window:
         self._may_wait = may_wait
         if echo:
             self._unechoed = 0
-        self._opens_at = now + HOLD if may_wait else -inf
+        self._opens_at = now + HOLD_SECONDS if may_wait else -inf
 
     def confirmed(self) -> None:
         """Take in that the member has got a receive."""
         self._unechoed += 1
 
-    def answered(self, now: float) -> None:
+    def handle_pong(self, now: float) -> None:
         """Take in a PONG. A member that is back has sent what it kept before it."""
         if self._is_back:
             self._is_back = False
-            self._opens_at = now + HOLD if self.is_typing(now) else -inf
+            self._opens_at = now + HOLD_SECONDS if self.is_typing(now) else -inf
 
     def idle(self) -> bool:
         """Take in that the client keeps nothing back; return whether it may have before."""

@@ -39,7 +39,7 @@ async def nearest_view(
     if found is None:
         return at_start
     way = compose(found.way, Delta.from_splices(diff(found.tail, at_start.text)))
-    return View(found.text, way).onward(at_start.way)
+    return View(found.text, way).advanced(at_start.way)
 
 
 async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Found | None:

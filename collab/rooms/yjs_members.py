@@ -9,7 +9,7 @@ from typing import Protocol
 
 from collab.errors import CodeTooLarge, NotAllowed
 from collab.merge.awareness import State
-from collab.merge.deletions import covers, deleted, normal
+from collab.merge.deletions import covers, deleted, normalized
 from collab.merge.delta import IDENTITY
 from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
@@ -105,7 +105,7 @@ class YjsMembers:
         have = read_state_vector(self._replica.state_vector())
         seen = survey(update, self._limits)
         return any(end > have.get(client, 0) for client, _, end in seen.runs) or not covers(
-            deleted(self._replica), normal(seen.deleted)
+            deleted(self._replica), normalized(seen.deleted)
         )
 
     def stored(self) -> asyncio.Future[None] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from collab.merge.lateness import LATE
+from collab.merge.lateness import LATE_WINDOW
 from tests.cluster.wire import WireMember, wire_member
 from tests.support.clients import JsClient, JsHost, eventually
 from tests.support.processes import Node, Redis, running
@@ -101,7 +101,7 @@ async def test_who_comes_back_is_the_member_that_it_was_if_anybody_knows_it(
     await bob.join(room)
     await bob.change(room, "one\ntwo\n")
     await ada.shows("one\ntwo\n")
-    await asyncio.sleep(1.5 * LATE)  # from then on it is known to show that
+    await asyncio.sleep(1.5 * LATE_WINDOW)  # from then on it is known to show that
     if typing:
         await ada.change(room, "one\ntwo\nthree\n")
         await bob.shows("one\ntwo\nthree\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
-from collab.merge.lateness import VERY_LATE, Habit
+from collab.merge.lateness import PAST_WINDOW, Habit
 from collab.merge.pings import Pings
 from collab.merge.text_peer import TextPeer
 from collab.merge.trail import View
@@ -92,6 +92,6 @@ def kept_back() -> Desk:
     assert desk.receive() == "aZ"
     desk.change("1a")
     assert desk.text == "1aZ"
-    desk.now += VERY_LATE / 2
+    desk.now += PAST_WINDOW / 2
     desk.pong(2)
     return desk

@@ -2,7 +2,7 @@
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
-from collab.merge.lateness import VERY_LATE, Habit
+from collab.merge.lateness import PAST_WINDOW, Habit
 from collab.merge.trail import View
 from collab.merge.views import Views
 
@@ -42,7 +42,7 @@ def test_a_page_that_mounted_again_and_has_its_receive_shows_that_alone() -> Non
     desk.peer.mount(owed=True)
     assert desk.receive() == "the room"
     desk.pong(2)
-    desk.now += VERY_LATE
+    desk.now += PAST_WINDOW
     assert not desk.change("").guessed
     assert desk.text == "", "who deletes everything deletes everything"
 

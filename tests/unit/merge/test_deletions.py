@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.merge.deletions import Ranges, covers, deleted, deletion, inserted, normal
+from collab.merge.deletions import Ranges, covers, deleted, deletion, inserted, normalized
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
@@ -37,7 +37,7 @@ def write(replica: Replica, text: str) -> bytes:
 def test_ranges_are_in_order_apart_and_cover_what_was_given(
     given: list[tuple[int, int, int]],
 ) -> None:
-    ranges = normal(given)
+    ranges = normalized(given)
     assert clocks(ranges) == {(c, clock) for c, start, end in given for clock in range(start, end)}
     for own in ranges.values():
         assert all(one[1] < other[0] for one, other in itertools.pairwise(own))
@@ -47,7 +47,7 @@ def test_ranges_are_in_order_apart_and_cover_what_was_given(
 def test_ranges_cover_others_if_they_have_all_their_clocks(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]]
 ) -> None:
-    ranges, parts = normal(one), normal(other)
+    ranges, parts = normalized(one), normalized(other)
     assert covers(ranges, parts) == (clocks(parts) <= clocks(ranges))
 
 

@@ -6,7 +6,15 @@ import pytest
 
 from collab.merge.delta import IDENTITY
 from collab.merge.diff import diff
-from collab.merge.lateness import LATE, MAX_AGES, MIN_LATE, PROMPT, Habit, Past, late_edit
+from collab.merge.lateness import (
+    LATE_WINDOW,
+    MAX_AGES,
+    MAX_PROMPT_RATIO,
+    MIN_LATE_CHANGES,
+    Habit,
+    Past,
+    late_edit,
+)
 from collab.merge.splice import Splice
 from collab.merge.trail import View
 
@@ -14,8 +22,8 @@ from collab.merge.trail import View
 def known_for(lateness: float) -> Habit:
     """Return the habit of a site whose pages render so many seconds late."""
     habit = Habit()
-    for _ in range(MIN_LATE):
-        habit.saw_late(lateness)
+    for _ in range(MIN_LATE_CHANGES):
+        habit.record_late(lateness)
     return habit
 
 
@@ -34,19 +42,19 @@ def late(past: str, screen: str, text: str, age: float, habit: Habit | None = No
 def test_a_site_counts_as_late_after_a_few_late_changes_by_nine_in_ten_of_their_ages() -> None:
     habit = Habit()
     for number in range(1, 11):
-        assert habit.lateness == (0.0 if number <= MIN_LATE else (number - 1) / 100)
-        habit.saw_late(number / 100)
+        assert habit.lateness == (0.0 if number <= MIN_LATE_CHANGES else (number - 1) / 100)
+        habit.record_late(number / 100)
     for number in range(11, MAX_AGES + 1):
-        habit.saw_late(number / 100)
+        habit.record_late(number / 100)
     assert habit.lateness == 0.29  # the 29th of 32
     for _ in range(MAX_AGES):
-        habit.saw_late(0.01)
+        habit.record_late(0.01)
     assert habit.lateness == 0.01
 
 
 def test_a_site_counts_as_prompt_if_late_changes_are_outnumbered() -> None:
     habit = known_for(0.05)
-    habit.prompt = MIN_LATE * PROMPT
+    habit.prompt = MIN_LATE_CHANGES * MAX_PROMPT_RATIO
     assert not habit.is_prompt and habit.lateness == 0.05
     habit.prompt += 1
     assert habit.is_prompt and habit.lateness == 0.0
@@ -54,12 +62,12 @@ def test_a_site_counts_as_prompt_if_late_changes_are_outnumbered() -> None:
 
 def test_a_late_change_and_its_age_become_known_to_the_site() -> None:
     habit = Habit()
-    for _ in range(MIN_LATE):
+    for _ in range(MIN_LATE_CHANGES):
         assert late("ab", "Xab", "abc", 0.03, habit)
     assert habit.lateness == 0.03
 
 
-@pytest.mark.parametrize(("age", "prompt"), [(0.09, 1), (LATE, 0)])
+@pytest.mark.parametrize(("age", "prompt"), [(0.09, 1), (LATE_WINDOW, 0)])
 @pytest.mark.parametrize("text", ["Xabc", "Xabcd"])
 def test_a_change_of_what_has_just_come_is_a_prompt_one(text: str, age: float, prompt: int) -> None:
     habit = Habit()
@@ -132,7 +140,7 @@ def test_of_a_prompt_site_it_is_not() -> None:
         ("", "abcd", "xyz", 0.19, 0.2, True),
         ("", "abcd", "xyz", 0.2, 0.2, False),
         ("", "abcd", "xyz", 0.09, 0.06, True),  # an insertion, in the moment in which nobody reads
-        ("", "abcd", "xyz", LATE, 0.06, False),
+        ("", "abcd", "xyz", LATE_WINDOW, 0.06, False),
     ],
 )
 def test_of_a_late_site_any_edit_is_within_its_usual_time_and_an_insertion_a_little_longer(

@@ -1,6 +1,6 @@
 """Changes of a text that a receive had replaced: of late pages, and kept back by clients."""
 
-from collab.merge.lateness import FRAMES, LATE, MIN_LATE, VERY_LATE, Habit
+from collab.merge.lateness import LATE_WINDOW, MIN_LATE_CHANGES, PAST_WINDOW, RENDER_WINDOW, Habit
 
 from .desk import Desk, kept_back
 
@@ -28,14 +28,14 @@ def test_a_key_on_a_page_that_has_not_rendered_yet_takes_nothing_back() -> None:
 
 def test_after_a_moment_a_person_may_have_taken_back_what_came() -> None:
     desk = _received("one two", "one twoX")
-    desk.now += LATE
+    desk.now += LATE_WINDOW
     assert not desk.change("one two!").late
     assert desk.text == "one two!"
 
 
 def test_after_some_time_a_person_may_have_put_back_what_was_taken() -> None:
     desk = _received("one two", "two")
-    desk.now += VERY_LATE
+    desk.now += PAST_WINDOW
     assert not desk.change("one two!").late
     assert desk.text == "one two!"
 
@@ -45,8 +45,8 @@ def test_a_deletion_counts_as_late_on_pages_that_are_known_to_be() -> None:
     habit = Habit()
     desk = _received("one two", "one twoX", habit)
     assert not desk.change("one tw").late
-    for _ in range(MIN_LATE):
-        habit.saw_late(FRAMES)
+    for _ in range(MIN_LATE_CHANGES):
+        habit.record_late(RENDER_WINDOW)
     desk = _received("one two", "one twoX", habit)
     assert desk.change("one tw").late
     assert desk.text == "one twX"
@@ -54,9 +54,9 @@ def test_a_deletion_counts_as_late_on_pages_that_are_known_to_be() -> None:
 
 def test_sites_whose_pages_show_at_once_are_known_for_it() -> None:
     habit = Habit()
-    for _ in range(MIN_LATE):
-        habit.saw_late(FRAMES)
-    assert habit.lateness == FRAMES
+    for _ in range(MIN_LATE_CHANGES):
+        habit.record_late(RENDER_WINDOW)
+    assert habit.lateness == RENDER_WINDOW
     for _ in range(1000):
         _received("one two", "ONE one two", habit).change("ONE one two!")
     assert habit.prompt == 1000
@@ -74,13 +74,13 @@ def test_a_page_that_was_late_may_show_the_receive_after_all() -> None:
 
 def test_a_page_of_a_very_slow_site_may_put_back_what_it_showed_before_its_last_change() -> None:
     """React applies an old state late, over what was typed since: Monaco is given that text."""
-    for lateness, merged in ((LATE / 2, "! one two"), (LATE, "! one two, three")):
+    for lateness, merged in ((LATE_WINDOW / 2, "! one two"), (LATE_WINDOW, "! one two, three")):
         habit = Habit()
-        for _ in range(MIN_LATE):
-            habit.saw_late(lateness)
+        for _ in range(MIN_LATE_CHANGES):
+            habit.record_late(lateness)
         desk = Desk("one two", habit=habit)
         desk.change("one two, three")
-        desk.now += LATE
+        desk.now += LATE_WINDOW
         desk.change("! one two")
         assert desk.text == merged
 

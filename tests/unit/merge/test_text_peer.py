@@ -5,7 +5,7 @@ from collab.merge.lateness import Habit
 from collab.merge.text_peer import TextPeer
 from collab.merge.trail import View
 from collab.merge.views import Views
-from collab.merge.window import HOLD
+from collab.merge.window import HOLD_SECONDS
 
 from .desk import Desk, typing
 
@@ -78,4 +78,4 @@ def test_a_member_that_was_typing_on_another_node_is_left_to_speak_first_here() 
         desk.mark()
         assert desk.pong()
         assert (desk.receive() is None) is was_typing
-        assert desk.wait == (HOLD if was_typing else None)
+        assert desk.wait == (HOLD_SECONDS if was_typing else None)

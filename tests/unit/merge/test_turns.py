@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from collab.merge.pings import OnPong
-from collab.merge.turns import SLOW, UNDISTURBED, Turns
+from collab.merge.turns import MIN_UNDISTURBED, SLOW_SECONDS, Turns
 
 
 class Client:
@@ -96,7 +96,7 @@ def test_who_asks_for_no_acknowledgement_gets_no_ping() -> None:
 
 
 def _undisturbed(client: Client) -> None:
-    for _ in range(UNDISTURBED):
+    for _ in range(MIN_UNDISTURBED):
         client.sends()
         client.gets_its_acknowledgement()
         client.pong()
@@ -119,7 +119,7 @@ def test_until_an_acknowledgement_takes_long() -> None:
     _undisturbed(client)
     client.sends()
     first = client.now
-    client.now += 2 * SLOW
+    client.now += 2 * SLOW_SECONDS
     assert client.gets_its_acknowledgement()
     assert client.turns.may_wait
     client.pong()

@@ -1,7 +1,7 @@
 """Which view a change is an edit of, rule by rule."""
 
 from collab.merge.delta import Delta
-from collab.merge.lateness import LATE
+from collab.merge.lateness import LATE_WINDOW
 
 from .desk import Desk, typing
 
@@ -54,7 +54,7 @@ def test_a_change_behind_the_mark_is_of_the_receive() -> None:
     desk.others("abcdef")
     assert desk.receive() is not None
     desk.pong(2)
-    desk.now += LATE
+    desk.now += LATE_WINDOW
     outcome = desk.change("abcx")
     assert not outcome.guessed
     assert desk.text == "abcx"

@@ -1,6 +1,6 @@
 """How many receives a text member has on their way, and when it has none."""
 
-from collab.merge.window import HOLD, MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW
+from collab.merge.window import HOLD_SECONDS, MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW
 
 from .desk import Desk, kept_back, typing
 
@@ -96,8 +96,8 @@ def test_a_member_that_is_back_is_left_to_speak_first() -> None:
     desk.mark()
     assert desk.pong()
     assert desk.receive() is None
-    assert desk.wait == HOLD, "it was typing: a moment more"
-    desk.now += HOLD
+    assert desk.wait == HOLD_SECONDS, "it was typing: a moment more"
+    desk.now += HOLD_SECONDS
     assert desk.receive() == "ab"
 
 
@@ -107,7 +107,7 @@ def test_a_receive_that_waits_for_a_pong_is_not_tried_again_before_that() -> Non
     desk.come_back()
     desk.mark()
     desk.pong()
-    desk.now += HOLD
+    desk.now += HOLD_SECONDS
     assert desk.receive() == "ab"
     desk.others("abc")
     assert desk.receive() is None
@@ -128,8 +128,8 @@ def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None
     desk.change("12a", kept_since=0.0, may_wait=True)
     desk.others("12aZY")
     assert desk.receive() is None
-    assert desk.wait == HOLD
-    desk.now += HOLD
+    assert desk.wait == HOLD_SECONDS
+    desk.now += HOLD_SECONDS
     assert desk.receive() == "12aZY"
     desk.change("123a", kept_since=0.0, may_wait=True)
     desk.peer.idle()
