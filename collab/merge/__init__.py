@@ -1,12 +1,12 @@
-"""The pure core: what happens to a text. It knows no sockets, no Redis, no event loop, no clock.
+"""The pure core: merging texts. It imports no sockets, no Redis and no event loop.
 
-A member sends a whole text. `text_peer` has all that is known of the member: `views` tells which
-text it was looking at (`choice` if it could be several, `lateness` if its page renders late,
-`trail` for those on their way to it), `window` how much may be written to it. `diff` tells what it
-did to that text, and `delta` carries the edit over to the present, where it is applied to the
-`replica`, the room's document. Of a connection, `pings` tells which PING a PONG answers, and
-`turns` whether the client keeps changes back. `gate` looks at Yjs updates before they get to the
-replica (`survey`, `structs`, `pairs`, `deletions`); `replay` plays a room's history. `units`
-converts between code points, UTF-16 units and bytes. `updates`, `awareness` and `encoding` are what
-else there is to do with pycrdt, which is imported nowhere else. docs/merging.md explains why.
+A text member sends a whole text. `text_peer` holds the state of the member: `views` determines
+which text the member changed (`choice` if several are possible, `lateness` if its page renders
+late, `trail` for the texts on their way to it), and `window` limits what is written to it. `diff`
+computes the edit, `delta` transforms it to the present text, and the `replica`, the room's
+document, applies it. For a connection, `pings` matches PONGs with PINGs, and `turns` detects
+clients that keep changes back. `gate` checks Yjs updates before the replica applies them (`survey`,
+`structs`, `pairs`, `deletions`); `replay` replays a room's history. `units` converts between code
+points, UTF-16 units and bytes. `updates`, `awareness` and `encoding` wrap the rest of pycrdt, which
+no other package imports. docs/merging.md explains the design.
 """

@@ -1,4 +1,4 @@
-"""The states that a room's clients show each other, as y-protocols' awareness keeps them."""
+"""The awareness states that a room's clients show each other, as in y-protocols."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pycrdt import Awareness, Doc
 from .encoding import packed
 
 State = dict[str, Any]
-"""What a client shows of itself: ``user: {name, color}``, a cursor, whatever it likes."""
+"""What a client shows of itself: ``user: {name, color}``, a cursor, anything else."""
 
 
 class AwarenessStates:
-    """One state a client, and a clock, which is kept for a while when the state is gone.
+    """One state and one clock for each client; a clock is kept for a while after its state is gone.
 
-    pycrdt's `Awareness` notes by the wall clock when a state was set. Ages are in seconds.
+    pycrdt's `Awareness` records when a state was set, by the wall clock. Ages are in seconds.
     """
 
     __slots__ = ("_awareness",)
@@ -28,7 +28,7 @@ class AwarenessStates:
         self._awareness.set_local_state(None)
 
     def __contains__(self, client: int) -> bool:
-        """Whether a client has a clock here: it shows a state, or did so lately."""
+        """Whether a client has a clock here: it shows a state, or has shown one lately."""
         return client in self._awareness.meta
 
     def clients(self) -> set[int]:
@@ -40,20 +40,20 @@ class AwarenessStates:
         return self._awareness.states.get(client)
 
     def next_clock(self, client: int) -> int:
-        """Return the least clock with which `set` changes a client's state."""
+        """Return the lowest clock with which `set` changes a client's state."""
         return int(self._awareness.meta[client]["clock"]) + 1 if client in self else 1
 
     def set(self, client: int, clock: int, state: State | None) -> None:
-        """Set a client's state, None to remove it, unless its clock is later already."""
-        words = json.dumps(state, separators=(",", ":")).encode()
-        self._awareness.apply_awareness_update(packed(1, client, clock, words), None)
+        """Set a client's state, None to remove it, unless the client has a later clock already."""
+        encoded = json.dumps(state, separators=(",", ":")).encode()
+        self._awareness.apply_awareness_update(packed(1, client, clock, encoded), None)
 
     def encode(self, clients: Iterable[int]) -> bytes:
-        """Return an awareness update with the states of ``clients``, and that others have none."""
+        """Return an awareness update with the states of ``clients``, null for those without one."""
         return self._awareness.encode_awareness_update([each for each in clients if each in self])
 
     def is_older(self, client: int, age: float) -> bool:
-        """Whether a client's state was set ``age`` seconds ago, or longer; False without one."""
+        """Whether a client's state was set at least ``age`` seconds ago; False without a state."""
         return client in self and self._set_at(client) <= _now() - round(age * 1000)
 
     def forget(self, age: float) -> None:
@@ -68,5 +68,5 @@ class AwarenessStates:
 
 
 def _now() -> int:
-    """Return the time as pycrdt keeps it, in milliseconds."""
+    """Return the wall clock's time in milliseconds, as pycrdt records it."""
     return int(time.time() * 1000)

@@ -1,7 +1,7 @@
-"""Which parts of a document are deleted, or are to be: neither texts nor state vectors tell.
+"""The deleted parts of a document: neither texts nor state vectors show them.
 
-Ranges are half-open, in clocks of the client that inserted what they cover; those of one client
-neither overlap nor touch, and are in order.
+Ranges are half-open, in clocks of the client that inserted what they cover. The ranges of one
+client are sorted, and neither overlap nor touch.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .replica import Replica
 from .survey import read_state_vector, survey, varuint
 
 Ranges = dict[int, list[tuple[int, int]]]
-"""Of each client: ``[(start, end), ...]``."""
+"""For each client: ``[(start, end), ...]``."""
 
 
 def normalized(ranges: Iterable[tuple[int, int, int]]) -> Ranges:
-    """Return ``(client, start, end)`` in any order, overlapping or not, as `Ranges`."""
+    """Return ``(client, start, end)`` tuples, in any order and perhaps overlapping, as `Ranges`."""
     found: Ranges = {}
     for client, start, end in sorted(ranges):
         own = found.setdefault(client, [])
@@ -29,13 +29,13 @@ def normalized(ranges: Iterable[tuple[int, int, int]]) -> Ranges:
 
 
 def deleted(replica: Replica) -> Ranges:
-    """Return what a replica has deleted, in the text and in all other types."""
-    alone = replica.diff_since(replica.state_vector())  # nothing is newer, so: deletions only
-    return normalized(survey(alone).deleted)
+    """Return what is deleted in a replica, in the text and in all other types."""
+    update = replica.diff_since(replica.state_vector())  # nothing is newer: deletions only
+    return normalized(survey(update).deleted)
 
 
 def inserted(replica: Replica, but: Iterable[bytes] = ()) -> Ranges:
-    """Return all that a replica holds, deleted or not, without what the updates ``but`` insert."""
+    """Return all that was inserted in a replica, deleted or not, except by the updates ``but``."""
     kept = normalized(run for update in but for run in survey(update).runs)
     found: Ranges = {}
     for client, end in read_state_vector(replica.state_vector()).items():
@@ -47,7 +47,7 @@ def inserted(replica: Replica, but: Iterable[bytes] = ()) -> Ranges:
 
 
 def covers(ranges: Ranges, parts: Ranges) -> bool:
-    """Whether all of ``parts`` lies in ``ranges``."""
+    """Whether ``ranges`` contain all of ``parts``."""
     return all(
         _covers(ranges.get(client, []), start, end)
         for client, own in parts.items()
@@ -61,7 +61,7 @@ def _covers(own: list[tuple[int, int]], start: int, end: int) -> bool:
 
 
 def deletion(ranges: Ranges) -> bytes:
-    """Return the update that deletes ``ranges``; a replica that takes it must hold them."""
+    """Return the update that deletes ``ranges``; a replica must hold them to apply it."""
     pieces = [varuint(0), varuint(len(ranges))]
     for client, own in ranges.items():
         pieces += varuint(client), varuint(len(own))

@@ -23,8 +23,8 @@ Op = int | str
 class Delta:
     """An immutable edit of a whole text.
 
-    ``ops`` is canonical; build deltas with `of`, `from_splices`, `compose` and `transform`, which
-    see to that.
+    ``ops`` is canonical. Build deltas with `of`, `from_splices`, `compose` and `transform`, which
+    ensure this.
     """
 
     __slots__ = ("ops",)
@@ -36,7 +36,7 @@ class Delta:
 
     @classmethod
     def of(cls, *ops: Op) -> Delta:
-        """Return the delta made of ``ops`` in any form: zeros, runs and any order are settled."""
+        """Return the delta of ``ops``, which need not be canonical."""
         return cls(tuple(_canonical(ops)))
 
     @classmethod
@@ -76,7 +76,7 @@ class Delta:
         return not self.ops
 
     def apply(self, text: str) -> str:
-        """Return ``text`` after the edit; ``ValueError`` if the text is too short for it."""
+        """Return ``text`` after the edit. Raises ``ValueError`` if the text is too short for it."""
         if not self.ops:
             return text
         pieces: list[str] = []
@@ -108,10 +108,10 @@ IDENTITY: Final = Delta()
 
 
 def compose(first: Delta, then: Delta) -> Delta:
-    """Return the one delta that does ``first`` and then ``then``.
+    """Return the delta that has the effect of ``first`` followed by ``then``.
 
-    The cost is that of walking ``first`` up to where ``then`` ends; what lies behind is copied as
-    it is. So a keystroke on a long history is a scan and two slices, not a rebuild.
+    ``first`` is walked up to the position where ``then`` ends; the rest of it is copied. So a
+    keystroke on a long history costs a scan and two slices, not a rebuild.
     """
     if not then.ops:
         return first
@@ -158,7 +158,7 @@ def compose(first: Delta, then: Delta) -> Delta:
             current = ops[index] if index < end else 0
     if index == end:
         return Delta(ops[:head] + tuple(_canonical(out)))
-    # Whatever follows the next retain is canonical already and cannot merge with what is before.
+    # The ops after the next retain are canonical already and cannot merge with earlier ops.
     out.append(current)
     index += 1
     if not (isinstance(current, int) and current > 0):
@@ -172,11 +172,11 @@ def compose(first: Delta, then: Delta) -> Delta:
 
 
 def transform(winner: Delta, other: Delta) -> tuple[Delta, Delta]:
-    """Return ``(winner', other')`` for two edits of one text, so that either order ends equal.
+    """Return ``(winner', other')`` for two edits of one text, so that both orders give one text.
 
     ``compose(winner, other') == compose(other, winner')``. Where both insert at one place, the
-    winner's text comes first. Nobody's insertion is ever deleted: a deletion that has the other's
-    text inside is split around it.
+    winner's text comes first. No insertion is ever deleted: a deletion is split around the text
+    that the other edit inserts inside it.
     """
     if not winner.ops or not other.ops:
         return winner, other
@@ -222,7 +222,7 @@ def transform(winner: Delta, other: Delta) -> tuple[Delta, Delta]:
 
 
 def _run_out(op: Op, rest: Iterable[Op], own: list[Op], other: list[Op]) -> None:
-    """Transform what one side still has over the other's implicit trailing retain."""
+    """Transform the remaining ops of one side over the other side's implicit trailing retain."""
     if not op:
         return
     for left in (op, *rest):
@@ -234,11 +234,11 @@ def _run_out(op: Op, rest: Iterable[Op], own: list[Op], other: list[Op]) -> None
 
 
 def _untouched(ops: tuple[Op, ...], first: Op) -> tuple[int, int, int]:
-    """Measure how much of ``ops`` lies wholly within the leading retain ``first``.
+    """Measure how many of ``ops`` lie wholly within the leading retain ``first``.
 
     Returns ``(index, head, length)``: the ops before ``index`` are covered and make ``length`` code
-    points of text; those before ``head`` end where a covered retain begins, so nothing that follows
-    can merge with them.
+    points of text; the ops before ``head`` end where a covered retain begins, so no later op can
+    merge with them.
     """
     if isinstance(first, str) or first < 0:
         return 0, 0, 0
@@ -259,7 +259,7 @@ def _untouched(ops: tuple[Op, ...], first: Op) -> tuple[int, int, int]:
 
 
 def _canonical(ops: Iterable[Op], last: bool = True) -> list[Op]:
-    """Return ``ops`` in canonical form; ``last`` says that a trailing retain is to be left out."""
+    """Return ``ops`` in canonical form; ``last`` tells whether to leave out a trailing retain."""
     out: list[Op] = []
     inserts: list[str] = []
     retain = delete = 0

@@ -1,19 +1,19 @@
-"""What an edit was, told from the text before and the text after.
+"""Compute an edit from the text before it and the text after it.
 
-The common ends are found by bisection on slices, at the speed of memory; what is left between them
-is diffed by Myers, *An O(ND) Difference Algorithm and Its Variations* (1986), in its greedy form,
-up to a bound; beyond it, lines are compared instead of characters, regardless of their indentation,
-because what changes that much is mostly a formatter. All positions are code points.
+Bisection on slices finds the common ends, at the speed of memory. The middle is diffed by the
+greedy algorithm of Myers, *An O(ND) Difference Algorithm and Its Variations* (1986), up to a bound.
+Beyond the bound, lines are compared instead of characters, regardless of their indentation, because
+so large a change is usually made by a formatter. All positions are code points.
 """
 
 from .splice import Splice, edit_size
 
 MAX_DISTANCE = 128
-"""Most single insertions and deletions between the common ends that are told apart. The search
-costs its square, about 2 ms at worst. Lines are searched under the same bound."""
+"""Single insertions and deletions between the common ends that the search finds at most. Its cost
+grows with the square of this number, to about 2 ms. The same bound holds for lines."""
 
 MAX_QUICK_DISTANCE = 32
-"""The same for `edit_distance`, about 0.1 ms at worst."""
+"""The same bound for `edit_distance`, about 0.1 ms at worst."""
 
 _GALLOP = 16
 
@@ -21,8 +21,9 @@ _GALLOP = 16
 def diff(old: str, new: str) -> list[Splice]:
     """Return the edit from ``old`` to ``new`` as sorted splices that do not overlap.
 
-    Minimal as long as the texts differ by at most `MAX_DISTANCE` between their common ends; else
-    line by line, or one splice from the first difference to the last. Equal texts give no splice.
+    The edit is minimal if the texts differ by at most `MAX_DISTANCE` between their common ends.
+    Otherwise it is computed line by line, or is one splice from the first difference to the last.
+    Equal texts give no splice.
     """
     if old == new:
         return []
@@ -37,28 +38,27 @@ def diff(old: str, new: str) -> list[Splice]:
 
 
 def edit_distance(old: str, new: str, limit: int, *, exact: int = MAX_QUICK_DISTANCE) -> int | None:
-    """Return about how many code points an edit from ``old`` to ``new`` inserts and deletes.
+    """Estimate how many code points an edit from ``old`` to ``new`` inserts and deletes.
 
-    ``None`` if that is more than ``limit``. It is exact up to ``exact``, and where all is at one
-    place; else it is what one splice from the first difference to the last would take. For a search
-    among many texts: it costs a fraction of `diff`.
+    Returns ``None`` if the estimate is over ``limit``. It is exact up to ``exact``, and for changes
+    at one place; otherwise it is the size of one splice from the first difference to the last. This
+    costs a fraction of `diff`, so that many texts can be searched.
     """
     if abs(len(old) - len(new)) > limit:
         return None
     start, old_end, new_end = _ends(old, new)
     distance = old_end - start + new_end - start
     if start not in (old_end, new_end):
-        most = min(limit, exact)
-        splices = _myers(old[start:old_end], new[start:new_end], most)
+        splices = _myers(old[start:old_end], new[start:new_end], min(limit, exact))
         if splices is not None:
             distance = edit_size(splices)
     return distance if distance <= limit else None
 
 
 def _by_lines(old: str, new: str) -> list[Splice]:
-    """Return an edit that keeps lines which differ in nothing but the space around them.
+    """Return an edit that keeps lines which differ only in the whitespace around them.
 
-    Each line stands for one character, so that `_myers` serves for lines as well.
+    Each line is mapped to one character, so that `_myers` works on lines too.
     """
     old_lines, new_lines = old.splitlines(keepends=True), new.splitlines(keepends=True)
     names: dict[str, str] = {}
@@ -78,10 +78,10 @@ def _by_lines(old: str, new: str) -> list[Splice]:
             position += len(old_lines[here])
             here += 1
             there += 1
-        gone = "".join(old_lines[here : hunk.end + start])
-        come = "".join(new_lines[there : there + len(hunk.insert)])
-        _add_trimmed(splices, position, gone, come)
-        position += len(gone)
+        removed = "".join(old_lines[here : hunk.end + start])
+        added = "".join(new_lines[there : there + len(hunk.insert)])
+        _add_trimmed(splices, position, removed, added)
+        position += len(removed)
         here = hunk.end + start
         there += len(hunk.insert)
     return splices
@@ -95,7 +95,7 @@ def _add_trimmed(splices: list[Splice], position: int, old: str, new: str) -> No
 
 
 def _ends(old: str, new: str) -> tuple[int, int, int]:
-    """Return where the first difference starts, and where the last ends in each of the texts."""
+    """Return where the first difference starts, and where the last ends in ``old`` and ``new``."""
     shorter = min(len(old), len(new))
     start = _common_prefix(old, new, shorter)
     tail = _common_suffix(old, new, shorter - start)
@@ -143,17 +143,17 @@ def _snake(old: str, new: str, x: int, y: int) -> int:
     return x + _common_prefix(old[x : x + limit], new[y : y + limit], limit)
 
 
-def _myers(old: str, new: str, most: int = MAX_DISTANCE) -> list[Splice] | None:
+def _myers(old: str, new: str, max_distance: int = MAX_DISTANCE) -> list[Splice] | None:
     """Return the shortest edit of two texts that share neither first nor last code point.
 
-    ``None`` if it takes more than ``most`` single insertions and deletions.
+    Returns ``None`` if it takes more than ``max_distance`` single insertions and deletions.
     """
     old_size, new_size = len(old), len(new)
-    if abs(old_size - new_size) > most:
+    if abs(old_size - new_size) > max_distance:
         return None
     furthest = {1: 0}
     trace: list[dict[int, int]] = []
-    for distance in range(most + 1):
+    for distance in range(max_distance + 1):
         reached: dict[int, int] = {}
         for diagonal in range(-distance, distance + 1, 2):
             if diagonal > old_size or -diagonal > new_size:

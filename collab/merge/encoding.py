@@ -1,4 +1,4 @@
-"""The encoding of y-protocols' messages: numbers of seven bits a byte, and bytes behind their size.
+"""The encoding of y-protocols' messages: numbers of seven bits a byte, and length-prefixed bytes.
 
 pycrdt has the codec. It trusts its input, so lengths and numbers are checked before it reads them.
 """
@@ -10,20 +10,20 @@ from pycrdt import Decoder
 from .survey import varuint
 
 MAX_NUMBER = 2**53 - 1
-"""What JavaScript can count to: a greater number makes the other clients fail."""
+"""JavaScript's largest safe integer: a greater number makes the other clients fail."""
 MAX_NUMBER_BYTES = 8
-"""So many seven bits hold `MAX_NUMBER`."""
+"""Bytes of seven bits that hold `MAX_NUMBER`."""
 
 
 class BadEncoding(Exception):
-    """Bytes that are not in the encoding; the message is a sentence without content."""
+    """Bytes that are not in the encoding. The message is a sentence that quotes none of them."""
 
 
 class Reader(Decoder):
-    """pycrdt's decoder with its input checked first. All methods raise BadEncoding."""
+    """pycrdt's decoder, which checks its input first. All methods raise `BadEncoding`."""
 
     def read_var_uint(self) -> int:
-        """Read a number, `MAX_NUMBER` at most."""
+        """Read a number of at most `MAX_NUMBER`."""
         head = self.stream[self.i0 : self.i0 + MAX_NUMBER_BYTES]
         if not any(byte < 0x80 for byte in head):
             raise BadEncoding("a number ends too late or not at all")
@@ -33,7 +33,7 @@ class Reader(Decoder):
         return number
 
     def read_bytes(self) -> bytes:
-        """Read bytes that have their size in front."""
+        """Read length-prefixed bytes."""
         size, end = self.read_var_uint(), len(self.stream)
         if self.i0 + size > end:
             raise BadEncoding("the message ends too soon")
@@ -43,13 +43,13 @@ class Reader(Decoder):
         return content
 
     def finish(self) -> None:
-        """Check that all was read."""
+        """Check that all bytes were read."""
         if self.i0 != len(self.stream):
-            raise BadEncoding("there is more after the message's end")
+            raise BadEncoding("there are bytes after the message's end")
 
 
 def packed(*parts: int | bytes) -> bytes:
-    """Return numbers, and bytes (which a string is too, in UTF-8) behind their size."""
+    """Return numbers and length-prefixed bytes, encoded; a string is sent as its UTF-8 bytes."""
     return b"".join(
         varuint(part) if isinstance(part, int) else varuint(len(part)) + part for part in parts
     )

@@ -1,13 +1,13 @@
-"""What can be wrong with what the merge core is given."""
+"""The merge core's errors: what can be wrong with its input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class MergeError(Exception):
-    """Base of the merge core's errors. None of them leaves a replica changed.
+    """Base of the merge core's errors. A replica that raises one is unchanged.
 
-    ``code`` is a stable machine word; ``retryable`` says whether the same input may do later.
+    ``code`` is a stable machine word; ``retryable`` tells whether the same input may succeed later.
     """
 
     code = "merge_error"
@@ -15,25 +15,25 @@ class MergeError(Exception):
 
 
 class BadText(MergeError):
-    """A text holds a lone surrogate, which no encoding of text can carry."""
+    """A text holds a lone surrogate, which UTF-8 cannot encode."""
 
     code = "bad_text"
 
 
 class BadUpdate(MergeError):
-    """Bytes that are not a Yjs update in the v1 encoding."""
+    """The bytes are not a Yjs update in the v1 encoding."""
 
     code = "bad_update"
 
 
 class UpdateTooLarge(MergeError):
-    """An update, or a state vector, that has more in it than editors ever send."""
+    """An update or a state vector has more parts than editors ever send."""
 
     code = "update_too_large"
 
 
 class EarlyUpdate(MergeError):
-    """An update builds on others that the replica does not have yet.
+    """An update builds on other updates that the replica does not have yet.
 
     Apply those first, or ask the sender for everything since the replica's state vector.
     """
@@ -43,14 +43,14 @@ class EarlyUpdate(MergeError):
 
 
 class DocumentTooLarge(MergeError):
-    """An update makes the document, or its text, larger than it may be."""
+    """An update makes the document, or its text, larger than its limit."""
 
     code = "code_too_large"
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn whatever pycrdt raises over an update it cannot take into `BadUpdate`."""
+    """Turn any error that pycrdt raises for an update that it cannot apply into `BadUpdate`."""
     try:
         yield
     except (ValueError, RuntimeError, ExceptionGroup) as error:

@@ -1,4 +1,4 @@
-"""The way in for updates from strangers."""
+"""The check that updates from Yjs members must pass before a replica applies them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .structs import joined, slices
 from .survey import Survey, survey
 
 SLICE_STRUCTS: Final = 64
-"""Structs that are tried at a time. Forged so that each is compared with all others of a document
-with 100,000, they take a quarter of a second."""
+"""Structs of one slice. If an update is forged so that each of them is compared with all structs of
+a document with 100,000, a slice takes a quarter of a second to merge."""
 MAX_MERGE_SECONDS: Final = 0.2
-"""Seconds of processor time that an update may take to be merged. 20,000 structs take a tenth."""
+"""Seconds of processor time that merging an update may take. 20,000 structs take 0.1."""
 
 
 class Gate:
-    """Lets updates of Yjs members into a replica, after a rehearsal on a twin of it.
+    """Applies updates of Yjs members to a replica, after a trial on a copy of it, the *twin*.
 
-    A forged update can be well encoded and yet make pycrdt panic half-way, or wait for ever for
-    structs that refer to each other. There is no way back from either, so it happens to the twin,
-    which is thrown away. An honest keystroke is applied twice, and is cheap.
+    A forged update can be well encoded and still make pycrdt panic half-way, or wait for ever for
+    structs that refer to each other. A document cannot recover from either, so this happens to the
+    twin, which is dropped. An honest keystroke is applied twice, which is cheap.
     """
 
     __slots__ = ("_bytes", "_limits", "_replica", "_since", "_structs", "_twin", "_version")
@@ -39,46 +39,46 @@ class Gate:
         self._since = limits.document_bytes
 
     def admit(self, update: bytes) -> tuple[Edit, bytes | None]:
-        """Apply ``update`` and repair the replica if need be.
+        """Apply ``update``, and repair the replica if necessary.
 
-        Returns what the update changed, and the update of the repair, if there was one: it goes to
-        everyone, the update's author too, and leaves the text as it is. Raises `BadUpdate`,
-        `EarlyUpdate` if the author should be asked for what the replica lacks, `UpdateTooLarge`, or
-        `DocumentTooLarge`; the replica is unchanged then.
+        Returns what the update changed, and the update of the repair, if there was one: the caller
+        sends the repair to everyone, including the update's author. It does not change the text.
+        Raises `BadUpdate`, `EarlyUpdate` if the caller should ask the author for what the replica
+        lacks, `UpdateTooLarge`, or `DocumentTooLarge`; the replica is unchanged then.
         """
         limits = self._limits
         seen = survey(update, limits)
         self._check_size(update, seen)
         twin, self._twin = self._ready_twin(), None
         if twin.nesting_with(update, seen) > limits.nesting:
-            raise UpdateTooLarge(f"{limits.nesting} types may lie in each other at the most")
+            raise UpdateTooLarge(f"at most {limits.nesting} types may be nested in each other")
         if seen.joinable > MAX_UNJOINED:
             update = joined(update)
         if seen.built > SLICE_STRUCTS:
-            self._try(update)
+            self._check_merge_time(update)
         twin.apply_update(update)
-        mended = twin.repair() is not None
+        twin_repaired = twin.repair() is not None
         if twin.has_pending():
             raise EarlyUpdate("parts of the update wait for each other")
-        most = limits.text_bytes
-        if twin.size > max(most, self._replica.size):
-            raise DocumentTooLarge(f"the text would have {twin.size} bytes; {most} are the most")
+        limit = limits.text_bytes
+        if twin.size > max(limit, self._replica.size):
+            raise DocumentTooLarge(f"the text would have {twin.size} bytes; the limit is {limit}")
         edit = self._replica.apply_update(update)
         self._bytes += len(update)
         self._structs += seen.built
         self._since += len(update)
         repair = self._replica.repair()
-        if repair is not None or mended:
+        if repair is not None or twin_repaired:
             return edit, repair
         self._twin, self._version = twin, self._replica.version
         return edit, None
 
     def _check_size(self, update: bytes, seen: Survey) -> None:
-        """Refuse an update that would make the document, not the text alone, too large.
+        """Refuse an update that would make the whole document, not only its text, too large.
 
-        To measure a document takes long. So the sizes of updates are added up, which is too much,
-        until the sum is over a limit; and a document that is that large is not measured again until
-        a tenth of it may be new.
+        Measuring a document takes long. So the sizes of updates are added up, an upper bound, and
+        the document is measured only when the sum is over a limit; then it is not measured again
+        until a tenth of it may be new.
         """
         limits = self._limits
 
@@ -93,15 +93,15 @@ class Gate:
             self._bytes, self._structs, self._since = len(state), survey(state).built, 0
         if over():
             raise DocumentTooLarge(
-                f"a document may have {limits.document_bytes} bytes at the most, "
+                f"a document may have at most {limits.document_bytes} bytes "
                 f"in {limits.document_structs} structs"
             )
 
-    def _try(self, update: bytes) -> None:
-        """Find out how long it takes to merge an update, a slice after the other.
+    def _check_merge_time(self, update: bytes) -> None:
+        """Refuse an update that takes too long to merge, measured slice by slice on a copy.
 
-        Merging compares an insertion with those that others made at the same place. That is few,
-        unless it is forged: then the time grows with the square of the structs.
+        Merging compares an insertion with those that others made at the same place. These are few,
+        except in a forged update, where the time grows with the square of the structs.
         """
         doc: Doc[Any] = Doc()
         doc.apply_update(self._replica.state())

@@ -1,4 +1,4 @@
-"""How much of a document, and by one update, Yjs members may build."""
+"""Limits on the updates of Yjs members, and on the documents that they build."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds for what comes from outside, checked before yrs, the library in pycrdt, sees it.
+    """Bounds on untrusted input, checked before yrs, the library in pycrdt, reads it.
 
-    A text that two people edit for hours makes some 10,000 *structs*, as Yjs calls what is inserted
-    and deleted at once. Editors reach none of these bounds but that of the text's size.
+    A text that two people edit for hours has some 10,000 *structs*, which is Yjs's word for a piece
+    that was inserted or deleted at once. Editors reach only one of these bounds, ``text_bytes``.
     """
 
     text_bytes: int
     """UTF-8 bytes of the text."""
     document_bytes: int
-    """Bytes of the whole document: what was never text, or is deleted, is sent to all who come."""
+    """Bytes of the whole document. Each Yjs member that joins is sent all of it, with deleted
+    content and content that is not text."""
     document_structs: int = 100_000
-    """Structs of the whole document: each takes some 200 bytes of memory, and 4 µs to be read."""
+    """Structs of the whole document: each takes some 200 bytes of memory and 4 µs to read."""
     update_structs: int = 20_000
     """Structs that one update inserts, and values in them."""
     update_ranges: int = 20_000
-    """Ranges that one update deletes. Each return of a client repeats all there ever were."""
+    """Ranges that one update deletes. A client that reconnects sends all ranges of the document."""
     nesting: int = 64
-    """Shared types that lie in each other. Rich text has a dozen; JavaScript's stack ends at some
-    thousands, and yrs, at some ten thousands, ends the process."""
+    """Levels of shared types in shared types. Rich text has a dozen. JavaScript's stack overflows
+    at some thousands, and yrs ends the process at some ten thousands."""
     state_vector: int = 20_000
-    """Entries of a state vector: one for each editing session that the document ever had."""
+    """Entries of a state vector: the document has one for each editing session it ever had."""

@@ -1,4 +1,4 @@
-"""Surrogate pairs in updates: JavaScript takes them apart, pycrdt cannot hold the halves."""
+"""Surrogate pairs in updates: JavaScript can split a pair, and pycrdt cannot hold the halves."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def pairs(update: bytes, seen: Survey) -> Iterator[Id]:
 
 
 def break_pairs(update: bytes, seen: Survey, broken: set[Id]) -> bytes:
-    """Return ``update`` with each pair in ``broken`` as two U+FFFD, as JavaScript leaves it.
+    """Return ``update`` with two U+FFFD in place of each pair in ``broken``, as in JavaScript.
 
-    Ids and clocks stay what they were, since U+FFFD is one UTF-16 unit, as a half is.
+    Ids and clocks do not change, because U+FFFD is one UTF-16 unit, like half a pair.
     """
     pieces: list[bytes] = []
     position = 0

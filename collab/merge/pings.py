@@ -1,4 +1,4 @@
-"""Which PING a PONG answers: PONGs carry no number, but a client answers PINGs in order."""
+"""Match PONGs with PINGs: PONGs carry no number, but a client answers PINGs in order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable
 
 OnPong = Callable[[], None]
-"""What a PING stands for: it is called when the client has answered that PING."""
+"""Called when the client has answered a certain PING."""
 
 
 class Pings:
-    """All PINGs on their way to one client, oldest first: heartbeats, marks and others."""
+    """All unanswered PINGs of one client, oldest first: heartbeats, marks and others."""
 
     __slots__ = ("_unanswered",)
 
@@ -18,14 +18,14 @@ class Pings:
         self._unanswered: deque[OnPong | None] = deque()
 
     def add(self, on_pong: OnPong | None) -> None:
-        """Enter a PING as it goes to the transport; ``None`` stands for a heartbeat."""
+        """Add a PING when the transport gets it. ``on_pong`` is ``None`` for a heartbeat."""
         self._unanswered.append(on_pong)
 
     def handle_pong(self) -> None:
-        """Take in a PONG. One that answers no PING means nothing."""
+        """Call the oldest PING's ``on_pong``. A PONG that answers no PING is ignored."""
         if self._unanswered and (on_pong := self._unanswered.popleft()) is not None:
             on_pong()
 
     def clear(self) -> None:
-        """Forget all PINGs: their answers will not come."""
+        """Forget all PINGs: their PONGs will not come."""
         self._unanswered.clear()

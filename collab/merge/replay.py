@@ -1,4 +1,4 @@
-"""A room's history played forward: the text after each update, and the edit that it was."""
+"""Replay a room's history: the text after each update, and the edit that the update made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .units import delta_from_event, utf8_size
 from .updates import merged
 
 _PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
-"""A character that is two UTF-16 units, as an update holds it, or bytes that look like one."""
+"""The UTF-8 bytes of a character that is two UTF-16 units, or bytes that look like one."""
 
 
 def may_hold_pairs(updates: Sequence[bytes]) -> bool:
@@ -26,7 +26,7 @@ def may_hold_pairs(updates: Sequence[bytes]) -> bool:
 
 
 def replica_of(updates: Sequence[bytes]) -> Replica:
-    """Return the document that all updates of a journal make, applied in their order.
+    """Return the replica that results from all updates of a journal, applied in their order.
 
     Raises `MergeError` if one of them can't be applied.
     """
@@ -37,8 +37,8 @@ def replica_of(updates: Sequence[bytes]) -> Replica:
         if may_hold_pairs(updates):
             whole = merged(updates)
         else:
-            # A replica looks into what it applies, for it could cut a surrogate pair: there is none
-            # here, so it need look at the result alone, a fraction of a long history.
+            # A replica reads each update, because one could split a surrogate pair. There are no
+            # pairs here, so the replica reads only the result, a fraction of a long history.
             doc: Doc[Any] = Doc()
             with doc.transaction():
                 for update in updates:
@@ -49,12 +49,12 @@ def replica_of(updates: Sequence[bytes]) -> Replica:
 
 
 class Replay:
-    """Plays updates of a journal, in its order.
+    """Replays updates of a journal, in its order.
 
-    ``updates`` are all that will be played. A `Replica` reads each update before it applies it, for
-    it may come too early, or cut a surrogate pair. What is in a journal does not come too early; so
-    where no character is a pair a document of pycrdt serves, and it takes a tenth of the time. An
-    update that can't be applied changes nothing, as on every node.
+    ``updates`` are all updates that will be played. A `Replica` reads each update before it applies
+    it, because the update may come too early or split a surrogate pair. The updates of a journal do
+    not come too early; so if none holds a pair, a pycrdt document is enough, which takes a tenth of
+    the time. An update that can't be applied changes nothing, as on every node.
     """
 
     __slots__ = ("_doc", "_event", "_replica", "_shared", "_text")
@@ -68,18 +68,18 @@ class Replay:
 
     @property
     def text(self) -> str:
-        """The text as it is by now."""
+        """The text after the updates played so far."""
         if self._text is None:
             self._text = str(self._shared)
         return self._text
 
     @property
     def size(self) -> int:
-        """The bytes that the text takes in UTF-8, or more if there is something else in it."""
+        """The size of the text in UTF-8 bytes, or more if the shared text also holds embeds."""
         return utf8_size(self.text) if self._replica is not None else len(self._shared)
 
     def skip(self, update: bytes) -> None:
-        """Play one update whose edit nobody asks for."""
+        """Play one update without computing its edit."""
         if self._replica is not None:
             self.play(update)
         elif update:
@@ -88,7 +88,7 @@ class Replay:
             self._text = None
 
     def play(self, update: bytes) -> Delta:
-        """Play one update; return what it did to the text. An empty one does nothing."""
+        """Play one update, and return its edit of the text. An empty update does nothing."""
         if not update:
             return IDENTITY
         before = self.text
@@ -111,7 +111,7 @@ class Replay:
             self._shared.unobserve(subscription)
         delta = delta_from_event(before, self._event) if self._event else IDENTITY
         if delta is None or len(self._shared) != utf8_size(delta.apply(before)):
-            # There is, or was, something in the shared text that is no text.
+            # The shared text holds, or held, content that is not text.
             delta = Delta.from_splices(diff(before, str(self._shared)))
         return delta
 
