@@ -22,17 +22,18 @@ ROOT: Final = "code"
 """Name of the shared text: ``doc.getText('code')`` in JavaScript."""
 
 MAX_UNJOINED: Final = 256
-"""Structs of one update that yrs itself may join: that takes 64 kB, and grows with the square."""
+"""Structs of one update that are left for yrs to join: this takes 64 kB, and the memory grows with
+the square of their number."""
 
 _HALVES = re.compile(f"{HALF}+")
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What changed in a replica: ``delta`` in its text, ``update`` in all of the document.
+    """A change of a replica: ``delta`` is that of its text, ``update`` that of the whole document.
 
-    ``update`` holds only what the replica did not have before. It is empty if nothing changed, and
-    may hold something while ``delta`` is the identity: a key of a map, formatting.
+    ``update`` holds only what the replica did not have before, and is empty if nothing changed. It
+    may hold something although ``delta`` is the identity: a key of a map, formatting.
     """
 
     delta: Delta
@@ -46,10 +47,10 @@ class Replica:
     """A Yjs document with one text, and that text as a string.
 
     Positions are code points. Updates are in the v1 encoding. Other shared types in the document
-    are kept and synced, and never looked at. Not safe for use from several threads.
+    are kept and synced, but never read. A replica is not safe for use from several threads.
 
-    Applying updates out of order leaves pycrdt's documents different for good, so an update whose
-    foundations are missing is refused (`EarlyUpdate`) instead of being kept aside.
+    Applying updates out of order makes pycrdt's documents differ permanently, so an update is
+    refused (`EarlyUpdate`), not kept for later, if updates that it builds on are missing.
     """
 
     __slots__ = (
@@ -68,15 +69,15 @@ class Replica:
     )
 
     text: str
-    """The text, cached: to read it from pycrdt costs more than a whole edit."""
+    """The text, cached: reading it from pycrdt costs more than a whole edit."""
 
     version: int
-    """Counts the updates made and applied."""
+    """The number of updates made and applied."""
 
     def __init__(self, client_id: int | None = None) -> None:
-        """Start empty; ``client_id`` is the Yjs id that its own edits bear, else a random one.
+        """Create an empty replica; its own edits bear the Yjs id ``client_id``, or a random one.
 
-        Letters that were typed at one place at once are ordered by it.
+        Yjs orders letters that were typed concurrently at one place by their client ids.
         """
         self.text = ""
         self.version = 0
@@ -91,7 +92,7 @@ class Replica:
         self._open(Doc(client_id=client_id))
 
     def edit(self, delta: Delta) -> bytes:
-        """Apply ``delta`` in one transaction and return the update that tells others of it.
+        """Apply ``delta`` in one transaction and return its update, for other replicas.
 
         Raises `BadText` if an insertion holds a lone surrogate, ``ValueError`` if the delta reaches
         beyond the text; the replica is unchanged then.
@@ -104,7 +105,7 @@ class Replica:
         text = self._text
         with self._kept_update(), self._doc.transaction():
             if not self._plain:
-                self._remove_foreign()
+                self._remove_embeds()
             for index, op in byte_ops(before, delta):
                 if isinstance(op, str):
                     text.insert(index, op)
@@ -116,12 +117,13 @@ class Replica:
         return self._record_own()
 
     def apply_update(self, update: bytes) -> Edit:
-        """Apply another's update and return what it changed here.
+        """Apply the update of another replica and return what it changed in this one.
 
-        What the replica has already is passed over, so applying twice is harmless. Raises
-        `BadUpdate` if the bytes are no update and `EarlyUpdate` if it builds on what isn't here
-        yet; the replica is unchanged then. What comes from outside goes through a `Gate`: after a
-        well-encoded forgery that pycrdt fails on, also a `BadUpdate`, the replica is of no use.
+        Parts that the replica has already are skipped, so applying twice is harmless. Raises
+        `BadUpdate` if the bytes are no update, and `EarlyUpdate` if updates that it builds on are
+        missing; the replica is unchanged then. Apply untrusted updates through a `Gate`: a forged
+        one that is well encoded can make pycrdt fail, which also raises `BadUpdate`, and leaves the
+        replica unusable.
         """
         seen = survey(update)
         self._refuse_early(seen)
@@ -146,20 +148,20 @@ class Replica:
         return Edit(self._reload_text() if delta is None else delta, gained)
 
     def nesting_with(self, update: bytes, seen: Survey) -> int:
-        """Return how many types lie in each other where an update that is to be applied nests most.
+        """Return how many levels of types an update nests at its deepest place.
 
-        ``seen`` is the update's survey. An update that is not applied after this leaves the replica
-        of no use.
+        ``seen`` is the update's survey. The caller must then apply the update: otherwise the
+        replica becomes unusable.
         """
         return self._nesting.add(update) if seen.types or self._nesting else 0
 
     def repair(self) -> bytes | None:
-        """Make the document one that text can say; return the update, or ``None`` if it is one.
+        """Make the document representable as text; return the update, or ``None`` if it already is.
 
-        To be called after `apply_update` of what a Yjs member sent. Embeds are removed. Where that
-        update brought U+FFFD, its author may be looking at half a surrogate pair, which the wire
-        cannot carry: they are replaced by this replica's own, so that everyone sees the same. The
-        text that `text` tells is the same before and after.
+        Call this after `apply_update` of an update from a Yjs member. It removes embeds. If the
+        update brought U+FFFD, its author may be looking at half a surrogate pair, which no update
+        can carry: this replica replaces each U+FFFD by its own, so that all members see the same
+        text. The attribute `text` does not change.
         """
         halves = list(_HALVES.finditer(self.text)) if self._halves else []
         self._halves = False
@@ -168,14 +170,14 @@ class Replica:
         text = self._text
         with refusals(), self._kept_update(), self._doc.transaction():
             if not self._plain:
-                self._remove_foreign()
-            for found in halves:
-                index = utf8_size(self.text[: found.start()])
-                run = found.group()
+                self._remove_embeds()
+            for match in halves:
+                index = utf8_size(self.text[: match.start()])
+                run = match.group()
                 del text[index : index + utf8_size(run)]
                 text.insert(index, run)
             if len(text) != self._size:
-                raise BadUpdate("the document cannot be made its text")
+                raise BadUpdate("the document cannot be reduced to its text")
         return self._record_own()
 
     @property
@@ -188,21 +190,24 @@ class Replica:
         return self._doc.get_update()
 
     def state_vector(self) -> bytes:
-        """Return which updates this replica has, encoded as Yjs does."""
+        """Return the Yjs state vector, which tells which updates this replica has, encoded."""
         return self._doc.get_state()
 
     def diff_since(self, state_vector: bytes) -> bytes:
-        """Return what a replica with ``state_vector`` lacks. Raises `BadUpdate` if it is none."""
+        """Return what a replica with ``state_vector`` lacks.
+
+        Raises `BadUpdate` if ``state_vector`` isn't a state vector.
+        """
         read_state_vector(state_vector)
         return self._doc.get_update(state_vector)
 
     def has_pending(self) -> bool:
-        """Whether pycrdt has put aside any of what was applied. Never compact such a replica."""
+        """Whether pycrdt keeps parts of applied updates for later. Never compact such a replica."""
         have = read_state_vector(self._doc.get_state())
         return any(have.get(client, 0) < clock for client, clock in self._known.items())
 
     def check(self) -> None:
-        """Assert that the cached text is the document's; for tests, it reads the document."""
+        """Assert that the cached text is the document's. For tests: it reads the document."""
         assert str(self._text) == self.text
         assert utf8_size(self.text) == self._size
         assert not self._plain or len(self._text) == self._size
@@ -214,10 +219,11 @@ class Replica:
 
     @contextmanager
     def _kept_update(self) -> Iterator[None]:
-        """Keep the update that the transaction within makes.
+        """Keep the update that the transaction in the context makes.
 
-        The document is watched only meanwhile: pycrdt holds a callback in Rust, where Python's
-        collector does not see that it leads back to its document, and neither would ever go.
+        The document is observed only during the context: pycrdt holds the callback in Rust, where
+        Python's garbage collector can't see that it refers back to its document, so that neither
+        would ever be freed.
         """
         self._update = None
         subscription = self._doc.observe(self._keep_update)
@@ -235,8 +241,9 @@ class Replica:
     def _apply(self, update: bytes) -> list[dict[str, Any]] | None:
         """Apply ``update`` and return the event it caused on the text, if any."""
         self._event = None
-        # Watched only meanwhile, for the same reason, and for another: pycrdt computes an event
-        # for every transaction while anybody watches, in time that grows with the document.
+        # The text is observed only meanwhile, for the reason that `_kept_update` gives, and because
+        # pycrdt computes an event for each transaction of an observed text, in time that grows with
+        # the document.
         subscription = self._text.observe(self._keep_event)
         try:
             with refusals(), self._kept_update():
@@ -259,7 +266,7 @@ class Replica:
                 raise EarlyUpdate("the update builds on one that is missing")
         for client, _, end in seen.deleted:
             if end > reach.get(client, 0):
-                raise EarlyUpdate("the update deletes what is missing")
+                raise EarlyUpdate("the update deletes content that is missing")
 
     def _record(self, seen: Survey) -> None:
         self.version += 1
@@ -277,7 +284,7 @@ class Replica:
         return update
 
     def _broken(self, seen: Survey, fresh: set[Id]) -> set[Id]:
-        """Return the pairs that the update takes apart.
+        """Return the surrogate pairs that the update splits.
 
         JavaScript leaves a U+FFFD for each half. pycrdt moves the cut to the pair's end instead,
         and its clocks are wrong from there on.
@@ -288,9 +295,9 @@ class Replica:
         return cuts & self._pairs | cuts & fresh
 
     def _rebuild(self, update: bytes, broken: set[Id]) -> None:
-        """Replace the document by one in which the pairs are apart as in JavaScript, and update it.
+        """Replace the document by one in which the pairs are split as in JavaScript, and update it.
 
-        The other members' documents are so already: this makes no update of its own.
+        The members' documents are split already, so this makes no update of its own.
         """
         state = self._doc.get_update()
         doc: Doc[Text] = Doc()
@@ -300,7 +307,7 @@ class Replica:
         self._open(doc)
 
     def _follow_event(self, event: list[dict[str, Any]] | None) -> Delta | None:
-        """Do to the cached text what an event says; return None if it does not say all of it."""
+        """Apply an event to the cached text; return None if the event is not the whole change."""
         if event is None:
             return IDENTITY
         delta = delta_from_event(self.text, event)
@@ -315,28 +322,28 @@ class Replica:
         return delta
 
     def _reload_text(self) -> Delta:
-        """Take the text from the document, and tell the edit from the texts."""
+        """Read the text from the document, and return its edit, computed from the two texts."""
         before = self.text
         self.text = str(self._text)
         self._size = utf8_size(self.text)
         self._plain = len(self._text) == self._size
         return Delta.from_splices(diff(before, self.text))
 
-    def _remove_foreign(self) -> None:
-        """Delete whatever the shared text holds that is no text, inside a transaction."""
+    def _remove_embeds(self) -> None:
+        """Delete all content of the shared text that is not text, inside a transaction."""
         text = self._text
         index = 0
-        foreign: list[int] = []
+        embeds: list[int] = []
         for content, _ in text.diff():
             if isinstance(content, str):
                 index += utf8_size(content)
             else:
-                foreign.append(index)
+                embeds.append(index)
                 index += 1
-        for index in reversed(foreign):
+        for index in reversed(embeds):
             del text[index]
         if len(text) != self._size:
-            # Contents that only a forged update can hold count more than one, or are not shown.
+            # Some content, which only a forged update has, counts more than one or is not listed.
             text.clear()
             text.insert(0, self.text)
         self._plain = True

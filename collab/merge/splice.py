@@ -34,5 +34,5 @@ def apply_splices(text: str, splices: Sequence[Splice]) -> str:
 
 
 def edit_size(splices: Sequence[Splice]) -> int:
-    """Return how many code points the edit inserts and deletes: its cost, to compare edits by."""
+    """Return how many code points the edit inserts and deletes: its cost in comparisons."""
     return sum(end - start + len(insert) for start, end, insert in splices)

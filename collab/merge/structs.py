@@ -1,6 +1,6 @@
-"""Updates taken apart into their structs: joined, cut into slices, and measured for nesting.
+"""Join the structs of updates, cut updates into slices, and measure how deep their types nest.
 
-Only what is large, or holds shared types within others, needs to be known so closely.
+Only updates that are large, or that nest shared types, need this.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .survey import SKIP, TYPE, Id, Struct, structs_of, varuint
 
 
 def joined(update: bytes) -> bytes:
-    """Return the same update with each run of structs that continue each other as one struct.
+    """Return the same update with each run of structs that continue each other joined to one.
 
-    yrs joins them too, but with time and memory that grow with the square of their number, or
-    worse: 40,000 structs of one character take 1 GB until the document is dropped, 20,000 of one
-    value 26 seconds and 9 GB. Raises `BadUpdate` if it isn't a whole v1 update.
+    yrs joins them too, but in time and memory that grow with the square of their number, or worse:
+    40,000 structs of one character take 1 GB until the document is dropped; 20,000 structs of one
+    value take 26 seconds and 9 GB. Raises `BadUpdate` if ``update`` isn't a whole v1 update.
     """
     blocks, seen = structs_of(update)
     pieces = [varuint(len(blocks))]
@@ -40,7 +40,7 @@ def joined(update: bytes) -> bytes:
 
 
 def _one_struct(update: bytes, run: list[Struct]) -> Iterator[bytes]:
-    """Yield the bytes of the struct that a run of structs is joined to."""
+    """Yield the bytes of the struct that replaces a run of structs."""
     head = run[0]
     if len(run) == 1:
         yield update[head.start : head.stop]
@@ -52,7 +52,7 @@ def _one_struct(update: bytes, run: list[Struct]) -> Iterator[bytes]:
 
 
 def _counted(update: bytes, struct: Struct) -> tuple[int, bytes]:
-    """Return the number that a struct's content begins with, and what follows it."""
+    """Return the number at the start of a struct's content, and the bytes after it."""
     at, number, shift = struct.content, 0, 0
     while True:
         byte = update[at]
@@ -66,8 +66,8 @@ def _counted(update: bytes, struct: Struct) -> tuple[int, bytes]:
 def slices(update: bytes, size: int) -> Iterator[bytes]:
     """Yield updates of at most ``size`` structs each that together are ``update``.
 
-    Each builds on nothing but those before it and on what ``update`` itself builds on; the last
-    one has all deletions. Raises `BadUpdate` if it isn't a whole v1 update.
+    Each slice builds only on the slices before it and on what ``update`` itself builds on; the last
+    slice has all deletions. Raises `BadUpdate` if ``update`` isn't a whole v1 update.
     """
     blocks, seen = structs_of(update)
     order = _in_order(blocks)
@@ -79,16 +79,18 @@ def slices(update: bytes, size: int) -> Iterator[bytes]:
 
 
 def _in_order(blocks: list[list[Struct]]) -> Iterator[Struct]:
-    """Yield all structs but skips, each behind those of the same update that it needs.
+    """Yield all structs except skips, each after the structs of the same update that it needs.
 
-    Structs that need each other, which only a forgery has, come last.
+    Structs that need each other, which only forged updates have, come last.
     """
     queues: dict[int, deque[Struct]] = defaultdict(deque)
     for block in blocks:
         for struct in block:
             if struct.kind != SKIP:
                 queues[struct.client].append(struct)
-    waiting: dict[int, list[tuple[int, int]]] = defaultdict(list)  # of each: (clock, who waits)
+    waiting: dict[int, list[tuple[int, int]]] = defaultdict(
+        list
+    )  # of each: (clock, client that waits)
     ready = list(queues)
     while ready:
         queue = queues[ready.pop()]
@@ -107,7 +109,7 @@ def _in_order(blocks: list[list[Struct]]) -> Iterator[Struct]:
 
 
 def _is_ahead(need: Id, struct: Struct, queues: Mapping[int, deque[Struct]]) -> bool:
-    """Whether what ``struct`` needs is still in the queue of another client."""
+    """Whether the ``need`` of ``struct`` is still in the queue of another client."""
     client, clock = need
     queue = queues.get(client)
     if not queue or client == struct.client:
@@ -116,7 +118,7 @@ def _is_ahead(need: Id, struct: Struct, queues: Mapping[int, deque[Struct]]) -> 
 
 
 def _written(update: bytes, structs: list[Struct]) -> bytes:
-    """Return the beginning of an update that has ``structs``: all but its deletions."""
+    """Return an update with ``structs``, without its deletions, which the caller appends."""
     blocks: dict[int, list[Struct]] = {}
     for struct in structs:
         blocks.setdefault(struct.client, []).append(struct)
@@ -134,9 +136,9 @@ def _written(update: bytes, structs: list[Struct]) -> bytes:
 
 
 class Nesting:
-    """How deep the structs of a document lie in shared types that lie in each other.
+    """The nesting level of a document's structs: how many shared types enclose each of them.
 
-    Those in root types, which are all of them in most documents, are not kept.
+    Structs directly in root types, which are all structs of most documents, are not kept.
     """
 
     __slots__ = ("_runs",)
@@ -148,10 +150,10 @@ class Nesting:
         return bool(self._runs)
 
     def add(self, update: bytes) -> int:
-        """Take in an update; return how many types lie in each other where it nests the most.
+        """Add an update; return how many levels of types it nests at its deepest place.
 
-        What the update builds on must have been taken in. Raises `BadUpdate` if it isn't a whole
-        v1 update.
+        The updates that it builds on must have been added. Raises `BadUpdate` if ``update`` isn't a
+        whole v1 update.
         """
         blocks, _ = structs_of(update)
         deepest = 0
@@ -174,7 +176,7 @@ class Nesting:
     def _keep(self, struct: Struct, level: int) -> None:
         runs = self._runs.setdefault(struct.client, [])
         if runs and struct.clock < runs[-1][1]:
-            return  # it was taken in before
+            return  # it was added before
         if runs and runs[-1][1:] == (struct.clock, level):
             runs[-1] = (runs[-1][0], struct.end, level)
         else:

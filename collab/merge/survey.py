@@ -1,9 +1,10 @@
-"""What a Yjs update brings and builds on, read from its bytes before it touches a document.
+"""Read what a Yjs update inserts, deletes and builds on, before a document applies it.
 
-pycrdt applies an update or refuses to decode it; it does not say whether the update's foundations
-are there, and it cannot hold half a surrogate pair. Both show in the update itself. The format is
-the v1 encoding of Yjs (``UpdateEncoderV1``; the reader follows ``readClientsStructRefs`` and
-``readDeleteSet``): clients' runs of structs, then the deleted ranges. Clocks count UTF-16 units.
+pycrdt applies an update or refuses to decode it; it does not report whether the updates that it
+builds on are missing, and it cannot hold half a surrogate pair. The bytes of the update show both.
+The format is the v1 encoding of Yjs (``UpdateEncoderV1``; the reader follows
+``readClientsStructRefs`` and ``readDeleteSet``): clients' runs of structs, then the deleted ranges.
+Clocks count UTF-16 units.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ EMPTY_UPDATE: Final = b"\x00\x00"
 """No structs, nothing deleted."""
 
 HALF: Final = "\ufffd"
-"""What JavaScript puts for each half of a surrogate pair that it had to break."""
+"""The character with which JavaScript replaces each half of a surrogate pair that it splits."""
 
 _HALF_BYTES: Final = HALF.encode()
 _CONTENT = 0x1F
@@ -26,10 +27,10 @@ _GC, _DELETED, _JSON, _BINARY, _STRING, _EMBED, _FORMAT, TYPE, _ANY, _DOC, SKIP 
 _XML_ELEMENT, _XML_HOOK, _LAST_TYPE = 3, 5, 6
 _HAS_PARENT_SUB, _HAS_RIGHT_ORIGIN, _HAS_ORIGIN = 0x20, 0x40, 0x80
 _JOINABLE = frozenset((_STRING, _JSON, _ANY))
-"""Contents that yrs joins to a struct of the same content, if one goes on where the other ends."""
+"""Kinds of content with which yrs joins two structs, if one continues the other."""
 
 MAX_NESTING: Final = 64
-"""Values in JSON that lie in each other: more of them overflow smaller stacks than this one."""
+"""Levels of JSON values: more levels overflow stacks that are smaller than this process's."""
 
 Id = tuple[int, int]
 """Client and clock."""
@@ -37,15 +38,15 @@ Id = tuple[int, int]
 
 @dataclass(slots=True)
 class Survey:
-    """What one update holds.
+    """The content of one update.
 
-    ``runs`` and ``deleted`` are ``(client, start, end)`` in clocks; ``needs`` are the structs that
-    others in the update refer to; ``cuts`` are the places ``(client, clock)`` between two units
-    where the update takes existing content apart; ``strings`` say where content with characters
-    outside the basic plane lies in the bytes: ``(client, clock, start, end)``, with ``start`` at
-    the length's prefix. ``built`` counts the structs and the values in them, ``joinable`` those
-    structs that continue the one before, ``types`` the shared types that are made. From
-    ``deletions`` on the bytes hold the deleted ranges.
+    ``runs`` and ``deleted`` are ``(client, start, end)`` in clocks. ``needs`` are the ids that the
+    update's structs refer to. ``cuts`` are the places ``(client, clock)`` between two units where
+    the update splits existing content. ``strings`` are the places in the bytes of strings with
+    characters outside the basic plane: ``(client, clock, start, end)``, with ``start`` at the
+    length prefix. ``built`` counts the structs and the values in them, ``joinable`` the structs
+    that continue the struct before them, ``types`` the new shared types. ``deletions`` is the
+    offset in the bytes at which the deleted ranges start.
     """
 
     runs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -61,12 +62,12 @@ class Survey:
 
 
 class Struct(NamedTuple):
-    """One struct of an update: what it refers to, and where it lies in the bytes.
+    """One struct of an update: the ids that it refers to, and its place in the bytes.
 
-    It has the clocks from ``clock`` to ``end``. It lies in the type ``parent``; if that is None,
-    where the first of ``needs`` lies; in a root type if it needs nothing. Its bytes go from
-    ``start`` to ``stop``, its content begins at ``content``. ``continues`` says that it can be
-    joined to the struct before it: one goes on where the other ends, and both are of one kind.
+    It has the clocks from ``clock`` to ``end``. Its type is ``parent``; if that is None, the type
+    of the first struct in ``needs``; a root type if it needs nothing. Its bytes go from ``start``
+    to ``stop``; its content begins at ``content``. ``continues`` tells that it can be joined to the
+    struct before it: it starts where that one ends, and both are of one kind.
     """
 
     kind: int
@@ -84,8 +85,8 @@ class Struct(NamedTuple):
 def survey(update: bytes, limits: Limits | None = None) -> Survey:
     """Read ``update`` to its last byte.
 
-    Raises `BadUpdate` if it isn't a whole v1 update, and `UpdateTooLarge` where it is found to be
-    over one of the ``limits``, before more of it is read.
+    Raises `BadUpdate` if it isn't a whole v1 update. Raises `UpdateTooLarge` if it is over one of
+    the ``limits``, without reading on.
     """
     return _read(_Reader(update, limits))
 
@@ -101,7 +102,7 @@ def structs_of(update: bytes) -> tuple[list[list[Struct]], Survey]:
 
 
 def varuint(number: int) -> bytes:
-    """Encode a number as updates have it: seven bits a byte, the least significant first."""
+    """Encode a number as in updates: seven bits a byte, the least significant first."""
     out = bytearray()
     while number > 0x7F:
         out.append(0x80 | number & 0x7F)
@@ -137,29 +138,29 @@ class _Reader:
                 self.blocks.append([])
             self.structs(structs, client, clock)
         seen.deletions = self.at
-        most = self.limits.update_ranges if self.limits is not None else None
+        limit = self.limits.update_ranges if self.limits is not None else None
         total = 0
         for _ in range(number()):
             client, ranges = number(), number()
             total += max(1, ranges)
-            if most is not None and total > most:
-                raise UpdateTooLarge(f"an update may delete {most} ranges at the most")
+            if limit is not None and total > limit:
+                raise UpdateTooLarge(f"an update may delete at most {limit} ranges")
             for _ in range(ranges):
                 clock = number()
                 end = clock + number()
                 seen.deleted.append((client, clock, end))
                 seen.cuts += ((client, clock), (client, end))
         if self.at != len(self.raw):
-            raise BadUpdate("there is more after the update's end")
+            raise BadUpdate("there are bytes after the update's end")
         seen.has_halves = _HALF_BYTES in self.raw
         return seen
 
     def count(self, structs: int) -> None:
         """Count structs, and values in them, before they are read."""
         self.seen.built += structs
-        most = self.limits.update_structs if self.limits is not None else None
-        if most is not None and self.seen.built > most:
-            raise UpdateTooLarge(f"an update may insert {most} structs at the most")
+        limit = self.limits.update_structs if self.limits is not None else None
+        if limit is not None and self.seen.built > limit:
+            raise UpdateTooLarge(f"an update may insert at most {limit} structs")
 
     def structs(self, count: int, client: int, clock: int) -> None:
         number, seen, raw = self.number, self.seen, self.raw
@@ -213,7 +214,7 @@ class _Reader:
             seen.runs.append((client, start, clock))
 
     def string(self, client: int, clock: int) -> int:
-        """Read a text content and return its length in UTF-16 units."""
+        """Read a string content and return its length in UTF-16 units."""
         start = self.at
         size = self.number()
         content = self.raw[self.at : self.at + size]
@@ -251,7 +252,7 @@ class _Reader:
         elif kind == TYPE:
             self.seen.types += 1
             reference = self.number()
-            # pycrdt takes a hook in, but what it writes of it later nobody can read.
+            # pycrdt reads a hook, but encodes it later in a form that nothing can read.
             if reference > _LAST_TYPE or reference == _XML_HOOK:
                 raise BadUpdate("the update holds a type that pycrdt does not know")
             if reference == _XML_ELEMENT:
@@ -260,7 +261,7 @@ class _Reader:
             self.skip()
             self.any()
         else:
-            raise BadUpdate("the update holds a content that Yjs does not know")
+            raise BadUpdate("the update holds a kind of content that Yjs does not know")
         return 1
 
     def number(self) -> int:
@@ -270,7 +271,7 @@ class _Reader:
         value = byte & 0x7F
         shift = 7
         while byte & 0x80:
-            # Within the loop: a number of a million bytes would take minutes to add up.
+            # Checked inside the loop: adding up a number of a million bytes would take minutes.
             if shift > 63:
                 raise BadUpdate("a number in the update is longer than 64 bits")
             byte = raw[at]
@@ -281,7 +282,7 @@ class _Reader:
         return value
 
     def skip(self, size: int | None = None) -> None:
-        """Step over ``size`` bytes, or over a string or buffer with its length in front."""
+        """Skip ``size`` bytes, or a length-prefixed string or buffer."""
         if size is None:
             size = self.number()
         self.at += size
@@ -289,9 +290,9 @@ class _Reader:
             raise IndexError
 
     def any(self, depth: int = 0) -> None:
-        """Step over a value of lib0's ``any`` encoding."""
+        """Skip a value in lib0's ``any`` encoding."""
         if depth > MAX_NESTING:
-            raise BadUpdate("a value in the update is nested too deep")
+            raise BadUpdate("a value in the update is nested too deeply")
         self.count(1)
         tag = self.raw[self.at]
         self.at += 1
@@ -311,11 +312,11 @@ class _Reader:
             for _ in range(self.number()):
                 self.any(depth + 1)
         elif tag not in (120, 121, 126, 127):
-            raise BadUpdate("a value in the update is of no known kind")
+            raise BadUpdate("a value in the update is of an unknown kind")
 
 
 def read_state_vector(encoded: bytes, limits: Limits | None = None) -> dict[int, int]:
-    """Return client -> clock.
+    """Return a state vector's clocks by client.
 
     Raises `BadUpdate` if ``encoded`` isn't a state vector, `UpdateTooLarge` if it has more entries
     than the ``limits`` allow.
@@ -324,7 +325,7 @@ def read_state_vector(encoded: bytes, limits: Limits | None = None) -> dict[int,
     try:
         clients = reader.number()
         if limits is not None and clients > limits.state_vector:
-            raise UpdateTooLarge(f"a state vector may have {limits.state_vector} entries at most")
+            raise UpdateTooLarge(f"a state vector may have at most {limits.state_vector} entries")
         return {reader.number(): reader.number() for _ in range(clients)}
     except IndexError as error:
         raise BadUpdate("the state vector ends too soon") from error
