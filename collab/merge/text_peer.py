@@ -1,8 +1,8 @@
-"""The pure half of a text member: what its page may be showing, and what is written to it when.
+"""The pure half of a text member: which texts its page may show, and when it gets which receive.
 
-Each receive is written between two PINGs. The first says, when it is answered, that the client has
-all receives before this one, and may have this one; the second, that it has it. For had the client
-handled a receive behind a PING, it would have answered that PING before.
+Each receive is written between two PINGs. The PONG to the first tells that the client has all
+earlier receives, and may have this one; the PONG to the second tells that it has this one. The
+reason is that a client answers each PING before it handles a receive that comes after it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from .window import MAX_UNCONFIRMED_VIEWS, Window
 
 
 class ReceiveLine(Protocol):
-    """The way to one text member's page: each call says that something is due, not what."""
+    """The line to one text member's page. Its calls tell that a receive is due, not which one."""
 
     def receive_due(self) -> None:
-        """A receive is to be written when the client can take it: ask `TextPeer.next_receive`."""
+        """Write `TextPeer.next_receive` as soon as the transport can send it."""
 
     def receive_due_in(self, seconds: float) -> None:
-        """Let ``receive_due`` be called in so many seconds, unless it already will be."""
+        """Call ``receive_due`` in ``seconds``, unless such a call is already scheduled."""
 
 
 class Receive(NamedTuple):
     """A PING, a receive and a PING, to be written now with nothing in between.
 
-    ``before`` and ``behind`` are to be called when the one and the other PING are answered.
+    The caller calls ``before`` when the client answers the first PING, ``behind`` when it answers
+    the second.
     """
 
     before: OnPong
@@ -42,10 +43,11 @@ class Receive(NamedTuple):
 
 
 class TextPeer:
-    """A text member as its node knows it: its views, and whether it may be written to.
+    """The state of a text member on its node: its views, and its window of receives.
 
-    What arrives from the client, and what others do to the replica, goes in; when a receive is due
-    the ``line`` is told, and fetches it. ``clock`` returns monotonic seconds.
+    The methods handle the client's events and the edits that others make in the replica. When a
+    receive is due, the peer notifies ``line``, which then calls `next_receive`. ``clock`` returns
+    monotonic seconds.
     """
 
     __slots__ = ("_clock", "_held", "_owed", "_views", "_window", "line")
@@ -62,14 +64,14 @@ class TextPeer:
     def blank(
         cls, text: str, habit: Habit, line: ReceiveLine, clock: Callable[[], float]
     ) -> TextPeer:
-        """Return the peer for a page that shows nothing, in a room with ``text``."""
+        """Return the peer of a page that shows nothing, in a room with ``text``."""
         return cls(Views.blank(text, habit), line, clock)
 
     @classmethod
     def restored(
         cls, views: Views, line: ReceiveLine, clock: Callable[[], float], *, typing: bool
     ) -> TextPeer:
-        """Return the peer for a member that was on another node; ``typing`` if it was typing."""
+        """Return the peer of a member that was on another node; ``typing`` if it was typing."""
         peer = cls(views, line, clock)
         if typing:
             peer._window.typed(clock())
@@ -79,17 +81,17 @@ class TextPeer:
     # What others do
 
     def advance(self, delta: Delta) -> None:
-        """Follow the replica, which was edited by others."""
+        """Follow an edit of the replica by others."""
         self._views.advance(delta, self._clock())
         self.line.receive_due()
 
     # What the client does
 
     def mount(self, *, owed: bool) -> None:
-        """Take in that a page joins, or joins again on one connection: it may be blank.
+        """Handle that a page joins, or joins again on the same connection: it may be blank.
 
-        It is until it has the room's text; ``owed`` says that the room has one, which is to be
-        written to it whatever it shows.
+        ``owed`` tells that the room has a text, which is then written to the page whatever the page
+        is believed to show.
         """
         self._window.mounted()
         self._views.offer_blank()
@@ -97,10 +99,10 @@ class TextPeer:
         self.line.receive_due()
 
     def change(self, text: str, turn: Turn) -> Outcome:
-        """Take in the member's text as it arrives, and return what it did.
+        """Handle a text that the member has sent, and return its outcome.
 
-        The caller applies the outcome's delta to the replica, and tells everybody *else's* peer of
-        it by `advance`; this member's views are right already.
+        The caller applies the outcome's delta to the replica, and passes it to the peers of all
+        *other* members by `advance`; this member's views have followed it already.
         """
         now = self._clock()
         outcome = self._views.change(text, now, turn.kept_since)
@@ -109,9 +111,9 @@ class TextPeer:
             self.line.receive_due()
         return outcome
 
-    def idle(self) -> None:
-        """Take in that the client keeps no change back (see `Turns`)."""
-        if self._window.idle():
+    def handle_idle(self) -> None:
+        """Handle that the client keeps no change back (see `Turns`)."""
+        if self._window.handle_idle():
             self.line.receive_due()
 
     def reconnected(self, line: ReceiveLine) -> None:
@@ -128,9 +130,9 @@ class TextPeer:
     # What is written to it
 
     def next_receive(self, text: str) -> Receive | None:
-        """Return what to write to the member now; None if there is nothing, or it must wait.
+        """Return the receive to write now; None if none is due, or if it must wait.
 
-        ``text`` is the replica's. What is returned counts as written.
+        ``text`` is the replica's. The caller must write the returned receive: it counts as written.
         """
         if text == self._views.final_text and not self._owed:
             return None
@@ -153,9 +155,9 @@ class TextPeer:
         self._resume(now)
 
     def handle_pong(self) -> None:
-        """Take in the answer to a PING that was written with no receive.
+        """Handle the PONG to a PING that was written without a receive.
 
-        What the client had kept while it had no connection has come before it.
+        A client sends the changes that it kept while it had no connection before this PONG.
         """
         self._resume(self._clock())
 
@@ -166,44 +168,44 @@ class TextPeer:
             self.line.receive_due()
 
     def resend(self) -> None:
-        """Let the room's text be written to the member whatever it shows."""
+        """Write the room's text to the member, whatever the member is believed to show."""
         self._owed = True
         self.line.receive_due()
 
-    # What the member may have shown before it came
+    # What the member may have shown before it joined
 
     def is_known(self) -> bool:
-        """Whether the member shows what this node has written to it, or what it sent.
+        """Whether the member shows a text that this node has written to it, or that it has sent.
 
-        One that does not may be showing a text from before its connection.
+        Otherwise the member may show a text from before its connection.
         """
         return self._window.has_typed or self._views.is_known(self._clock())
 
     def hold(self) -> None:
-        """Write nothing to the member before `recall`, its next change, or until it joins."""
+        """Write no receives until `recall` is called, the member sends a change, or it joins."""
         self._window.close()
 
     def recall(self, view: View) -> None:
-        """Take in that the page may have shown ``view`` when it came: see `is_known`."""
+        """Add ``view`` to the texts that the page may have shown when it joined: see `is_known`."""
         self._window.open()
         self._views.recall(view, self._clock())
 
-    # What goes with it to another node
+    # What another node needs to restore the member
 
     def is_typing(self) -> bool:
         """Whether the member has typed lately."""
         return self._window.is_typing(self._clock())
 
     def views(self) -> list[View]:
-        """Return all that the member may be showing, newest first."""
+        """Return all views that the member may be showing, newest first."""
         return self._views.views()
 
     @property
     def final_text(self) -> str | None:
-        """What the member shows once all that was written to it has arrived; None in doubt."""
+        """The text that the member shows once all its receives have arrived; None if uncertain."""
         return self._views.final_text
 
     def check(self, replica_text: str) -> None:
-        """Assert that every view's way leads to the replica's text; for tests."""
+        """Assert that the delta of every view leads to the replica's text; for tests."""
         self._views.check(replica_text)
         assert self._views.under_way <= MAX_UNCONFIRMED_VIEWS

@@ -1,4 +1,4 @@
-"""Texts that somebody may be looking at, and the way from each to the replica's present text."""
+"""Texts that a member may be looking at, and the delta from each to the replica's present text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .delta import IDENTITY, Delta, compose
 
 
 class View(NamedTuple):
-    """A text, and the delta from it to the replica's present text."""
+    """A text, and the delta from it to the replica's present text, its *way*."""
 
     text: str
     way: Delta
 
     def advanced(self, delta: Delta) -> View:
-        """Return the view when the replica was edited by ``delta``."""
+        """Return the view after an edit of the replica by ``delta``."""
         return View(self.text, compose(self.way, delta))
 
 
@@ -31,10 +31,10 @@ class _Step:
 
 
 class Trail:
-    """The replica's texts at certain moments, oldest first, numbered upwards without gaps.
+    """Texts that the replica had at certain times, oldest first, with ascending numbers, no gaps.
 
-    They form a chain, so an edit of the replica costs one composition however many texts there
-    are: the newest step grows, the others are fixed.
+    Each step leads to the next one, so an edit of the replica costs one composition however many
+    texts there are: only the delta of the newest step grows.
     """
 
     __slots__ = ("_last", "_steps")
@@ -48,7 +48,7 @@ class Trail:
 
     @property
     def last(self) -> int:
-        """The number of the newest text that was ever entered; 0 if there was none."""
+        """The number of the newest text that was ever appended; 0 if there was none."""
         return self._last
 
     @property
@@ -57,23 +57,23 @@ class Trail:
         return self._steps[-1].text if self._steps else None
 
     def append(self, text: str) -> int:
-        """Enter the replica's present text; return its number."""
+        """Append the replica's present text; return its number."""
         self._last += 1
         self._steps.append(_Step(self._last, text, IDENTITY))
         return self._last
 
     def clear(self) -> None:
-        """Drop all texts. Those that come later are numbered on."""
+        """Drop all texts. The numbers of later texts continue."""
         self._steps.clear()
 
     def advance(self, delta: Delta) -> None:
-        """Follow the replica, which was edited by ``delta``."""
+        """Follow an edit of the replica by ``delta``."""
         if self._steps:
             newest = self._steps[-1]
             newest.delta = compose(newest.delta, delta)
 
     def pop_through(self, number: int) -> View | None:
-        """Drop the texts up to and including ``number``; return the last one dropped, if any."""
+        """Drop the texts up to and including ``number``; return the newest of them, if any."""
         steps = self._steps
         dropped: _Step | None = None
         while steps and steps[0].number <= number:
@@ -86,13 +86,13 @@ class Trail:
         return View(dropped.text, way)
 
     def texts(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield ``(number, text)`` of those up to ``number``, newest first."""
+        """Yield ``(number, text)`` of the texts up to and including ``number``, newest first."""
         for step in reversed(self._steps):
             if step.number <= number:
                 yield step.number, step.text
 
     def views(self) -> list[View]:
-        """Return all of them, newest first, each with its whole way: one composition each."""
+        """Return the views of all texts, newest first: this costs one composition for each."""
         views: list[View] = []
         way = IDENTITY
         for step in reversed(self._steps):

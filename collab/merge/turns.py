@@ -1,15 +1,16 @@
-"""Clients that send a change only when the one before is acknowledged.
+"""Clients that send a change only after the previous one was acknowledged.
 
-socket.io-client does so with its option ``retries``. A change waits in such a client, and PONGs
-don't: it comes behind the PONGs of receives that it was not made from.
+socket.io-client does this with its option ``retries``. Such a client keeps changes back, but not
+PONGs: a change may arrive after the PONGs of receives that it was not made from.
 
-Whether something waits is told by two PINGs. The first is written right before an acknowledgement,
-the second when the first is answered. What waited is sent in the moment in which the
-acknowledgement arrives, so that it comes before the second's PONG. (Not before the first's: a
-client that polls handles all that comes in one answer before it sends what waited.) Nothing is
-written to a client until that PONG says that nothing waits. People's changes come there now and
-then, by chance. One that comes before the first PONG was sent while the one before was not
-acknowledged: that client does not wait, and is written no more PINGs.
+Two PINGs detect whether changes wait. The first is written right before an acknowledgement, the
+second when the first is answered. The client sends a waiting change at the moment when the
+acknowledgement arrives, so the change arrives before the second PONG. (It need not arrive before
+the first: a polling client handles everything in one response before it sends a waiting change.)
+The node writes no receives until the second PONG tells that nothing waits. Some changes arrive
+between the two PONGs by chance, without having waited. A change that arrives before the first PONG
+was sent before the previous change was acknowledged: that client does not wait, and gets no more
+of these PINGs.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from typing import Final, NamedTuple
 from .pings import OnPong
 
 MIN_UNDISTURBED: Final = 32
-"""Changes in a row of which none had waited, after which none is taken to wait: people do not type
-as fast as this link answers."""
+"""Successive changes that had not waited, after which changes count as not waiting: the client's
+acknowledgements arrive faster than a person types."""
 SLOW_SECONDS: Final = 0.05
-"""Seconds until an acknowledgement after which changes may wait all the same."""
+"""Seconds from a change to its acknowledgement above which later changes may wait again."""
 
 
 class Turn(NamedTuple):
-    """What is known of an event as it arrives.
+    """Whether an event may have waited in the client.
 
-    The client may have kept it back since the time ``kept_since``, if there is one (monotonic, in
-    seconds); then others may have waited before it. The next one ``may_wait``, or is known not to.
+    The client may have kept the event back since ``kept_since`` (monotonic, in seconds); ``None``
+    if it did not. ``may_wait`` tells whether the client's next event may wait.
     """
 
     kept_since: float | None
@@ -39,11 +40,11 @@ class Turn(NamedTuple):
 
 
 UNDELAYED: Final = Turn(None, may_wait=False)
-"""Of an event that was sent at once, by a client that keeps nothing back."""
+"""The turn of an event that was sent at once, by a client that keeps nothing back."""
 
 
 class Turns:
-    """Whether one client's changes wait for acknowledgements, and until when."""
+    """Detects whether one client's changes wait for acknowledgements, and until when."""
 
     __slots__ = (
         "_clock",
@@ -63,9 +64,10 @@ class Turns:
         ping: Callable[[OnPong], None],
         on_idle: Callable[[], None],
     ) -> None:
-        """``clock`` is monotonic, in seconds; ``on_idle`` is called when nothing waits any more.
+        """Create the detector for one client.
 
-        ``ping`` writes a PING, and calls what it was given when that is answered.
+        ``clock`` returns monotonic seconds. ``ping`` writes a PING, and calls its argument when the
+        client answers that PING. ``on_idle`` is called when no change waits any more.
         """
         self._clock = clock
         self._ping = ping
@@ -83,7 +85,7 @@ class Turns:
         return not self._overlaps and self._undisturbed < MIN_UNDISTURBED
 
     def handle_event(self) -> Turn:
-        """Take in an event of the client, as it arrives."""
+        """Handle an event of the client when it arrives, and return its turn."""
         kept_since = self._kept_since()
         return Turn(kept_since, self.may_wait)
 
@@ -107,9 +109,10 @@ class Turns:
         return since
 
     def before_acknowledgement(self) -> OnPong | None:
-        """Take in that an event is acknowledged; return what the PONG to a PING before is to call.
+        """Handle that an event will now be acknowledged.
 
-        None if no PING is to be written.
+        Returns the ``on_pong`` of a PING that the caller must write before the acknowledgement;
+        None if it must write none.
         """
         if self._overlaps or not self._unanswered:
             return None

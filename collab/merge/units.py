@@ -1,7 +1,7 @@
-"""Code points here, UTF-8 bytes in pycrdt, UTF-16 units in JavaScript: where all is converted.
+"""Convert between code points (Python), UTF-8 bytes (pycrdt) and UTF-16 units (JavaScript).
 
-pycrdt's ``Text`` counts UTF-8 bytes, in what it is told and in the events it gives, and moves an
-index inside a character without a word. An embed counts one and is not in ``str()``.
+pycrdt's ``Text`` counts UTF-8 bytes, in its arguments and in its events, and silently moves an
+index that is inside a character. An embed counts as one and is not in ``str()``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ def utf8_size(text: str) -> int:
 
 
 def byte_ops(text: str, delta: Delta) -> Iterator[tuple[int, Op]]:
-    """Yield ``(index, op)`` in the order to do them: what to insert, or how many bytes to delete.
+    """Yield ``(index, op)`` in the order to apply them: text to insert, or bytes to delete (< 0).
 
-    Each index, in bytes, counts on the steps before it having been done. ``delta`` is an edit of
-    ``text``, in code points.
+    Each index is in bytes, and valid after the steps before it. ``delta`` is an edit of ``text``,
+    in code points.
     """
     ascii_only = text.isascii()
     position = index = 0
@@ -44,10 +44,10 @@ def byte_ops(text: str, delta: Delta) -> Iterator[tuple[int, Op]]:
 
 
 def delta_from_event(text: str, event: Sequence[dict[str, Any]]) -> Delta | None:
-    """Return the edit of ``text`` that a ``TextEvent.delta`` tells of, in code points.
+    """Return the edit of ``text`` that a ``TextEvent.delta`` describes, in code points.
 
-    ``None`` if it cannot be told: something that isn't text was inserted, or a position is not
-    between two characters.
+    Returns ``None`` if the event is not an edit of text alone: it inserts an embed, or a position
+    is not between two characters.
     """
     raw = None if text.isascii() else text.encode()
     position = 0

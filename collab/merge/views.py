@@ -1,9 +1,9 @@
-"""Which text a member was looking at when it sent another.
+"""Determine which text a member was looking at when it sent another.
 
-A text member sends whole texts and shows whole texts. To merge what it sends, the node must know
-which text the member changed. Engine.IO gives the clock for that: a client answers every PING in
-order, and handles what lies between two of them in between. So each PING stands for the receives
-written before it, and its PONG confirms them (`text_peer`); see `Views` for what follows.
+A text member sends whole texts and shows whole texts. To merge a text that the member sends, the
+node must know which text the member changed. Engine.IO gives a clock for this: a client answers
+all PINGs and handles all receives in the order in which they were written. So a PONG confirms the
+receives written before its PING (`text_peer`); see `Views` for the consequences.
 
 The transform is Jupiter's (Nichols et al., 1995), one server and one client, with whole texts in
 place of operations and PONGs in place of sequence numbers.
@@ -23,18 +23,18 @@ from .splice import Splice, edit_size
 from .trail import Trail, View
 
 MAX_RETYPED: Final = 16
-"""Code points of a text that a page may replace wholly by one edit. One that returns with nothing
-of a longer text has mounted again, and shows nothing else."""
+"""Code points of a text that one edit may replace wholly. If a page reconnects and has nothing left
+of a longer text, it has mounted again, blank."""
 
 
 class Outcome(NamedTuple):
-    """What a change was.
+    """The outcome of a change.
 
-    ``delta`` is the edit to apply to the replica. ``echo`` says that the member sent back what it
-    was showing, so that there is nothing to store or send on. ``needs_receive`` says that what the
-    member shows when all on its way has arrived isn't the merged text. ``guessed`` says that there
-    was more than one view it could be an edit of, and the smallest edit decided; ``late`` that it
-    was an edit of a text that a receive had replaced.
+    ``delta`` is the edit to apply to the replica. ``echo`` tells that the member sent back the text
+    that it was showing, so there is nothing to store or publish. ``needs_receive`` tells that the
+    member will not show the merged text when all its receives have arrived. ``guessed`` tells that
+    several views were possible, and the smallest edit decided; ``late`` that the change was an edit
+    of a text that a receive had replaced.
     """
 
     delta: Delta
@@ -47,24 +47,24 @@ class Outcome(NamedTuple):
 class Views:
     """The texts that one member may be looking at.
 
-    They are its *screen*, the latest text that it is known to have shown, with its own way to the
-    replica; *others* that it may be showing in place of the screen; and the *receives* written
-    since, in order. A change is an edit of one of them.
+    They are the *screen*, the latest text that it is known to have shown; *others* that it may be
+    showing in place of the screen; and the *receives* written since, in order. Each has its own
+    delta to the replica. A change is an edit of one of them.
 
-    Receives are numbered. The last one that was *confirmed* is what the member surely has; it may
-    have those up to the last one *reached*, for it has answered the PING before that.
+    Receives are numbered. The member surely has the receives up to the last *confirmed* one. It may
+    have those up to the last *reached* one, because it has answered the PING before that.
 
-    Where several texts are possible, the smallest edit decides. If it does not decide clearly, the
-    member may show something else than is believed: the merged text is sent to it whatever it
-    shows, and a receive that was chosen stays possible until the next change.
+    If several texts are possible, the smallest edit decides. If it does not decide clearly, the
+    member may show another text than the node believes: then the merged text is sent to the member
+    in any case, and a receive that was chosen remains possible until the next change.
 
-    A page may also be *late*: many render after their handler has returned, when all marks are
-    answered. A key in between changes the text before, and the page goes on with that. So what a
-    receive has replaced stays possible for a moment, as the *past*, if a change clearly was made
-    there.
+    A page may also be *late*: many pages render after their handler has returned, when all marks
+    are answered. A key pressed before the rendering changes the old text, and the page keeps the
+    result. So a text that a receive has replaced remains possible for a moment, as one of the
+    *pasts*, for a change that was clearly made from it.
 
-    A client may also keep changes back, and answer PINGs meanwhile (see `Turns`). Of the receives
-    that were on their way by then, it may have changed the text before.
+    A client may also keep changes back, and answer PINGs meanwhile (see `Turns`). Such a change may
+    be an edit of a text that a receive, confirmed meanwhile, has replaced.
 
     Times are monotonic, in seconds.
     """
@@ -82,9 +82,9 @@ class Views:
     )
 
     def __init__(self, screen: View, habit: Habit) -> None:
-        """Start with what the member shows now, before anything is written to it.
+        """Start with the text that the member shows before its first receive.
 
-        ``habit`` is that of its site.
+        ``habit`` is that of the member's site.
         """
         self._habit = habit
         self._screen = screen
@@ -102,7 +102,7 @@ class Views:
         return cls(View("", Delta.of(text)), habit)
 
     def advance(self, delta: Delta, now: float) -> None:
-        """Follow the replica, which was edited by others: two compositions, a few in doubt."""
+        """Follow an edit of the replica by others: two compositions, or more if uncertain."""
         if delta.is_identity:
             return
         self._pasts.forget(now)
@@ -114,19 +114,19 @@ class Views:
         self._pasts.advance(delta)
         self._trail.advance(delta)
 
-    # What it may be showing
+    # What the page may be showing
 
     def offer(self, view: View) -> None:
-        """Take in that the page may be showing ``view`` in place of what it is believed to show."""
+        """Add ``view`` to the texts that the page may be showing in place of the screen."""
         if all(view.text != other.text for other in (self._screen, *self._others)):
             self._others.append(view)
 
     def offer_blank(self) -> None:
-        """Take in that the page may be showing nothing."""
+        """Add the empty text to the texts that the page may be showing."""
         self.offer(View("", Delta.of(self._screen.way.apply(self._screen.text))))
 
     def recall(self, view: View, now: float) -> None:
-        """Take in that the page may have shown ``view`` when it came: see `is_known`."""
+        """Add ``view`` to the texts that the page may have shown when it joined: see `is_known`."""
         if self._first_confirmed is None:
             self.offer(view)
         else:
@@ -134,15 +134,15 @@ class Views:
             self._pasts.add([view], now - 2 * LATE_WINDOW)
 
     def is_known(self, now: float) -> bool:
-        """Whether the member shows what this node has written to it."""
+        """Whether the member shows a text that this node has written to it."""
         first = self._first_confirmed
         return first is not None and now - first > LATE_WINDOW
 
     @property
     def final_text(self) -> str | None:
-        """What the member shows once all that was written to it has arrived; ``None`` in doubt.
+        """The text that the member shows once all its receives have arrived; None if uncertain.
 
-        If it isn't the replica's text, the member is owed a receive.
+        If it isn't the replica's text, a receive is due.
         """
         if self._unsure:
             return None
@@ -151,22 +151,22 @@ class Views:
             return last
         return None if self._others else self._screen.text
 
-    # What it receives
+    # Receives
 
     @property
     def under_way(self) -> int:
-        """How many receives are on their way, as far as is known."""
+        """The number of receives that are not confirmed."""
         return len(self._trail)
 
     def write(self, text: str) -> int:
-        """Take in that ``text``, the replica's, is written as a receive; return its number."""
+        """Record that the replica's ``text`` is written as a receive; return its number."""
         self._unsure = False
         return self._trail.append(text)
 
     def confirm(self, confirmed: int, reached: int, now: float) -> bool:
-        """Take in that the member has the receives up to ``confirmed``; return whether that is new.
+        """Record that the member has the receives up to ``confirmed``; return whether that is new.
 
-        It may have those up to ``reached``.
+        The member may have the receives up to ``reached``.
         """
         self._reached = max(self._reached, reached)
         if confirmed <= self._confirmed:
@@ -182,16 +182,16 @@ class Views:
             self._others = []
         return True
 
-    # What it sends
+    # Changes
 
     def change(self, text: str, now: float, kept_since: float | None) -> Outcome:
-        """Take in the member's text as it arrives, and return what it did.
+        """Handle a text that the member has sent, and return its outcome.
 
-        The client may have kept it back since the time ``kept_since``, if there is one: it may be
-        an edit of what the page showed before receives that were confirmed meanwhile.
+        The client may have kept the text back since ``kept_since``, if that is not None. Then it
+        may be an edit of a text that receives, confirmed meanwhile, have replaced.
 
-        The caller applies the outcome's delta to the replica, and tells everybody *else's* views of
-        it by `advance`; this member's are right already.
+        The caller applies the outcome's delta to the replica, and passes it to the views of all
+        *other* members by `advance`; this member's views have followed it already.
         """
         self._unsure &= len(self._trail) > 0
         self._pasts.forget(now if kept_since is None else min(now, kept_since))
@@ -201,15 +201,15 @@ class Views:
             base.text, splices, text, now, habit=self._habit, kept_since=kept_since
         )
         if late is not None:
-            # It may also have put the receive in place of what it sent.
+            # The page may also have shown the receive afterwards, in place of what it sent.
             self._others.append(base)
             base, splices = late
-        # In a tie what is there comes first: a letter typed behind one that a stale receive hid
-        # belongs behind it.
+        # Where both insert at one place, the replica's text comes first: a letter typed after one
+        # that a stale receive hid belongs after it.
         way, delta = transform(base.way, Delta.from_splices(splices))
         if self._habit.lateness < LATE_WINDOW:
             self._pasts.clear()
-        else:  # so slow a page may put back what it showed before this change
+        else:  # so slow a page may show the screen again after this change
             self._pasts.add([self._screen], now)
         self._follow(delta)
         self._screen = View(text, way)
@@ -222,9 +222,9 @@ class Views:
         )
 
     def _candidates(self) -> list[tuple[int, str]]:
-        """Return what the member may have been looking at, newest first, by number.
+        """Return ``(number, text)`` of all that the member may have been looking at, newest first.
 
-        0 is no receive on its way: the screen, which comes last, and others in its place.
+        The number is a receive's, or 0 for the others and for the screen, which is last.
         """
         views = [*self._trail.texts(self._reached)]
         views += [(0, view.text) for view in reversed(self._others)]
@@ -234,7 +234,7 @@ class Views:
     def _base(
         self, candidates: list[tuple[int, str]], text: str, *, kept: bool
     ) -> tuple[View, list[Splice]]:
-        """Choose the view that ``text`` is an edit of, let go of those before it, say the edit."""
+        """Choose the view that ``text`` is an edit of, drop older views, return it and the edit."""
         if len(candidates) == 1:
             return self._screen, diff(self._screen.text, text)
         others, self._others = self._others, []
@@ -246,7 +246,7 @@ class Views:
             if not is_clear(chosen, edit_size(splices), text, older):
                 self._others = [base]
             return base, splices
-        # Was it of a receive all the same, that receive is no longer on its way to the screen.
+        # If the text was made from a receive after all, that receive has reached the screen.
         newer = [candidate for number, candidate in candidates if number]
         self._unsure |= bool(newer) and not is_clear(chosen, edit_size(splices), text, newer)
         place = len(candidates) - 1 - index  # 0 is the screen, 1 the first of the others
@@ -254,13 +254,13 @@ class Views:
             self._others = others[place:]  # a receive may have replaced it after it was typed
         return (others[place - 1] if place else self._screen), splices
 
-    # Leaving and coming back
+    # Reconnecting
 
     def reconnected(self) -> None:
-        """Take in that the member is back on another connection: what was on its way may be lost.
+        """Handle the member's reconnection: everything that was on its way may be lost.
 
-        So may be what it sent last: it shows that, and will send it with its next change. That it
-        has mounted again may be lost too.
+        The member's last change may be lost too: the page shows that text, and will send it with
+        its next change. The event that the page has mounted again may also be lost.
         """
         self._unsure = True
         self._others = [*self._others, *reversed(self._trail.views())]
@@ -273,8 +273,8 @@ class Views:
     def restored(cls, views: Sequence[View], delta: Delta, habit: Habit, *, known: bool) -> Views:
         """Return the views of a member that was on another node.
 
-        ``views`` and ``known`` are what `views` and `is_known` returned there, and ``delta`` is
-        the way from the text that the replica had there to the one that it has here.
+        ``views`` and ``known`` are the results of `views` and `is_known` there. ``delta`` leads
+        from the replica's text there, at that time, to the replica's present text here.
         """
         *others, screen = (view.advanced(delta) for view in views)
         restored = cls(screen, habit)
@@ -284,11 +284,11 @@ class Views:
         return restored
 
     def views(self) -> list[View]:
-        """Return all that the member may be showing, newest first."""
+        """Return all views that the member may be showing, newest first."""
         return [*self._trail.views(), *reversed(self._others), self._screen]
 
     def check(self, replica_text: str) -> None:
-        """Assert that every view's way leads to the replica's text; for tests."""
+        """Assert that the delta of every view leads to the replica's text; for tests."""
         for text, way in (*self.views(), *(past.view for past in self._pasts)):
             assert way.apply(text) == replica_text
         assert self._confirmed <= self._reached <= self._trail.last

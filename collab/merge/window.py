@@ -1,4 +1,4 @@
-"""How many receives may be on their way to a text member, and from when on."""
+"""How many receives may be on their way to a text member, and when none may."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ from math import inf
 from typing import Final
 
 MAX_UNCONFIRMED_VIEWS: Final = 32
-"""Receives that may be on their way to one member. Each keeps a text of up to the code size alive;
-at 20 receives a second, 32 cover a round trip of a second and a half."""
+"""Receives that may be on their way to one member. Each keeps in memory a text of up to the maximal
+code size; at 20 receives a second, 32 receives cover a round trip of 1.5 seconds."""
 TYPING_WINDOW: Final = 30.0
 """Seconds after its last change for which a member counts as typing: longer than a pause for
-thought. It may have many receives on their way then; a member that only reads has one at a time."""
+thought. A member that is typing may have many receives on their way, a member that only reads has
+one at a time."""
 MIN_UNECHOED: Final = 2
-"""Receives that a member must have got without sending one back, to be sent more at a time."""
+"""Receives that a member must have got without sending one back before several may be on their
+way."""
 HOLD_SECONDS: Final = 1.0
-"""Seconds for which a member that comes back is left to speak first, if it was typing: it may show
-a letter that its broken connection has lost, and a receive would overwrite it. So is one that may
-keep changes back, after each of its own, if it is not known before that nothing waits."""
+"""Seconds for which a reconnected member that was typing gets no receive, so that it can send a
+change first: its page may show a letter that the broken connection has lost, and a receive would
+overwrite the letter. The same holds after each change of a client that may keep changes back, until
+it is known that no change waits."""
 
 
 class Window:
-    """How many receives one member may have on their way, from what it has sent and answered.
+    """Computes how many receives one member may have on their way, from its changes and PONGs.
 
-    A member that has not typed lately has one on its way at a time. Its first change could else be
-    an edit of any of several, and most of what was lost in simulations was lost there. So has one
-    that may be sending back what it receives: a client that takes several messages from one packet
-    (Node's) answers all their marks first, and its echo of the first would look like somebody's
-    undoing of the others. So has one whose next change may wait for an acknowledgement (`Turns`).
+    Three kinds of members have one receive on its way at a time:
 
-    The window may be closed: until a time, or until the member does something.
+    - A member that has not typed lately. Its first change could otherwise be an edit of any of
+      several receives; most of the losses in simulations happened there.
+    - A member that may echo its receives. A client that reads several messages from one packet, as
+      in Node, answers all their marks first, and its echo of the first receive would look like an
+      undoing of the others.
+    - A member whose next change may wait for an acknowledgement (`Turns`).
+
+    The window may be closed, so that no receive may be written: until a certain time, or until an
+    event of the member.
 
     Times are monotonic, in seconds.
     """
 
-    __slots__ = ("_is_back", "_may_wait", "_opens_at", "_typed_at", "_unechoed")
+    __slots__ = ("_is_reconnecting", "_may_wait", "_opens_at", "_typed_at", "_unechoed")
 
     def __init__(self) -> None:
         self._opens_at = -inf
         self._typed_at = -inf
         self._unechoed = 0
         self._may_wait = False
-        self._is_back = False
+        self._is_reconnecting = False
 
     def size(self, now: float) -> int:
         """Return how many receives may be on their way; 0 while the window is closed."""
@@ -52,7 +59,7 @@ class Window:
     def opens_in(self, now: float) -> float | None:
         """Return in how many seconds a closed window opens.
 
-        None if it is open, or if only the member can open it.
+        None if it is open, or if only an event of the member opens it.
         """
         return self._opens_at - now if now < self._opens_at < inf else None
 
@@ -66,7 +73,7 @@ class Window:
         return now - self._typed_at < TYPING_WINDOW
 
     def typed(self, now: float) -> None:
-        """Take in that the member types."""
+        """Record that the member types."""
         self._typed_at = now
 
     def close(self) -> None:
@@ -78,37 +85,40 @@ class Window:
         self._opens_at = -inf
 
     def mounted(self) -> None:
-        """Take in that a page joins. One that is back has first to send what it kept."""
-        if not self._is_back:
+        """Handle that a page joins. After a reconnection the window stays closed until a PONG.
+
+        The client must first send the changes that it kept.
+        """
+        if not self._is_reconnecting:
             self.open()
 
     def changed(self, now: float, *, echo: bool, may_wait: bool) -> None:
-        """Take in a change; the next one may wait in the client if it ``may_wait``."""
+        """Handle a change; ``may_wait`` tells whether the next one may wait in the client."""
         self.typed(now)
-        self._is_back = False
+        self._is_reconnecting = False
         self._may_wait = may_wait
         if echo:
             self._unechoed = 0
         self._opens_at = now + HOLD_SECONDS if may_wait else -inf
 
     def confirmed(self) -> None:
-        """Take in that the member has got a receive."""
+        """Record that the member has got a receive."""
         self._unechoed += 1
 
     def handle_pong(self, now: float) -> None:
-        """Take in a PONG. A member that is back has sent what it kept before it."""
-        if self._is_back:
-            self._is_back = False
+        """Handle a PONG. After a reconnection the client has sent its kept changes before it."""
+        if self._is_reconnecting:
+            self._is_reconnecting = False
             self._opens_at = now + HOLD_SECONDS if self.is_typing(now) else -inf
 
-    def idle(self) -> bool:
-        """Take in that the client keeps nothing back; return whether it may have before."""
+    def handle_idle(self) -> bool:
+        """Handle that the client keeps nothing back; return whether it may have done so before."""
         if self._may_wait:
             self.open()
         return self._may_wait
 
     def reconnected(self) -> None:
-        """Close the window for a member on another connection, until it has answered a mark."""
-        self._is_back = True
+        """Close the window after a reconnection, until the member has answered a mark."""
+        self._is_reconnecting = True
         self._may_wait = False
         self.close()

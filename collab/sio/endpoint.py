@@ -187,7 +187,7 @@ class SocketIOEndpoint:
     def _idle(self, sid: str) -> None:
         if client := self._clients.get(sid):
             for line in client.lines.values():
-                line.member.peer.idle()
+                line.member.peer.handle_idle()
 
     def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""

@@ -75,7 +75,7 @@ class Session:
         self.flushing = False
         self.joined = True
         self.pings = Pings()
-        self.turns = Turns(node.world.clock, self.ping, lambda: self.peer.idle())
+        self.turns = Turns(node.world.clock, self.ping, lambda: self.peer.handle_idle())
 
     def ping(self, pong: OnPong | None) -> None:
         self.pings.add(pong)

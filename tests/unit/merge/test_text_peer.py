@@ -45,7 +45,7 @@ def test_a_client_that_keeps_nothing_back_is_due_what_had_to_wait() -> None:
     desk.others("abc")
     assert desk.receive() is None
     desk.due = False
-    desk.peer.idle()
+    desk.peer.handle_idle()
     assert desk.due
     assert desk.receive() == "abc"
 

@@ -132,7 +132,7 @@ def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None
     desk.now += HOLD_SECONDS
     assert desk.receive() == "12aZY"
     desk.change("123a", kept_since=0.0, may_wait=True)
-    desk.peer.idle()
+    desk.peer.handle_idle()
     desk.pong(2)
     desk.others(desk.text + "X")
     assert desk.receive() == "123aZYX"
