@@ -1,4 +1,4 @@
-"""How hard the properties and simulations are tried: ``MERGE_EFFORT=20`` for a long night."""
+"""The effort of the property tests and simulations: ``MERGE_EFFORT=20`` for a run overnight."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""One text member by hand: its peer, the replica's text, and the packets between."""
+"""One text member driven by hand: its peer, the replica's text, and the packets in between."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from collab.merge.views import Outcome, Views
 
 
 class Desk:
-    """One member and the text of the replica it is a member of; packets go by hand."""
+    """One text member, and the text of its room's replica. A test delivers each packet."""
 
     def __init__(self, text: str, shown: str | None = None, habit: Habit | None = None) -> None:
         self.text = text
         shown = text if shown is None else shown
         self.now = 0.0
         self.due = False
-        self.wait: float | None = None
+        self.due_in: float | None = None
         self.pings = Pings()
         self.views = Views(View(shown, Delta.from_splices(diff(shown, text))), habit or Habit())
         self.peer = TextPeer(self.views, self, lambda: self.now)
@@ -29,17 +29,17 @@ class Desk:
         self.due = True
 
     def receive_due_in(self, seconds: float) -> None:
-        self.wait = seconds
+        self.due_in = seconds
 
-    def others(self, text: str) -> None:
-        """Somebody else makes the replica's text ``text``."""
+    def edit_by_others(self, text: str) -> None:
+        """Let other members change the replica's text to ``text``."""
         self.peer.advance(Delta.from_splices(diff(self.text, text)))
         self.text = text
         self.peer.check(text)
 
     def receive(self) -> str | None:
-        """Write the member what it is owed, if it may have it now."""
-        self.wait = None
+        """Write the member the receive that is due, if it may be written now."""
+        self.due_in = None
         receive = self.peer.next_receive(self.text)
         if receive is None:
             return None
@@ -47,12 +47,12 @@ class Desk:
         self.pings.add(receive.behind)
         return receive.text
 
-    def mark(self) -> None:
-        """Write the member a PING and nothing else."""
+    def ping(self) -> None:
+        """Write the member a PING without a receive."""
         self.pings.add(self.peer.handle_pong)
 
     def pong(self, times: int = 1) -> bool:
-        """Let the member answer so many PINGs; return whether to try again to write."""
+        """Let the member answer ``times`` PINGs; return whether a receive is due then."""
         self.due = False
         for _ in range(times):
             self.pings.handle_pong()
@@ -69,26 +69,26 @@ class Desk:
         self.peer.check(self.text)
         return outcome
 
-    def come_back(self) -> None:
-        """Let the member come back on another connection."""
+    def reconnect(self) -> None:
+        """Let the member reconnect."""
         self.pings.clear()
         self.peer.reconnected(self)
 
 
 def typing(text: str) -> Desk:
-    """A member that has typed, at a replica that now has ``text``."""
+    """Return a member that has typed; the replica's text is ``text``."""
     desk = Desk(text[:-1])
     desk.change(text)
     return desk
 
 
 def kept_back() -> Desk:
-    """A member that has typed ``1``, ``2`` and ``3``, of which the node knows the first.
+    """Return a member that has typed ``1``, ``2`` and ``3``; only the ``1`` has arrived.
 
-    Somebody else's ``Z`` arrived before the acknowledgement of that.
+    Another member's ``Z`` was received before the acknowledgement of the ``1``.
     """
     desk = typing("a")
-    desk.others("aZ")
+    desk.edit_by_others("aZ")
     assert desk.receive() == "aZ"
     desk.change("1a")
     assert desk.text == "1aZ"

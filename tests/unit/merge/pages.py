@@ -1,4 +1,4 @@
-"""Pages as people have them, for the simulator: none of them knows of merging."""
+"""The simulator's pages and links. Like real pages, they do no merging."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOIN, LEAVE, CHANGE = "join", "leave", "change"
 
 
 class Link:
-    """Delivers in order, each packet after its own delay, until it breaks."""
+    """Delivers packets in order, each after its own delay, until the link breaks."""
 
     def __init__(self, world: World, deliver: Callable[[str, str], None], delay: float) -> None:
         self.world, self.deliver, self.delay = world, deliver, delay
@@ -27,7 +27,7 @@ class Link:
 
     def send(self, kind: str, text: str = "") -> None:
         world = self.world
-        # What is written together mostly arrives together.
+        # Packets that are written together mostly arrive together.
         if world.now != self.wrote or world.random.random() < world.setting.torn:
             delay = self.shortest + world.random.random() * (self.delay - self.shortest)
             self.last = max(self.last, world.now + delay)
@@ -45,9 +45,10 @@ class Link:
 class Page:
     """A whole-text editor with a person in front of it.
 
-    ``late`` is how long it may take to show what it has received: a key in between changes the
-    text before, and stands (as in React, which applies the later of two states last). One that
-    ``asks`` for acknowledgements may also ``keep`` each change back until the one before has its.
+    ``late`` is the maximal time, in seconds, until it shows a receive: a key pressed before changes
+    the old text, and the page keeps the result (as in React, which applies the later of two states
+    last). A page that ``asks`` for acknowledgements may also ``keep`` each change back until the
+    previous one is acknowledged.
     """
 
     def __init__(
@@ -87,17 +88,17 @@ class Page:
     def _show(self) -> None:
         if self._to_show is None:
             return
-        self._overwritten()
+        self._lose_at_risk()
         self.text, self._to_show = self._to_show, None
         if self.echoes:
             self._send(self.text)
 
     def edit(self) -> None:
-        """Let the person do something to the text on the screen."""
+        """Let the person edit the text on the screen."""
         self.enter(self.world.people.edit(self))
 
     def enter(self, text: str) -> None:
-        """Let the person make ``text`` of what is on the screen."""
+        """Let the person replace the text on the screen by ``text``."""
         if text == self.text:
             return
         if self.world.setting.unique:
@@ -113,9 +114,9 @@ class Page:
 
     def _send(self, text: str) -> None:
         self._at_risk.clear()
-        self._say(CHANGE, text)
+        self._send_or_keep(CHANGE, text)
 
-    def _say(self, kind: str, text: str) -> None:
+    def _send_or_keep(self, kind: str, text: str) -> None:
         if self.keeps:
             self.queue.append((kind, text))  # as socket.io-client does with `retries`
             if len(self.queue) == 1:
@@ -130,18 +131,19 @@ class Page:
             self.up.send(*self.queue[0])
 
     def mount(self) -> None:
-        """Mount anew, blank, on the same connection."""
+        """Mount again, blank, on the same connection."""
         if self.world.random.random() < 0.5:
-            self._say(LEAVE, "")
-        self._overwritten()
+            self._send_or_keep(LEAVE, "")
+        self._lose_at_risk()
         self.text, self._to_show = "", None
-        self._say(JOIN, "")
+        self._send_or_keep(JOIN, "")
 
-    def cut_off(self) -> None:
+    def disconnect(self) -> None:
         """Lose the connection, and all that is on its way in either direction.
 
-        What the page has sent and nobody got is on its screen, and in the next text that it sends:
-        unless a text arrives before, or has arrived already. That is beyond anybody's help.
+        An edit that the page sent in vain is still on its screen, and in the next text that it
+        sends; unless a receive overwrites the screen before that, or has done so already. No node
+        can avoid that loss.
         """
         if self.up is None:
             return
@@ -151,15 +153,15 @@ class Page:
             if kind == CHANGE and text in self._touched:
                 deleted, typed = self._touched[text]
                 self._at_risk |= deleted | typed
-                self.world.beyond_help |= deleted & shown | typed - shown
+                self.world.unavoidable |= deleted & shown | typed - shown
         self.up = None
 
-    def _overwritten(self) -> None:
-        self.world.beyond_help |= self._at_risk
+    def _lose_at_risk(self) -> None:
+        self.world.unavoidable |= self._at_risk
         self._at_risk.clear()
 
-    def come_back(self, up: Link) -> None:
-        """Have a connection again: what was kept is sent before anything is received."""
+    def reconnect(self, up: Link) -> None:
+        """Get a new connection: the page sends its kept events before it receives anything."""
         self.up = up
         kept, self.kept = self.kept, []
         for kind, text in kept:
@@ -179,7 +181,7 @@ class YjsPage:
     def text(self) -> str:
         return self.replica.text
 
-    def hear(self, update: bytes) -> None:
+    def receive(self, update: bytes) -> None:
         self.replica.apply_update(update)
 
     def edit(self) -> None:
@@ -191,7 +193,7 @@ class YjsPage:
             self.world.typed.add(letter)
             self.send(self.replica.edit(Delta.of(at, letter)))
             return
-        gone = text[at : at + random.randint(1, 2)]
-        if gone:
-            self.world.deleted |= set(gone)
-            self.send(self.replica.edit(Delta.of(at, -len(gone))))
+        deleted = text[at : at + random.randint(1, 2)]
+        if deleted:
+            self.world.deleted |= set(deleted)
+            self.send(self.replica.edit(Delta.of(at, -len(deleted))))

@@ -1,4 +1,4 @@
-"""People in front of the simulator's pages, and what they make of the texts there."""
+"""The people in front of the simulator's pages, and their edits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class People:
         self._letters = 0
 
     def letter(self) -> str:
-        """Return a character nobody has typed yet, or one of the few everybody types."""
+        """Return a character that nobody has typed yet, or one of the setting's alphabet."""
         if not self._setting.unique:
             return self._random.choice(self._setting.alphabet)
         number = self._letters
@@ -30,11 +30,11 @@ class People:
             return chr(BMP_LETTERS[number])
         return chr(FIRST_PRIVATE + number)
 
-    def _word(self, most: int) -> str:
-        return "".join(self.letter() for _ in range(self._random.randint(1, most)))
+    def _word(self, max_size: int) -> str:
+        return "".join(self.letter() for _ in range(self._random.randint(1, max_size)))
 
     def edit(self, page: Page) -> str:
-        """Return what the person in front of ``page`` makes of the text on its screen."""
+        """Return the text of ``page`` after an edit by its person."""
         text, random = page.text, self._random
         if self._setting.typing:
             return self._type(page)
@@ -62,7 +62,7 @@ class People:
         return random.choice(page.history) if random.random() < 0.7 else self._word(4)
 
     def _type(self, page: Page) -> str:
-        """Return what somebody makes of it who mostly types on at a caret."""
+        """Return the text of ``page`` after an edit by a person who mostly types at a caret."""
         text, random = page.text, self._random
         at = min(page.caret, len(text))
         anywhere = random.randint(0, len(text))

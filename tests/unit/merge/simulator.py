@@ -1,9 +1,9 @@
-"""A small world to try the merge core in: naive pages, slow links, nodes and one journal.
+"""A small world that tests the merge core: naive pages, slow links, nodes and one journal.
 
-What decides is the code that runs in production: `TextPeer` says what a page may be showing and
-what is written to it when, `Turns` which of its changes may have waited, `Gate` lets Yjs updates
-in, `Replica` merges. The world has the rest: time, links, people. What is random comes from one
-seed. The world keeps its own books of which characters were typed and deleted.
+All decisions are made by the code that runs in production: `TextPeer` decides what a page may be
+showing, and which receive it gets when; `Turns` which changes may have waited; `Gate` which Yjs
+updates are applied; `Replica` merges. The world simulates the rest: time, links, people. All
+randomness comes from one seed. The world records which characters were typed and deleted.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 24)
 
 @dataclass(frozen=True)
 class Setting:
-    """What kind of world: sizes, delays in seconds, and how people and their pages behave.
+    """The setting of a world: sizes, delays in seconds, and how people and their pages behave.
 
-    ``late`` is the share of pages that show what they receive up to ``lateness`` later. ``mounts``
-    and ``breaks`` are the shares of edits before which a page mounts anew, or loses its connection
-    and comes back: to any node, or after its node drained. ``torn`` is the share of packets written
-    together that arrive apart. ``asks`` is the share of pages that ask for acknowledgements,
-    ``keeps`` the share of those that send a change only when the one before is acknowledged.
+    ``late`` is the share of pages that show a receive up to ``lateness`` seconds later. ``mounts``,
+    ``breaks`` and ``drains`` are the shares of edits at which a page mounts again, loses its
+    connection and reconnects to any node, or is drained by its node. ``torn`` is the share of
+    packets written together that arrive apart. ``asks`` is the share of pages that ask for
+    acknowledgements, ``keeps`` the share of those pages that send a change only after the previous
+    one was acknowledged.
     """
 
     nodes: int = 1
@@ -104,11 +105,11 @@ class Session:
             world.guesses += outcome.guessed
             world.late += outcome.late
             if not outcome.delta.is_identity:
-                self.node.edited(outcome.delta, self)
+                self.node.apply_edit(outcome.delta, self)
             assert outcome.needs_receive == (self.peer.final_text != self.node.replica.text)
         self.node.check()
         if kind == CHANGE and not outcome.delta.is_identity:
-            world.at(self.node.said, self.acknowledge)  # when the journal has it
+            world.at(self.node.committed_at, self.acknowledge)  # when the journal has it
         else:
             self.acknowledge()
 
@@ -134,7 +135,7 @@ class Session:
 
 
 class Node:
-    """A replica and its members; what it hears from the journal comes in order."""
+    """A replica and its members. The journal's updates are delivered to it in order."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -142,33 +143,33 @@ class Node:
         self.gate = Gate(self.replica, LIMITS)
         self.sessions: list[Session] = []
         self.yjs: list[tuple[YjsPage, Link]] = []
-        self.heard = self.said = 0.0
+        self.delivered_at = self.committed_at = 0.0
         self.applied = 0
         self.pending = 0
 
-    def edited(self, delta: Delta, by: Session) -> None:
-        """Take in a text member's edit."""
+    def apply_edit(self, delta: Delta, by: Session) -> None:
+        """Apply a text member's edit."""
         update = self.replica.edit(delta)
-        self.spread(delta, besides=by)
-        self.tell(update)
+        self.advance_peers(delta, besides=by)
+        self.send_to_yjs(update)
         self.commit(update)
 
-    def updated(self, update: bytes, by: YjsPage) -> None:
-        """Take in a Yjs member's update."""
+    def apply_update(self, update: bytes, by: YjsPage) -> None:
+        """Apply a Yjs member's update."""
         edit, repair = self.gate.admit(update)
         assert repair is None
-        self.spread(edit.delta)
-        self.tell(update, besides=by)
+        self.advance_peers(edit.delta)
+        self.send_to_yjs(update, besides=by)
         self.commit(update)
         self.check()
 
-    def spread(self, delta: Delta, besides: Session | None = None) -> None:
+    def advance_peers(self, delta: Delta, besides: Session | None = None) -> None:
         if not delta.is_identity:
             for session in self.sessions:
                 if session is not besides:
                     session.peer.advance(delta)
 
-    def tell(self, update: bytes, besides: YjsPage | None = None) -> None:
+    def send_to_yjs(self, update: bytes, besides: YjsPage | None = None) -> None:
         for page, link in self.yjs:
             if page is not besides:
                 link.send("update", update.hex())
@@ -176,16 +177,18 @@ class Node:
     def commit(self, update: bytes) -> None:
         world = self.world
         self.pending += 1
-        self.said = max(self.said, world.now + world.random.random() * world.setting.delay)
-        world.at(self.said, lambda: world.append(self, update))
+        self.committed_at = max(
+            self.committed_at, world.now + world.random.random() * world.setting.delay
+        )
+        world.at(self.committed_at, lambda: world.append(self, update))
 
-    def hear(self, update: bytes, by: Node) -> None:
+    def receive(self, update: bytes, by: Node) -> None:
         self.applied += 1
         if by is self:
             self.pending -= 1
             return
-        self.spread(self.replica.apply_update(update).delta)
-        self.tell(update)
+        self.advance_peers(self.replica.apply_update(update).delta)
+        self.send_to_yjs(update)
         self.check()
 
     def check(self) -> None:
@@ -194,7 +197,7 @@ class Node:
 
 
 class World:
-    """Everybody, the clock, and the journal."""
+    """All nodes and pages, the clock, and the journal."""
 
     def __init__(self, seed: int, setting: Setting, habit: Habit | None = None) -> None:
         self.random, self.setting = Random(seed), setting
@@ -203,7 +206,7 @@ class World:
         self.count = 0
         self.typed: set[str] = set(setting.start)
         self.deleted: set[str] = set()
-        self.beyond_help: set[str] = set()
+        self.unavoidable: set[str] = set()
         self.changes = self.guesses = self.late = self.returns = 0
         self.people = People(self.random, setting)
         self.habit = habit or Habit()
@@ -232,12 +235,12 @@ class World:
         self.count += 1
         heapq.heappush(self.events, (time, self.count, action))
 
-    def after(self, most: float, action: Callable[[], None]) -> None:
-        """Do ``action`` within ``most`` seconds; actions of one length keep their order."""
-        self.at(self.now + most, action)
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do ``action`` in ``seconds``; actions that are due at the same time keep their order."""
+        self.at(self.now + seconds, action)
 
     def open_page(self, node: Node) -> None:
-        """Let a page come in, and plan all that will happen to it."""
+        """Open a page, and schedule all that will happen to it."""
         setting, random = self.setting, self.random
         asks = setting.asks > 0 and random.random() < setting.asks
         page = Page(
@@ -254,15 +257,15 @@ class World:
         typists = setting.clients if setting.typists is None else setting.typists
         time = 0.0 if setting.typists is None else setting.delay * 8
         for _ in range(setting.edits if len(self.pages) <= typists else 0):
-            # Mostly fast typing, now and then a long look.
+            # Mostly fast typing, sometimes a long pause.
             time += random.random() * setting.pause * (30 if random.random() < 0.05 else 1)
             self.at(time, page.edit)
             if random.random() < setting.mounts:
                 self.at(time, page.mount)
             if random.random() < setting.breaks:
-                self.at(time, lambda: self.cut_off(page))
+                self.at(time, lambda: self.disconnect(page))
             if random.random() < setting.drains:
-                self.at(time, lambda: self.move_off(page))
+                self.at(time, lambda: self.drain(page))
         for beat in range(int(time / setting.heartbeat) + 1):
             at = (beat + random.random()) * setting.heartbeat
             self.at(at, lambda: page.session.ping(None) if page.up else None)
@@ -273,17 +276,19 @@ class World:
         page.session = session
         node.sessions.append(session)
         session.receive_due()
-        page.come_back(Link(self, session.deliver, page.delay))
+        page.reconnect(Link(self, session.deliver, page.delay))
         return session
 
     def open_yjs(self, node: Node) -> None:
         page = YjsPage(self)
-        down = Link(self, lambda _, update: page.hear(bytes.fromhex(update)), self.setting.delay)
+        down = Link(self, lambda _, update: page.receive(bytes.fromhex(update)), self.setting.delay)
         up = Link(
-            self, lambda _, update: node.updated(bytes.fromhex(update), page), self.setting.delay
+            self,
+            lambda _, update: node.apply_update(bytes.fromhex(update), page),
+            self.setting.delay,
         )
         page.send = lambda update: up.send("update", update.hex())
-        page.hear(node.replica.state())
+        page.receive(node.replica.state())
         node.yjs.append((page, down))
         self.yjs.append(page)
         time = 0.0
@@ -294,22 +299,24 @@ class World:
     def append(self, by: Node, update: bytes) -> None:
         self.journal.append(update)
         for node in self.nodes:
-            node.heard = max(node.heard, self.now + self.random.random() * self.setting.delay)
-            self.at(node.heard, lambda node=node: node.hear(update, by))  # type: ignore[misc]
+            node.delivered_at = max(
+                node.delivered_at, self.now + self.random.random() * self.setting.delay
+            )
+            self.at(node.delivered_at, lambda node=node: node.receive(update, by))  # type: ignore[misc]
 
-    # Connections that end
+    # Reconnections
 
-    def cut_off(self, page: Page) -> None:
-        """Break a page's connection; it comes back, to the same node or to another."""
+    def disconnect(self, page: Page) -> None:
+        """Break a page's connection; the page reconnects, to the same node or to another."""
         if page.up is None:
             return
         page.session.down.broken = True
-        page.cut_off()
+        page.disconnect()
         away = self.random.random() * self.setting.delay * 4
-        self.after(away, lambda: self.come_back(page, self.random.choice(self.nodes)))
+        self.after(away, lambda: self.reconnect(page, self.random.choice(self.nodes)))
 
-    def move_off(self, page: Page) -> None:
-        """Let a node send a page away, as it does when it drains: it hears all that was sent."""
+    def drain(self, page: Page) -> None:
+        """Let a draining node close a page's connection, after it has got all that was sent."""
         up = page.up
         if up is None:
             return
@@ -320,15 +327,15 @@ class World:
             if up.under_way:
                 self.after(self.setting.delay / 5, gone)
             else:
-                self.come_back(page, self.random.choice(self.nodes))
+                self.reconnect(page, self.random.choice(self.nodes))
 
         gone()
 
-    def come_back(self, page: Page, node: Node) -> None:
-        """Let a page be the member that it was, as soon as the nodes can hand its views over."""
+    def reconnect(self, page: Page, node: Node) -> None:
+        """Let a page reconnect as the same member, as soon as the nodes can hand its views over."""
         old, here = page.session, page.session.node
         if node is not here and (here.pending or node.pending or node.applied < here.applied):
-            self.after(self.setting.delay / 5, lambda: self.come_back(page, node))
+            self.after(self.setting.delay / 5, lambda: self.reconnect(page, node))
             return
         here.sessions.remove(old)
         session = self.connect(page, node)
@@ -349,7 +356,7 @@ class World:
         session.ping(session.peer.handle_pong)
 
     def run(self) -> None:
-        """Let everything happen, and see that everybody ends with the same text."""
+        """Run all events, and assert that all nodes and pages end with the same text."""
         limit = 800 * (self.setting.edits + 5) * (self.setting.clients + self.setting.yjs) ** 2
         for _ in range(limit):
             if not self.events:
@@ -365,11 +372,11 @@ class World:
         assert all(shown == text for shown in texts)
 
     def lost(self) -> set[str]:
-        """Return the characters that nobody deleted and that are gone, though they were sent."""
-        return self.typed - self.deleted - self.beyond_help - set(self.nodes[0].replica.text)
+        """Return the characters that were sent, that nobody deleted, and that are missing."""
+        return self.typed - self.deleted - self.unavoidable - set(self.nodes[0].replica.text)
 
     def risen(self) -> set[str]:
-        """Return the characters that somebody deleted and that are there, or there twice."""
+        """Return the characters that are there although somebody deleted them, or there twice."""
         text = self.nodes[0].replica.text
         twice = {character for character in text if text.count(character) > 1}
-        return (self.deleted & set(text)) - self.beyond_help | twice
+        return (self.deleted & set(text)) - self.unavoidable | twice

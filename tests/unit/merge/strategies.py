@@ -1,4 +1,4 @@
-"""Texts and edits to draw from: few letters, so that edits meet, and some that are hard."""
+"""Strategies for texts and edits: few letters, so that edits collide, and some difficult ones."""
 
 from hypothesis import strategies as st
 

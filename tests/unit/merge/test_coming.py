@@ -61,10 +61,10 @@ def test_a_returning_member_shows_one_of_the_texts_that_were_on_their_way_or_its
         ("hello brave world!", "NEW hello brave world!"),
     ):
         desk = typing("hello world")
-        desk.others("hello brave world")
+        desk.edit_by_others("hello brave world")
         assert desk.receive() == "hello brave world"
-        desk.come_back()
-        desk.others("NEW hello brave world")
+        desk.reconnect()
+        desk.edit_by_others("NEW hello brave world")
         outcome = desk.change(typed)
         assert desk.text == merged
         assert outcome.needs_receive
@@ -73,7 +73,7 @@ def test_a_returning_member_shows_one_of_the_texts_that_were_on_their_way_or_its
 def test_a_returning_member_may_have_mounted_again_unheard_and_show_nothing_else() -> None:
     """A link may be dead for long before either side knows, and all that was sent is lost."""
     desk = typing("what the others have typed")
-    desk.come_back()
+    desk.reconnect()
     desk.change("hi")
     assert desk.text == "what the others have typedhi"
 
@@ -82,7 +82,7 @@ def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_
     None
 ):
     desk = typing("abc")
-    desk.come_back()
+    desk.reconnect()
     desk.change("axy")
     assert desk.text == "axy"
 
@@ -90,14 +90,14 @@ def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_
 def test_rare_letters_of_a_text_tell_a_returning_member_from_a_blank_page() -> None:
     """Who deletes most of a text and scatters letters over the rest leaves no long runs of it."""
     desk = typing("abcdefghijklmnopqrstuvwxyz")
-    desk.come_back()
+    desk.reconnect()
     desk.change("1a2h3p4x5")
     assert desk.text == "1a2h3p4x5"
 
 
 def test_a_member_that_another_node_hands_over_keeps_all_that_it_may_be_showing() -> None:
     desk = typing("hello world")
-    desk.others("hello brave world")
+    desk.edit_by_others("hello brave world")
     assert desk.receive() == "hello brave world"
     there = desk.peer.views()
     onward = Delta.from_splices(diff("hello brave world", "NEW hello brave world"))

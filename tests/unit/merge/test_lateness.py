@@ -8,7 +8,7 @@ from .desk import Desk, kept_back
 def _received(before: str, text: str, habit: Habit | None = None) -> Desk:
     """A member that has just confirmed a receive of ``text`` in place of ``before``."""
     desk = Desk(before, habit=habit)
-    desk.others(text)
+    desk.edit_by_others(text)
     assert desk.receive() == text
     desk.pong(2)
     return desk

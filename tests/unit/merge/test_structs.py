@@ -55,18 +55,18 @@ def _work_together(seed: int) -> tuple[bytes, Any]:
     """Return one update with all structs of several authors apart, and what it makes."""
     random = Random(seed)
     authors = [Author() for _ in range(3)]
-    heard = [0, 0, 0]
+    applied = [0, 0, 0]
     journal: list[bytes] = []
     for _ in range(60):
         number = random.randrange(3)
         author = authors[number]
-        for update in journal[heard[number] :]:
+        for update in journal[applied[number] :]:
             author.doc.apply_update(update)
         author.updates.clear()
         for _ in range(random.randint(1, 4)):
             author.work(random)
         journal += author.updates
-        heard[number] = len(journal)
+        applied[number] = len(journal)
     reader = Author()
     for update in journal:
         reader.doc.apply_update(update)

@@ -12,7 +12,7 @@ from .desk import Desk, typing
 
 def test_an_edit_of_others_is_due() -> None:
     desk = Desk("a")
-    desk.others("ab")
+    desk.edit_by_others("ab")
     assert desk.due
     assert desk.receive() == "ab"
 
@@ -42,7 +42,7 @@ def test_a_text_that_is_to_be_sent_again_is_due() -> None:
 def test_a_client_that_keeps_nothing_back_is_due_what_had_to_wait() -> None:
     desk = Desk("a")
     desk.change("ab", may_wait=True)
-    desk.others("abc")
+    desk.edit_by_others("abc")
     assert desk.receive() is None
     desk.due = False
     desk.peer.handle_idle()
@@ -54,15 +54,15 @@ def test_a_member_that_nobody_knows_is_written_nothing_until_its_text_is_placed(
     desk = Desk("one two", shown="")
     desk.peer.hold()
     assert desk.receive() is None
-    assert desk.wait is None
+    assert desk.due_in is None
     desk.peer.recall(View("one", Delta.of(3, " two")))
     assert desk.receive() == "one two"
 
 
 def test_a_member_that_is_back_and_joins_is_left_to_send_first_what_it_kept() -> None:
     desk = typing("ab")
-    desk.come_back()
-    desk.mark()
+    desk.reconnect()
+    desk.ping()
     desk.peer.mount(owed=True)
     assert desk.receive() is None
     desk.change("abc")
@@ -75,7 +75,7 @@ def test_a_member_that_was_typing_on_another_node_is_left_to_speak_first_here() 
         desk = Desk("ab")
         views = Views.restored([View("ab", Delta.of(2))], Delta(), Habit(), known=True)
         desk.peer = TextPeer.restored(views, desk, lambda: 0.0, typing=was_typing)
-        desk.mark()
+        desk.ping()
         assert desk.pong()
         assert (desk.receive() is None) is was_typing
-        assert desk.wait == (HOLD_SECONDS if was_typing else None)
+        assert desk.due_in == (HOLD_SECONDS if was_typing else None)

@@ -13,19 +13,19 @@ class Client:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.idle = 0
+        self.idle_calls = 0
         self.pings: deque[OnPong] = deque()
-        self.turns = Turns(lambda: self.now, self.pings.append, self._be_idle)
+        self.turns = Turns(lambda: self.now, self.pings.append, self._count_idle)
 
-    def _be_idle(self) -> None:
-        self.idle += 1
+    def _count_idle(self) -> None:
+        self.idle_calls += 1
 
-    def sends(self) -> float | None:
+    def send(self) -> float | None:
         """Return since when the event may have waited."""
         self.now += 1
         return self.turns.handle_event().kept_since
 
-    def gets_its_acknowledgement(self) -> bool:
+    def acknowledge(self) -> bool:
         """Return whether a PING comes before it."""
         pong = self.turns.before_acknowledgement()
         if pong is not None:
@@ -38,51 +38,51 @@ class Client:
 
 def test_a_change_between_the_two_pongs_may_have_waited_since_the_one_before() -> None:
     client = Client()
-    assert client.sends() is None
+    assert client.send() is None
     first = client.now
-    client.gets_its_acknowledgement()
+    client.acknowledge()
     client.pong()
-    assert client.sends() == first
+    assert client.send() == first
 
 
 def test_one_that_waited_behind_others_may_have_waited_as_long_as_they() -> None:
     client = Client()
-    client.sends()
+    client.send()
     first = client.now
     for _ in range(3):
-        client.gets_its_acknowledgement()
+        client.acknowledge()
         client.pong()
-        assert client.sends() == first
+        assert client.send() == first
         client.pong()
-    assert not client.idle, "each was followed by another before its second PONG"
+    assert not client.idle_calls, "each was followed by another before its second PONG"
 
 
 def test_a_change_behind_the_second_pong_has_not_waited() -> None:
     client = Client()
-    client.sends()
-    client.gets_its_acknowledgement()
+    client.send()
+    client.acknowledge()
     client.pong()
     client.pong()
-    assert client.idle == 1
-    assert client.sends() is None
+    assert client.idle_calls == 1
+    assert client.send() is None
 
 
 def test_a_client_that_does_not_wait_once_never_does() -> None:
     client = Client()
-    client.sends()
+    client.send()
     assert client.turns.may_wait
-    assert client.sends() is None
+    assert client.send() is None
     assert not client.turns.may_wait
-    assert client.idle == 1, "what was held back for it is held back no more"
-    assert not client.gets_its_acknowledgement()
-    assert client.sends() is None
+    assert client.idle_calls == 1, "what was held back for it is held back no more"
+    assert not client.acknowledge()
+    assert client.send() is None
 
 
 def test_one_that_does_not_wait_before_its_acknowledgement_has_arrived_neither() -> None:
     client = Client()
-    client.sends()
-    client.gets_its_acknowledgement()
-    client.sends()
+    client.send()
+    client.acknowledge()
+    client.send()
     client.pong()
     assert not client.turns.may_wait
     assert not client.pings
@@ -91,14 +91,14 @@ def test_one_that_does_not_wait_before_its_acknowledgement_has_arrived_neither()
 def test_who_asks_for_no_acknowledgement_gets_no_ping() -> None:
     client = Client()
     for _ in range(3):
-        client.sends()
+        client.send()
     assert not client.pings
 
 
-def _undisturbed(client: Client) -> None:
+def _make_undisturbed(client: Client) -> None:
     for _ in range(MIN_UNDISTURBED):
-        client.sends()
-        client.gets_its_acknowledgement()
+        client.send()
+        client.acknowledge()
         client.pong()
         client.pong()
 
@@ -107,20 +107,20 @@ def test_where_acknowledgements_come_faster_than_changes_no_pings_are_written_af
     None
 ):
     client = Client()
-    _undisturbed(client)
+    _make_undisturbed(client)
     assert not client.turns.may_wait
-    client.sends()
-    assert not client.gets_its_acknowledgement()
-    assert client.sends() is None
+    client.send()
+    assert not client.acknowledge()
+    assert client.send() is None
 
 
 def test_until_an_acknowledgement_takes_long() -> None:
     client = Client()
-    _undisturbed(client)
-    client.sends()
+    _make_undisturbed(client)
+    client.send()
     first = client.now
     client.now += 2 * SLOW_SECONDS
-    assert client.gets_its_acknowledgement()
+    assert client.acknowledge()
     assert client.turns.may_wait
     client.pong()
-    assert client.sends() == first
+    assert client.send() == first

@@ -16,7 +16,7 @@ def test_a_typist_alone_gets_nothing_back() -> None:
 
 def test_an_edit_of_an_old_view_is_merged_and_the_member_needs_the_merged_text() -> None:
     desk = typing("ab")
-    desk.others("abZ")
+    desk.edit_by_others("abZ")
     outcome = desk.change("xab")
     assert desk.text == "xabZ"
     assert outcome.needs_receive
@@ -27,7 +27,7 @@ def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> 
     """Though the other view would make the smaller edit."""
     for pongs, typed, delta in ((0, "abcx", Delta.of(3, "x")), (2, "abcdefx", Delta.of(6, "x"))):
         desk = Desk("abcdef" if not pongs else "abc")
-        desk.others("abc" if not pongs else "abcdef")
+        desk.edit_by_others("abc" if not pongs else "abcdef")
         assert desk.receive() is not None
         desk.pong(pongs)
         outcome = desk.change(typed)
@@ -38,7 +38,7 @@ def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> 
 def test_a_change_before_the_mark_is_of_the_view_before_the_receive() -> None:
     """Though the receive's text would make the smaller edit."""
     desk = typing("abcdef")
-    desk.others("abc")
+    desk.edit_by_others("abc")
     assert desk.receive() is not None
     outcome = desk.change("abcx")
     assert not outcome.guessed
@@ -51,7 +51,7 @@ def test_a_change_before_the_mark_is_of_the_view_before_the_receive() -> None:
 def test_a_change_behind_the_mark_is_of_the_receive() -> None:
     """Though the view before would make the smaller edit."""
     desk = typing("abc")
-    desk.others("abcdef")
+    desk.edit_by_others("abcdef")
     assert desk.receive() is not None
     desk.pong(2)
     desk.now += LATE_WINDOW
@@ -63,7 +63,7 @@ def test_a_change_behind_the_mark_is_of_the_receive() -> None:
 
 def test_between_the_two_pongs_the_received_text_is_an_echo() -> None:
     desk = typing("abc")
-    desk.others("aXc")
+    desk.edit_by_others("aXc")
     assert desk.receive() is not None
     desk.pong()
     outcome = desk.change("aXc")
@@ -77,7 +77,7 @@ def test_between_the_two_pongs_the_received_text_is_an_echo() -> None:
 def test_between_the_two_pongs_the_smaller_edit_decides() -> None:
     for typed, merged in (("xabc", "xabcZ"), ("abcZx", "abcZx")):
         desk = typing("abc")
-        desk.others("abcZ")
+        desk.edit_by_others("abcZ")
         assert desk.receive() is not None
         desk.pong()
         outcome = desk.change(typed)
@@ -88,7 +88,7 @@ def test_between_the_two_pongs_the_smaller_edit_decides() -> None:
 def test_who_takes_back_a_letter_as_a_receive_arrives_takes_back_its_own() -> None:
     """The edits of both views are of one letter; nobody can have seen the other's yet."""
     desk = typing("x")
-    desk.others("y")
+    desk.edit_by_others("y")
     assert desk.receive() is not None
     desk.pong()
     outcome = desk.change("")
@@ -99,7 +99,7 @@ def test_who_takes_back_a_letter_as_a_receive_arrives_takes_back_its_own() -> No
 def test_a_doubtful_choice_is_mended_by_a_receive() -> None:
     """Was it the other's letter that was taken back, the screen is empty, and the text is not."""
     desk = typing("x")
-    desk.others("y")
+    desk.edit_by_others("y")
     assert desk.receive() is not None
     desk.pong()
     assert desk.change("").needs_receive
@@ -114,12 +114,12 @@ def test_a_doubtful_choice_is_mended_by_a_receive() -> None:
 
 def test_an_unclear_choice_is_forgotten_once_a_later_receive_is_confirmed() -> None:
     desk = typing("x")
-    desk.others("y")
+    desk.edit_by_others("y")
     assert desk.receive() is not None
     desk.pong()
     desk.change("")
     desk.pong()
-    desk.others("later")
+    desk.edit_by_others("later")
     assert desk.receive() is not None
     desk.pong(2)
     assert desk.peer.final_text == "later"
@@ -128,8 +128,8 @@ def test_an_unclear_choice_is_forgotten_once_a_later_receive_is_confirmed() -> N
 
 def test_pings_with_no_receive_between_them_are_answered_in_order_too() -> None:
     desk = typing("ab")
-    desk.mark()
-    desk.others("abZ")
+    desk.ping()
+    desk.edit_by_others("abZ")
     assert desk.receive() is not None
     desk.pong()
     assert not desk.change("xab").guessed, "the first of three is back"
@@ -141,7 +141,7 @@ def test_pings_with_no_receive_between_them_are_answered_in_order_too() -> None:
 def test_a_pong_to_no_ping_is_ignored() -> None:
     desk = typing("ab")
     desk.pong(3)
-    desk.others("abZ")
+    desk.edit_by_others("abZ")
     assert desk.receive() is not None
     desk.pong(2)
     assert not desk.change("abZ!").guessed
@@ -149,7 +149,7 @@ def test_a_pong_to_no_ping_is_ignored() -> None:
 
 def test_two_changes_in_a_row_build_on_each_other() -> None:
     desk = typing("ab")
-    desk.others("Zab")
+    desk.edit_by_others("Zab")
     assert [desk.change(text).delta for text in ("abc", "abcd", "abd")] == [
         Delta.of(3, "c"),
         Delta.of(4, "d"),
@@ -160,7 +160,7 @@ def test_two_changes_in_a_row_build_on_each_other() -> None:
 
 def test_foreign_text_inside_a_deletion_survives_it() -> None:
     desk = typing("one two three")
-    desk.others("one twNEWo three")
+    desk.edit_by_others("one twNEWo three")
     desk.change("one three")
     assert "NEW" in desk.text
     assert desk.text.replace("NEW", "") == "one three"
@@ -168,14 +168,14 @@ def test_foreign_text_inside_a_deletion_survives_it() -> None:
 
 def test_two_cursors_that_meet_two_cursors_double_nothing() -> None:
     desk = typing("<middle>")
-    desk.others("A<middle>B")
+    desk.edit_by_others("A<middle>B")
     desk.change("C<middle>D")
     assert sorted(desk.text) == sorted("ABCD<middle>")
 
 
 def test_a_letter_typed_behind_one_that_a_stale_receive_hid_lands_behind_it() -> None:
     desk = typing("")
-    desk.others("z")
+    desk.edit_by_others("z")
     assert desk.receive() is not None  # on its way while the member types
     desk.change("A")
     desk.pong(2)  # it arrives, and hides the A

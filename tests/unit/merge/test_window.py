@@ -7,9 +7,9 @@ from .desk import Desk, kept_back, typing
 
 def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None:
     desk = Desk("a")
-    desk.others("ab")
+    desk.edit_by_others("ab")
     assert desk.receive() == "ab"
-    desk.others("abc")
+    desk.edit_by_others("abc")
     assert desk.receive() is None
     assert desk.pong(), "the mark before it: nothing more may be written yet"
     assert desk.receive() is None
@@ -19,9 +19,9 @@ def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None
 
 
 def _may_have_two_on_their_way(desk: Desk) -> bool:
-    desk.others(desk.text + "1")
+    desk.edit_by_others(desk.text + "1")
     assert desk.receive() is not None
-    desk.others(desk.text + "2")
+    desk.edit_by_others(desk.text + "2")
     return desk.receive() is not None
 
 
@@ -29,7 +29,7 @@ def test_a_typist_has_one_at_a_time_until_two_have_brought_no_echo() -> None:
     for got in range(4):
         desk = typing("ab")
         for _ in range(got):
-            desk.others(desk.text + "Z")
+            desk.edit_by_others(desk.text + "Z")
             assert desk.receive() is not None
             desk.pong(2)
         assert _may_have_two_on_their_way(desk) is (got >= 2), got
@@ -37,9 +37,9 @@ def test_a_typist_has_one_at_a_time_until_two_have_brought_no_echo() -> None:
 
 def test_a_receive_that_was_lost_with_its_connection_says_nothing_of_echoes() -> None:
     desk = typing("ab")
-    desk.others("abZ")
+    desk.edit_by_others("abZ")
     assert desk.receive() is not None
-    desk.come_back()
+    desk.reconnect()
     desk.change("abc")
     assert desk.receive() is not None
     desk.pong(2)
@@ -49,13 +49,13 @@ def test_a_receive_that_was_lost_with_its_connection_says_nothing_of_echoes() ->
 def test_typing_wears_off() -> None:
     desk = typing("ab")
     for text in ("abc", "abcd"):
-        desk.others(text)
+        desk.edit_by_others(text)
         assert desk.receive() is None or not desk.pong(2)  # it may be one that sends echoes
-    desk.others("abcde")
+    desk.edit_by_others("abcde")
     assert desk.receive() == "abcde"
-    desk.others("abcdef")
+    desk.edit_by_others("abcdef")
     assert desk.receive() == "abcdef", "it types, and has sent nothing back: several at a time"
-    desk.others("abcdefg")
+    desk.edit_by_others("abcdefg")
     desk.now += TYPING_WINDOW
     assert desk.receive() is None
 
@@ -63,13 +63,13 @@ def test_typing_wears_off() -> None:
 def test_unconfirmed_views_are_bounded_and_a_pong_frees_them() -> None:
     desk = typing("x")
     for text in ("xx", "xxx"):
-        desk.others(text)
+        desk.edit_by_others(text)
         assert desk.receive() == text
         desk.pong(2)
     for count in range(MAX_UNCONFIRMED_VIEWS):
-        desk.others("x" * (count + 4))
+        desk.edit_by_others("x" * (count + 4))
         assert desk.receive() is not None
-    desk.others("y")
+    desk.edit_by_others("y")
     assert desk.receive() is None
     assert desk.pong(2)
     assert desk.receive() == "y"
@@ -78,12 +78,12 @@ def test_unconfirmed_views_are_bounded_and_a_pong_frees_them() -> None:
 def test_a_member_that_answers_nothing_has_32_receives_on_their_way_and_no_more() -> None:
     desk = typing("x")
     for text in ("xx", "xxx"):
-        desk.others(text)
+        desk.edit_by_others(text)
         assert desk.receive() == text
         desk.pong(2)
     written = 0
     for number in range(100):
-        desk.others("y" * number)
+        desk.edit_by_others("y" * number)
         written += desk.receive() is not None
     assert written == 32
 
@@ -91,12 +91,12 @@ def test_a_member_that_answers_nothing_has_32_receives_on_their_way_and_no_more(
 def test_a_member_that_is_back_is_left_to_speak_first() -> None:
     """What it shows may hold a letter that its broken connection has lost."""
     desk = typing("ab")
-    desk.come_back()
+    desk.reconnect()
     assert desk.receive() is None, "what it kept comes before the answer to the first mark"
-    desk.mark()
+    desk.ping()
     assert desk.pong()
     assert desk.receive() is None
-    assert desk.wait == HOLD_SECONDS, "it was typing: a moment more"
+    assert desk.due_in == HOLD_SECONDS, "it was typing: a moment more"
     desk.now += HOLD_SECONDS
     assert desk.receive() == "ab"
 
@@ -104,21 +104,21 @@ def test_a_member_that_is_back_is_left_to_speak_first() -> None:
 def test_a_receive_that_waits_for_a_pong_is_not_tried_again_before_that() -> None:
     """Not even when the window was closed before: each try would be followed by another."""
     desk = typing("ab")
-    desk.come_back()
-    desk.mark()
+    desk.reconnect()
+    desk.ping()
     desk.pong()
     desk.now += HOLD_SECONDS
     assert desk.receive() == "ab"
-    desk.others("abc")
+    desk.edit_by_others("abc")
     assert desk.receive() is None
-    assert desk.wait is None
+    assert desk.due_in is None
     assert desk.pong()
 
 
 def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> None:
     desk = Desk("ab")
-    desk.come_back()
-    desk.mark()
+    desk.reconnect()
+    desk.ping()
     assert desk.pong(), "though nothing was due to be written before"
     assert desk.receive() == "ab"
 
@@ -126,13 +126,13 @@ def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> Non
 def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None:
     desk = kept_back()
     desk.change("12a", kept_since=0.0, may_wait=True)
-    desk.others("12aZY")
+    desk.edit_by_others("12aZY")
     assert desk.receive() is None
-    assert desk.wait == HOLD_SECONDS
+    assert desk.due_in == HOLD_SECONDS
     desk.now += HOLD_SECONDS
     assert desk.receive() == "12aZY"
     desk.change("123a", kept_since=0.0, may_wait=True)
     desk.peer.handle_idle()
     desk.pong(2)
-    desk.others(desk.text + "X")
+    desk.edit_by_others(desk.text + "X")
     assert desk.receive() == "123aZYX"
