@@ -1,4 +1,4 @@
-"""What a page may be showing that comes in, mounts again, or comes back."""
+"""What a page may be showing when it joins, mounts again, or reconnects."""
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
@@ -30,24 +30,26 @@ def test_a_page_that_mounts_again_shows_nothing_until_its_next_receive() -> None
     for typed, merged in (("x", "the roomx"), ("", "the room"), ("the room!", "the room!")):
         desk = typing("the room")
         desk.peer.mount(owed=True)
-        assert desk.receive() == "the room", "it has to be told, whatever it is believed to show"
+        assert desk.receive() == "the room", (
+            "a receive is due, whatever the page is believed to show"
+        )
         desk.change(typed)
         assert desk.text == merged, typed
         desk.pong(2)
         assert desk.peer.final_text == "the room"
 
 
-def test_a_page_that_mounted_again_and_has_its_receive_shows_that_alone() -> None:
+def test_a_page_that_mounted_again_shows_only_its_receive_once_that_has_arrived() -> None:
     desk = typing("the room")
     desk.peer.mount(owed=True)
     assert desk.receive() == "the room"
     desk.pong(2)
     desk.now += PAST_WINDOW
     assert not desk.change("").guessed
-    assert desk.text == "", "who deletes everything deletes everything"
+    assert desk.text == "", "the person has deleted everything"
 
 
-def test_a_text_is_not_typed_on_an_empty_page_if_it_has_long_runs_of_another() -> None:
+def test_a_text_with_long_runs_of_another_was_not_typed_on_an_empty_page() -> None:
     """Even if the empty page would make the smaller edit."""
     desk = Desk("one two three four!", shown="")
     desk.views.offer(View("one two three four", Delta.of(18, "!")))
@@ -55,7 +57,7 @@ def test_a_text_is_not_typed_on_an_empty_page_if_it_has_long_runs_of_another() -
     assert desk.text == "one t!"
 
 
-def test_a_returning_member_shows_one_of_the_texts_that_were_on_their_way_or_its_own() -> None:
+def test_a_reconnected_member_shows_one_of_the_texts_that_were_on_their_way_or_its_own() -> None:
     for typed, merged in (
         ("hello world!", "NEW hello brave world!"),
         ("hello brave world!", "NEW hello brave world!"),
@@ -70,15 +72,15 @@ def test_a_returning_member_shows_one_of_the_texts_that_were_on_their_way_or_its
         assert outcome.needs_receive
 
 
-def test_a_returning_member_may_have_mounted_again_unheard_and_show_nothing_else() -> None:
-    """A link may be dead for long before either side knows, and all that was sent is lost."""
+def test_a_reconnected_member_may_have_mounted_again_while_its_link_was_dead() -> None:
+    """A link may be dead for long before either side notices, and all that was sent is lost."""
     desk = typing("what the others have typed")
     desk.reconnect()
     desk.change("hi")
     assert desk.text == "what the others have typedhi"
 
 
-def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_blank_page() -> (
+def test_a_reconnected_member_that_has_retyped_a_small_text_does_not_count_as_a_blank_page() -> (
     None
 ):
     desk = typing("abc")
@@ -87,15 +89,15 @@ def test_a_returning_member_that_has_typed_a_small_text_anew_is_not_taken_for_a_
     assert desk.text == "axy"
 
 
-def test_rare_letters_of_a_text_tell_a_returning_member_from_a_blank_page() -> None:
-    """Who deletes most of a text and scatters letters over the rest leaves no long runs of it."""
+def test_anchors_distinguish_a_reconnected_member_from_a_blank_page() -> None:
+    """No long runs are left if a person deletes most of a text and inserts letters in the rest."""
     desk = typing("abcdefghijklmnopqrstuvwxyz")
     desk.reconnect()
     desk.change("1a2h3p4x5")
     assert desk.text == "1a2h3p4x5"
 
 
-def test_a_member_that_another_node_hands_over_keeps_all_that_it_may_be_showing() -> None:
+def test_a_member_that_another_node_hands_over_keeps_all_its_views() -> None:
     desk = typing("hello world")
     desk.edit_by_others("hello brave world")
     assert desk.receive() == "hello brave world"

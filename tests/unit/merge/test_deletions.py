@@ -1,4 +1,4 @@
-"""What of a document is deleted, told from its bytes, and updates that delete."""
+"""The deleted parts of a document, read from its bytes, and updates that delete."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(replica: Replica, text: str) -> bytes:
 
 
 @given(RANGES)
-def test_ranges_are_in_order_apart_and_cover_what_was_given(
+def test_ranges_are_sorted_and_apart_and_cover_their_input(
     given: list[tuple[int, int, int]],
 ) -> None:
     ranges = normalized(given)
@@ -52,7 +52,7 @@ def test_ranges_cover_others_if_they_have_all_their_clocks(
 
 
 @given(st.lists(TEXT, min_size=1))
-def test_the_same_is_deleted_in_a_copy_and_it_is_all_that_the_text_does_not_show(
+def test_a_copy_has_the_same_deletions_which_are_all_that_the_text_does_not_show(
     texts: list[str],
 ) -> None:
     replica, copy = Replica(), Replica()
@@ -65,7 +65,7 @@ def test_the_same_is_deleted_in_a_copy_and_it_is_all_that_the_text_does_not_show
 
 
 @given(TEXT, TEXT, TEXT)
-def test_an_update_that_deletes_a_document_leaves_what_others_and_the_updates_spared_inserted(
+def test_an_update_that_deletes_a_document_spares_what_excepted_updates_inserted(
     first: str, others: str, later: str
 ) -> None:
     mine, theirs = Replica(), Replica()

@@ -1,4 +1,4 @@
-"""Deltas keep to the laws that merging rests on."""
+"""The laws of deltas on which merging depends."""
 
 from random import Random
 
@@ -23,7 +23,7 @@ def test_a_delta_does_what_its_splices_do(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_delta_is_canonical_however_it_came_to_be(data: st.DataObject) -> None:
+def test_a_delta_is_canonical_however_it_was_made(data: st.DataObject) -> None:
     text = data.draw(texts)
     first = data.draw(deltas(len(text)))
     then = data.draw(deltas(len(first.apply(text))))
@@ -37,7 +37,7 @@ def test_a_delta_is_canonical_however_it_came_to_be(data: st.DataObject) -> None
 
 
 @given(st.data())
-def test_composing_is_doing_one_after_the_other(data: st.DataObject) -> None:
+def test_composing_equals_applying_one_after_the_other(data: st.DataObject) -> None:
     text = data.draw(texts)
     first = data.draw(deltas(len(text)))
     between = first.apply(text)
@@ -65,7 +65,7 @@ def test_either_order_of_two_edits_ends_equal(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_transform_deletes_nobodys_insertion(data: st.DataObject) -> None:
+def test_a_transform_deletes_no_insertion(data: st.DataObject) -> None:
     size = data.draw(st.integers(0, 20))
     letters = iter(map(chr, range(0x4E00, 0x9000)))
     text = "".join(next(letters) for _ in range(size))
@@ -114,7 +114,7 @@ def test_a_delta_for_a_longer_text_is_refused() -> None:
 
 @pytest.mark.no_cover
 def test_a_hundred_thousand_edits_are_one_delta() -> None:
-    """A member that hears nothing for long costs one delta; nothing recurses or piles up."""
+    """A member that gets no receive for long costs one delta; nothing recurses or accumulates."""
     random = Random(7)
     start = text = "x" * 2_000
     way, spot = IDENTITY, 0

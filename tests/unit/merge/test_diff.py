@@ -1,4 +1,4 @@
-"""A diff tells the edits that people make."""
+"""Diffs find the edits that people make."""
 
 from itertools import pairwise
 from random import Random

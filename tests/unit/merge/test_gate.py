@@ -1,4 +1,4 @@
-"""What no editor sends is refused before yrs sees it, quickly, and changes nothing."""
+"""Updates that no editor sends are refused before yrs reads them, quickly, and change nothing."""
 
 from time import process_time
 
@@ -41,7 +41,7 @@ def _with(text: str) -> Replica:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("case", HOSTILE)
-def test_what_costs_too_much_is_refused_and_changes_nothing(case: str) -> None:
+def test_an_update_that_costs_too_much_is_refused_and_changes_nothing(case: str) -> None:
     replica = _with("text")
     gate = Gate(replica, LIMITS)
     before = replica.state()
@@ -63,7 +63,7 @@ def test_nesting_is_bounded_over_several_updates_before_anything_is_deleted() ->
     gate.admit(forge.deleted(7, (0, LIMITS.nesting)))
 
 
-def test_nesting_is_known_of_a_room_that_was_loaded() -> None:
+def test_the_nesting_of_a_loaded_room_is_known() -> None:
     replica = Replica()
     replica.apply_update(forge.nested(7, LIMITS.nesting))
     loaded = Replica()
@@ -91,7 +91,7 @@ def test_a_text_that_was_typed_for_hours_is_admitted_whole() -> None:
     ],
     ids=["structs", "ranges", "nesting"],
 )
-def test_each_limit_is_one_of_its_own(within: bytes, over: bytes) -> None:
+def test_each_limit_is_checked_separately(within: bytes, over: bytes) -> None:
     Gate(_with("text"), SMALL).admit(within)
     with pytest.raises(UpdateTooLarge):
         Gate(_with("text"), SMALL).admit(over)
@@ -115,13 +115,13 @@ def test_a_document_is_bounded_in_bytes_structs_and_text() -> None:
 
 
 def _foreign(value: str) -> bytes:
-    """Return an update that no text shows."""
+    """Return an update that changes no text."""
     content = b"\1\x77" + forge.varstring(value)
     return forge.update([(9, 0, [forge.struct(forge.ANY, content, parent=forge.root("array"))])])
 
 
 def _scattered(client: int) -> bytes:
-    """Return two letters at the beginning that stay apart."""
+    """Return an update with two letters at the beginning that cannot be joined."""
     letter = forge.struct(forge.STRING, forge.varstring("x"))
     return forge.update([(client, 0, [letter, letter])])
 
@@ -134,6 +134,6 @@ def test_a_state_vector_is_bounded() -> None:
         read_state_vector(forge.state_vector(5)[:-1], SMALL)
 
 
-def test_a_refused_update_says_so_by_an_error_of_the_core() -> None:
+def test_a_refused_update_raises_an_error_of_the_core() -> None:
     assert issubclass(UpdateTooLarge, MergeError)
     assert not UpdateTooLarge.retryable

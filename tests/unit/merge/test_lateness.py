@@ -1,4 +1,4 @@
-"""Changes of a text that a receive had replaced: of late pages, and kept back by clients."""
+"""Changes of a text that a receive had replaced: by late pages, or kept back by clients."""
 
 from collab.merge.lateness import LATE_WINDOW, MIN_LATE_CHANGES, PAST_WINDOW, RENDER_WINDOW, Habit
 
@@ -6,7 +6,7 @@ from .desk import Desk, kept_back
 
 
 def _received(before: str, text: str, habit: Habit | None = None) -> Desk:
-    """A member that has just confirmed a receive of ``text`` in place of ``before``."""
+    """Return a member that has just confirmed a receive of ``text`` in place of ``before``."""
     desk = Desk(before, habit=habit)
     desk.edit_by_others(text)
     assert desk.receive() == text
@@ -14,10 +14,10 @@ def _received(before: str, text: str, habit: Habit | None = None) -> Desk:
     return desk
 
 
-def test_a_key_on_a_page_that_has_not_rendered_yet_takes_nothing_back() -> None:
+def test_a_key_on_a_page_that_has_not_rendered_yet_undoes_nothing() -> None:
     for before, text, typed, merged in (
         ("one two", "ONE one two", "one two!", "ONE one two!"),  # the two edits are far apart
-        ("one two", "two", "one two!", "two!"),  # it would put back what was taken away
+        ("one two", "two", "one two!", "two!"),  # it would restore what was deleted
         ("one two", "one twoX", "one two!", "one twoX!"),  # at one place, a keystroke
     ):
         desk = _received(before, text)
@@ -26,14 +26,14 @@ def test_a_key_on_a_page_that_has_not_rendered_yet_takes_nothing_back() -> None:
         assert desk.text == merged
 
 
-def test_after_a_moment_a_person_may_have_taken_back_what_came() -> None:
+def test_after_a_moment_a_person_may_have_deleted_what_arrived() -> None:
     desk = _received("one two", "one twoX")
     desk.now += LATE_WINDOW
     assert not desk.change("one two!").late
     assert desk.text == "one two!"
 
 
-def test_after_some_time_a_person_may_have_put_back_what_was_taken() -> None:
+def test_after_some_time_a_person_may_have_restored_what_was_deleted() -> None:
     desk = _received("one two", "two")
     desk.now += PAST_WINDOW
     assert not desk.change("one two!").late
@@ -41,7 +41,7 @@ def test_after_some_time_a_person_may_have_put_back_what_was_taken() -> None:
 
 
 def test_a_deletion_counts_as_late_on_pages_that_are_known_to_be() -> None:
-    """A backspace beside a letter that has just come may be meant for it."""
+    """A backspace beside a letter that has just arrived may be meant for that letter."""
     habit = Habit()
     desk = _received("one two", "one twoX", habit)
     assert not desk.change("one tw").late
@@ -52,7 +52,7 @@ def test_a_deletion_counts_as_late_on_pages_that_are_known_to_be() -> None:
     assert desk.text == "one twX"
 
 
-def test_sites_whose_pages_show_at_once_are_known_for_it() -> None:
+def test_a_site_whose_pages_render_at_once_has_no_lateness() -> None:
     habit = Habit()
     for _ in range(MIN_LATE_CHANGES):
         habit.record_late(RENDER_WINDOW)
@@ -72,8 +72,8 @@ def test_a_page_that_was_late_may_show_the_receive_after_all() -> None:
     assert desk.text in ("ONE one two!?", "ONE one two?!")
 
 
-def test_a_page_of_a_very_slow_site_may_put_back_what_it_showed_before_its_last_change() -> None:
-    """React applies an old state late, over what was typed since: Monaco is given that text."""
+def test_a_page_of_a_very_slow_site_may_show_again_what_it_showed_before_its_last_change() -> None:
+    """React applies an old state late, over what was typed since, and sets that text in Monaco."""
     for lateness, merged in ((LATE_WINDOW / 2, "! one two"), (LATE_WINDOW, "! one two, three")):
         habit = Habit()
         for _ in range(MIN_LATE_CHANGES):
@@ -91,10 +91,12 @@ def test_a_change_that_waited_may_be_one_of_a_text_from_before_the_receive() -> 
     assert desk.text == "12aZ"
     desk.change("123a", kept_since=0.0)
     assert desk.text == "123aZ", "of its own text, which the receive replaced on the page"
-    assert desk.peer.final_text is None, "it is sent the merged text whatever it shows"
+    assert desk.peer.final_text is None, (
+        "the merged text is due, whatever the page is believed to show"
+    )
 
 
-def test_or_of_the_receive() -> None:
+def test_a_change_that_waited_may_be_one_of_the_receive() -> None:
     desk = kept_back()
     desk.change("aZ!", kept_since=0.0)
     assert desk.text == "1aZ!"
@@ -102,7 +104,7 @@ def test_or_of_the_receive() -> None:
     assert desk.text == "1aZ!!"
 
 
-def test_or_first_of_the_one_and_then_of_the_other() -> None:
+def test_changes_that_waited_may_be_of_the_old_text_first_and_then_of_the_receive() -> None:
     desk = kept_back()
     desk.change("12a", kept_since=0.0)
     desk.change("aZ!", kept_since=0.0)

@@ -1,7 +1,7 @@
-"""What is made and dropped is gone: no replica, and no document, outlives its last user.
+"""Replicas and documents are freed: none outlives its last use.
 
-pycrdt's documents keep their callbacks in Rust, where Python's collector does not look: a callback
-that leads back to its document keeps both for ever.
+pycrdt's documents keep their callbacks in Rust, which Python's garbage collector can't see: a
+callback that refers to its document keeps both alive for ever.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from collab.store.records import Entry, Reading
 LIMITS = Limits(text_bytes=1 << 20, document_bytes=1 << 22)
 TEXT = "one two\nthree 🐍\n"
 FORGED = bytes.fromhex("010107000701010007")
-"""Well encoded; pycrdt panics half-way."""
+"""Well encoded, but pycrdt panics half-way."""
 MALFORMED = b"\xff" * 20
 
 
@@ -49,7 +49,7 @@ def _break_a_pair() -> None:
     author.edit(Delta.of("🐍"))
     replica = Replica()
     replica.apply_update(author.state())
-    # JavaScript deletes half of a surrogate pair: the replica goes on with another document.
+    # JavaScript deletes half of a surrogate pair: the replica replaces its document.
     (client,) = read_state_vector(author.state_vector())
     replica.apply_update(bytes([0, 1, *_varuint(client), 1, 1, 1]))
     assert replica.text == "\ufffd"
@@ -98,7 +98,7 @@ def _alive() -> int:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_nothing_that_was_used_and_dropped_is_left(use: str) -> None:
+def test_no_replica_or_document_outlives_its_use(use: str) -> None:
     USES[use]()
     before = _alive()
     for _ in range(20):

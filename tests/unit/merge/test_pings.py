@@ -1,4 +1,4 @@
-"""Which PING a PONG answers."""
+"""PONGs are matched with PINGs."""
 
 from collab.merge.pings import Pings
 
@@ -14,7 +14,7 @@ def test_pongs_answer_pings_in_the_order_in_which_they_were_written() -> None:
         assert answered == expected
 
 
-def test_a_pong_to_no_ping_means_nothing() -> None:
+def test_a_pong_without_a_ping_is_ignored() -> None:
     pings = Pings()
     answered: list[str] = []
     pings.handle_pong()
@@ -23,7 +23,7 @@ def test_a_pong_to_no_ping_means_nothing() -> None:
     assert answered == ["first"]
 
 
-def test_pings_that_are_forgotten_are_not_answered() -> None:
+def test_forgotten_pings_are_not_answered() -> None:
     pings = Pings()
     answered: list[str] = []
     pings.add(lambda: answered.append("gone"))

@@ -1,4 +1,4 @@
-"""A replica's cached text is its document's, whatever is applied to it."""
+"""A replica's cached text equals its document's, whatever is applied to it."""
 
 import json
 from itertools import permutations
@@ -35,7 +35,7 @@ def _copy(replica: Replica) -> Replica:
 
 
 @given(st.data())
-def test_replicas_that_hear_each_other_in_order_are_equal(data: st.DataObject) -> None:
+def test_replicas_that_apply_each_others_updates_are_equal(data: st.DataObject) -> None:
     one = _with("e\u0301 😀\n")
     two = _copy(one)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -65,7 +65,7 @@ def test_an_edit_and_its_update_do_the_same(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("name", sorted(RECORDED))
 def test_a_replica_shows_what_javascript_shows(name: str) -> None:
-    """Step by step, from the whole state, and through the gate; surrogate pairs apart included."""
+    """Step by step, from the whole state, and through the gate; also with split surrogate pairs."""
     record = RECORDED[name]
     steps, whole, gated = Replica(), Replica(), Replica()
     gate = Gate(gated, LIMITS)
@@ -136,7 +136,7 @@ def test_malformed_updates_change_nothing(cut: int) -> None:
     before = replica.state()
     good = _with("other").state()
     for bad in (b"", good[:-cut], good + b"x", b"\xff" * 30, b"\x01\x01\x05" + good[cut:]):
-        # The last holds a random id of a client, which may look like one struct that is missing.
+        # The last holds a random client id, so it may look like an update that needs a missing one.
         with pytest.raises((BadUpdate, EarlyUpdate)):
             replica.apply_update(bad)
         assert replica.state() == before
@@ -146,7 +146,7 @@ def test_malformed_updates_change_nothing(cut: int) -> None:
 
 
 def test_a_type_that_pycrdt_cannot_write_again_is_refused() -> None:
-    """An XML hook: every state of the document would be unreadable from then on."""
+    """An XML hook would make every later state of the document unreadable."""
     with pytest.raises(BadUpdate, match="type"):
         Replica().apply_update(bytes.fromhex("010107000701017805016800"))
 
@@ -211,7 +211,7 @@ def _foreign(fill: bool = True) -> tuple[Doc, Text]:  # type: ignore[type-arg]
     return doc, text
 
 
-def test_embeds_are_repaired_away_for_everyone() -> None:
+def test_embeds_are_removed_for_everyone() -> None:
     doc, text = _foreign()
     replica = Replica()
     edit, repair = Gate(replica, LIMITS).admit(doc.get_update())
@@ -225,7 +225,7 @@ def test_embeds_are_repaired_away_for_everyone() -> None:
 
 
 def test_an_edit_among_embeds_goes_where_it_belongs() -> None:
-    """On a node that heard of the embed before it heard of the repair."""
+    """On a node that has applied the embed but not yet its repair."""
     doc, text = _foreign()
     replica = Replica()
     replica.apply_update(doc.get_update())

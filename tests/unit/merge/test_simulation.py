@@ -1,4 +1,4 @@
-"""Naive pages on slow links end equal, and lose nothing."""
+"""Naive pages on slow links end with equal texts, and lose nothing."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from .worlds import (
 
 FREE = Setting(clients=4, edits=40, delay=0.3, pause=0.1, unique=False, resets=True)
 FEW = 0.002
-"""The share of letters that a guess may harm in a test, which is short: twice what is promised."""
+"""The share of letters that guesses may harm in a test: twice the promised share."""
 
 
 def _seeds(count: int) -> range:
@@ -30,7 +30,7 @@ def _seeds(count: int) -> range:
 
 
 def _shares(setting: Setting, runs: int) -> tuple[float, float]:
-    """Return which shares of the letters are lost and risen, if all pages are of one site."""
+    """Return the shares of letters that are lost and that have risen; all pages are of one site."""
     habit, typed, lost, risen = Habit(), 0, 0, 0
     for seed in _seeds(runs):
         world = World(seed, setting, habit)
@@ -59,7 +59,7 @@ def test_every_character_is_there_exactly_once_unless_somebody_deleted_it(name: 
 
 @pytest.mark.timeout(60 * EFFORT)
 def test_where_no_view_was_guessed_nothing_is_lost() -> None:
-    """Where a mark and its receive arrive apart, the smallest edit decides, and can be wrong."""
+    """When a mark and its receive arrive apart, the smallest edit decides, and can be wrong."""
     typed = harmed = 0
     for seed in _seeds(15):
         setting = replace(*TORN.values(), nodes=1 + seed % 3, clients=2 + seed % 3)
@@ -79,7 +79,7 @@ def test_pages_that_keep_changes_until_others_are_acknowledged_lose_few_letters(
 
 
 @pytest.mark.timeout(60 * EFFORT)
-def test_they_would_lose_many_if_nobody_knew_that_something_waits(
+def test_pages_that_keep_changes_would_lose_many_letters_if_waiting_were_not_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("collab.merge.turns.Turns.before_acknowledgement", lambda _: None)
@@ -94,10 +94,10 @@ def test_late_pages_lose_few_letters(name: str) -> None:
 
 
 @pytest.mark.timeout(60 * EFFORT)
-def test_late_pages_would_lose_many_if_none_was_taken_for_late(
+def test_late_pages_would_lose_many_letters_if_none_counted_as_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The simulator can tell: this is what the test above would find without `late_edit`."""
+    """Show that the test above would fail without `late_edit`."""
     monkeypatch.setattr("collab.merge.lateness.late_edit", lambda *_: None)
     assert max(_shares(WORLDS["16 ms late"], 5)) > 10 * FEW
 
@@ -105,7 +105,7 @@ def test_late_pages_would_lose_many_if_none_was_taken_for_late(
 @pytest.mark.timeout(60 * EFFORT)
 @pytest.mark.parametrize("name", CUT_OFF)
 def test_broken_links_lose_few_letters(name: str) -> None:
-    """Who deletes nearly all as the link breaks may find it back: so an empty page looks."""
+    """A deletion of nearly all text as the link breaks may be undone: the page looks blank."""
     lost, risen = _shares(WORLDS[name], 15)
     assert lost <= 2 * FEW
     assert risen <= 5 * FEW
@@ -123,7 +123,7 @@ def test_broken_links_lose_few_letters(name: str) -> None:
     ids=["code", "one letter", "wide characters", "torn"],
 )
 def test_everyone_ends_with_the_same_text(setting: Setting) -> None:
-    """Whatever people do: pastes, undo, resets, empty texts."""
+    """For all kinds of edits: pastes, undo, resets, empty texts."""
     for seed in _seeds(6):
         World(seed, setting).run()
 

@@ -1,4 +1,4 @@
-"""Updates joined, cut into slices and measured stay what they are."""
+"""Joining, slicing and measuring updates changes no document."""
 
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ LETTERS = "ab\né😀"
 
 
 class Author:
-    """A document that others work on too, and the updates that were made in it."""
+    """A document that others edit too, and the updates that were made in it."""
 
     def __init__(self) -> None:
         self.doc: Doc[Any] = Doc()
@@ -28,7 +28,7 @@ class Author:
         self.doc.observe(lambda event: self.updates.append(event.update))
 
     def work(self, random: Random) -> None:
-        """Do something to one of the types: mostly type on."""
+        """Edit one of the types: mostly append to the text."""
         choice = random.random()
         cuts = [0]  # between two characters, in bytes
         for character in str(self.text):
@@ -52,7 +52,7 @@ class Author:
 
 
 def _work_together(seed: int) -> tuple[bytes, Any]:
-    """Return one update with all structs of several authors apart, and what it makes."""
+    """Return one update with all structs of several authors, not joined, and its content."""
     random = Random(seed)
     authors = [Author() for _ in range(3)]
     applied = [0, 0, 0]
@@ -107,7 +107,7 @@ def test_slices_build_on_those_before_them_and_make_the_same_document(seed: int,
     assert sum(_count(part) for part in parts) == _count(update)
     replica = Replica()
     for part in parts:
-        replica.apply_update(part)  # would refuse one that came too early
+        replica.apply_update(part)  # it would refuse a slice that came too early
         replica.check()
     assert _read(*parts) == _read(replica.state()) == made
 
@@ -121,7 +121,7 @@ def test_structs_that_need_each_other_are_all_in_the_slices() -> None:
     assert sorted(runs) == [(1, 0, 1), (2, 0, 1)]
 
 
-def test_typing_on_is_joined_only_where_nothing_else_stands_beside_it() -> None:
+def test_successive_letters_are_joined_only_if_their_right_origins_are_equal() -> None:
     """Two letters at one place are one struct only if both were typed before the same letter."""
     apart = forge.update([(1, 0, [
         forge.struct(forge.STRING, forge.varstring("ac")),
@@ -139,8 +139,8 @@ def test_nesting_is_counted_across_updates(kind: int) -> None:
     assert nesting.add(forge.nested(7, 5, first=3, kind=kind)) == 8
 
 
-def test_what_lies_beside_a_nested_type_is_as_deep() -> None:
-    """A struct with an origin does not say where it lies: where its origin does."""
+def test_a_struct_beside_a_nested_type_is_as_deep() -> None:
+    """A struct with an origin does not name its parent: it has the parent of its origin."""
     nesting = Nesting()
     nesting.add(forge.nested(7, 3))
     beside = forge.struct(forge.TYPE, forge.varuint(forge.ARRAY), origin=(7, 2))

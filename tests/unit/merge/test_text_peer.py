@@ -1,4 +1,4 @@
-"""When a text member's line is told that a receive is due, and what is due then."""
+"""When a text member's line is notified that a receive is due, and which receive is due then."""
 
 from collab.merge.delta import Delta
 from collab.merge.lateness import Habit
@@ -10,7 +10,7 @@ from collab.merge.window import HOLD_SECONDS
 from .desk import Desk, typing
 
 
-def test_an_edit_of_others_is_due() -> None:
+def test_a_receive_is_due_after_an_edit_of_others() -> None:
     desk = Desk("a")
     desk.edit_by_others("ab")
     assert desk.due
@@ -39,7 +39,7 @@ def test_a_text_that_is_to_be_sent_again_is_due() -> None:
     assert desk.receive() == "a"
 
 
-def test_a_client_that_keeps_nothing_back_is_due_what_had_to_wait() -> None:
+def test_a_receive_that_had_to_wait_is_due_once_the_client_keeps_nothing_back() -> None:
     desk = Desk("a")
     desk.change("ab", may_wait=True)
     desk.edit_by_others("abc")
@@ -50,7 +50,7 @@ def test_a_client_that_keeps_nothing_back_is_due_what_had_to_wait() -> None:
     assert desk.receive() == "abc"
 
 
-def test_a_member_that_nobody_knows_is_written_nothing_until_its_text_is_placed() -> None:
+def test_an_unknown_member_gets_no_receive_until_its_text_is_found() -> None:
     desk = Desk("one two", shown="")
     desk.peer.hold()
     assert desk.receive() is None
@@ -59,7 +59,7 @@ def test_a_member_that_nobody_knows_is_written_nothing_until_its_text_is_placed(
     assert desk.receive() == "one two"
 
 
-def test_a_member_that_is_back_and_joins_is_left_to_send_first_what_it_kept() -> None:
+def test_a_reconnected_member_that_joins_first_sends_what_it_kept() -> None:
     desk = typing("ab")
     desk.reconnect()
     desk.ping()
@@ -67,10 +67,10 @@ def test_a_member_that_is_back_and_joins_is_left_to_send_first_what_it_kept() ->
     assert desk.receive() is None
     desk.change("abc")
     desk.pong()
-    assert desk.receive() == "abc", "it has spoken: nothing to wait for"
+    assert desk.receive() == "abc", "it has sent its change: nothing to wait for"
 
 
-def test_a_member_that_was_typing_on_another_node_is_left_to_speak_first_here() -> None:
+def test_a_member_that_was_typing_on_another_node_may_send_first_here() -> None:
     for was_typing in (True, False):
         desk = Desk("ab")
         views = Views.restored([View("ab", Delta.of(2))], Delta(), Habit(), known=True)

@@ -1,4 +1,4 @@
-"""Which clients' changes wait for the acknowledgement of the one before, and until when."""
+"""Which clients keep a change back until the previous one is acknowledged, and until when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collab.merge.turns import MIN_UNDISTURBED, SLOW_SECONDS, Turns
 
 
 class Client:
-    """A client by a clock of its own, on a link whose packets arrive when a test says so."""
+    """A client with its own clock, on a link whose packets arrive when a test delivers them."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -21,12 +21,12 @@ class Client:
         self.idle_calls += 1
 
     def send(self) -> float | None:
-        """Return since when the event may have waited."""
+        """Send an event; return since when it may have waited."""
         self.now += 1
         return self.turns.handle_event().kept_since
 
     def acknowledge(self) -> bool:
-        """Return whether a PING comes before it."""
+        """Acknowledge the event; return whether a PING is written before that."""
         pong = self.turns.before_acknowledgement()
         if pong is not None:
             self.pings.append(pong)
@@ -45,7 +45,7 @@ def test_a_change_between_the_two_pongs_may_have_waited_since_the_one_before() -
     assert client.send() == first
 
 
-def test_one_that_waited_behind_others_may_have_waited_as_long_as_they() -> None:
+def test_a_change_that_waited_behind_others_may_have_waited_as_long_as_they_did() -> None:
     client = Client()
     client.send()
     first = client.now
@@ -67,18 +67,18 @@ def test_a_change_behind_the_second_pong_has_not_waited() -> None:
     assert client.send() is None
 
 
-def test_a_client_that_does_not_wait_once_never_does() -> None:
+def test_a_client_that_once_did_not_wait_never_waits() -> None:
     client = Client()
     client.send()
     assert client.turns.may_wait
     assert client.send() is None
     assert not client.turns.may_wait
-    assert client.idle_calls == 1, "what was held back for it is held back no more"
+    assert client.idle_calls == 1, "receives that were held back for it are due now"
     assert not client.acknowledge()
     assert client.send() is None
 
 
-def test_one_that_does_not_wait_before_its_acknowledgement_has_arrived_neither() -> None:
+def test_a_client_that_sends_before_its_acknowledgement_arrives_never_waits() -> None:
     client = Client()
     client.send()
     client.acknowledge()
@@ -88,7 +88,7 @@ def test_one_that_does_not_wait_before_its_acknowledgement_has_arrived_neither()
     assert not client.pings
 
 
-def test_who_asks_for_no_acknowledgement_gets_no_ping() -> None:
+def test_a_client_that_asks_for_no_acknowledgement_gets_no_ping() -> None:
     client = Client()
     for _ in range(3):
         client.send()
@@ -103,9 +103,7 @@ def _make_undisturbed(client: Client) -> None:
         client.pong()
 
 
-def test_where_acknowledgements_come_faster_than_changes_no_pings_are_written_after_a_while() -> (
-    None
-):
+def test_pings_stop_if_acknowledgements_arrive_faster_than_changes() -> None:
     client = Client()
     _make_undisturbed(client)
     assert not client.turns.may_wait
@@ -114,7 +112,7 @@ def test_where_acknowledgements_come_faster_than_changes_no_pings_are_written_af
     assert client.send() is None
 
 
-def test_until_an_acknowledgement_takes_long() -> None:
+def test_a_slow_acknowledgement_brings_the_pings_back() -> None:
     client = Client()
     _make_undisturbed(client)
     client.send()

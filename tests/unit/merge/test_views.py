@@ -1,4 +1,4 @@
-"""Which view a change is an edit of, rule by rule."""
+"""The rules for which view a change is an edit of."""
 
 from collab.merge.delta import Delta
 from collab.merge.lateness import LATE_WINDOW
@@ -23,8 +23,8 @@ def test_an_edit_of_an_old_view_is_merged_and_the_member_needs_the_merged_text()
     assert desk.peer.final_text == "xab"
 
 
-def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> None:
-    """Though the other view would make the smaller edit."""
+def test_a_first_change_is_placed_exactly_before_and_after_a_receive() -> None:
+    """Although the other view gives the smaller edit."""
     for pongs, typed, delta in ((0, "abcx", Delta.of(3, "x")), (2, "abcdefx", Delta.of(6, "x"))):
         desk = Desk("abcdef" if not pongs else "abc")
         desk.edit_by_others("abc" if not pongs else "abcdef")
@@ -36,7 +36,7 @@ def test_so_its_first_change_is_placed_exactly_before_and_behind_a_receive() -> 
 
 
 def test_a_change_before_the_mark_is_of_the_view_before_the_receive() -> None:
-    """Though the receive's text would make the smaller edit."""
+    """Although the text of the receive gives the smaller edit."""
     desk = typing("abcdef")
     desk.edit_by_others("abc")
     assert desk.receive() is not None
@@ -49,7 +49,7 @@ def test_a_change_before_the_mark_is_of_the_view_before_the_receive() -> None:
 
 
 def test_a_change_behind_the_mark_is_of_the_receive() -> None:
-    """Though the view before would make the smaller edit."""
+    """Although the view before the receive gives the smaller edit."""
     desk = typing("abc")
     desk.edit_by_others("abcdef")
     assert desk.receive() is not None
@@ -85,8 +85,8 @@ def test_between_the_two_pongs_the_smaller_edit_decides() -> None:
         assert desk.text == merged
 
 
-def test_who_takes_back_a_letter_as_a_receive_arrives_takes_back_its_own() -> None:
-    """The edits of both views are of one letter; nobody can have seen the other's yet."""
+def test_a_person_who_deletes_a_letter_as_a_receive_arrives_deletes_their_own() -> None:
+    """Both views give an edit of one letter; the person can't have seen the other's letter yet."""
     desk = typing("x")
     desk.edit_by_others("y")
     assert desk.receive() is not None
@@ -96,8 +96,8 @@ def test_who_takes_back_a_letter_as_a_receive_arrives_takes_back_its_own() -> No
     assert desk.text == "y"
 
 
-def test_a_doubtful_choice_is_mended_by_a_receive() -> None:
-    """Was it the other's letter that was taken back, the screen is empty, and the text is not."""
+def test_an_unclear_choice_is_repaired_by_a_receive() -> None:
+    """If the person deleted the other's letter, the screen is empty, but the room's text is not."""
     desk = typing("x")
     desk.edit_by_others("y")
     assert desk.receive() is not None
@@ -132,7 +132,7 @@ def test_pings_with_no_receive_between_them_are_answered_in_order_too() -> None:
     desk.edit_by_others("abZ")
     assert desk.receive() is not None
     desk.pong()
-    assert not desk.change("xab").guessed, "the first of three is back"
+    assert not desk.change("xab").guessed, "the first of three PONGs has arrived"
     assert desk.text == "xabZ"
     desk.pong(2)
     assert not desk.change("abZy").guessed
@@ -178,6 +178,6 @@ def test_a_letter_typed_behind_one_that_a_stale_receive_hid_lands_behind_it() ->
     desk.edit_by_others("z")
     assert desk.receive() is not None  # on its way while the member types
     desk.change("A")
-    desk.pong(2)  # it arrives, and hides the A
+    desk.pong(2)  # the receive arrives, and hides the A
     desk.change("zB")
     assert desk.text.index("A") < desk.text.index("B")

@@ -1,4 +1,4 @@
-"""How many receives a text member has on their way, and when it has none."""
+"""How many receives a text member may have on their way, and when it may have none."""
 
 from collab.merge.window import HOLD_SECONDS, MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW
 
@@ -11,9 +11,9 @@ def test_a_member_that_only_reads_has_one_receive_on_its_way_at_a_time() -> None
     assert desk.receive() == "ab"
     desk.edit_by_others("abc")
     assert desk.receive() is None
-    assert desk.pong(), "the mark before it: nothing more may be written yet"
+    assert desk.pong(), "the PONG to the mark before the receive: the next one must still wait"
     assert desk.receive() is None
-    assert desk.pong(), "try again"
+    assert desk.pong(), "the PONG to the mark after it: the next receive is due"
     assert desk.receive() == "abc"
     assert not desk.pong(2), "nothing waits"
 
@@ -25,7 +25,7 @@ def _may_have_two_on_their_way(desk: Desk) -> bool:
     return desk.receive() is not None
 
 
-def test_a_typist_has_one_at_a_time_until_two_have_brought_no_echo() -> None:
+def test_a_typist_has_one_receive_at_a_time_until_two_were_not_echoed() -> None:
     for got in range(4):
         desk = typing("ab")
         for _ in range(got):
@@ -35,7 +35,7 @@ def test_a_typist_has_one_at_a_time_until_two_have_brought_no_echo() -> None:
         assert _may_have_two_on_their_way(desk) is (got >= 2), got
 
 
-def test_a_receive_that_was_lost_with_its_connection_says_nothing_of_echoes() -> None:
+def test_a_receive_that_was_lost_with_its_connection_does_not_count_as_unechoed() -> None:
     desk = typing("ab")
     desk.edit_by_others("abZ")
     assert desk.receive() is not None
@@ -46,15 +46,15 @@ def test_a_receive_that_was_lost_with_its_connection_says_nothing_of_echoes() ->
     assert not _may_have_two_on_their_way(desk)
 
 
-def test_typing_wears_off() -> None:
+def test_a_member_that_stops_typing_has_one_receive_at_a_time() -> None:
     desk = typing("ab")
     for text in ("abc", "abcd"):
         desk.edit_by_others(text)
-        assert desk.receive() is None or not desk.pong(2)  # it may be one that sends echoes
+        assert desk.receive() is None or not desk.pong(2)  # the member may be one that sends echoes
     desk.edit_by_others("abcde")
     assert desk.receive() == "abcde"
     desk.edit_by_others("abcdef")
-    assert desk.receive() == "abcdef", "it types, and has sent nothing back: several at a time"
+    assert desk.receive() == "abcdef", "it is typing, and has echoed nothing: several at a time"
     desk.edit_by_others("abcdefg")
     desk.now += TYPING_WINDOW
     assert desk.receive() is None
@@ -88,21 +88,21 @@ def test_a_member_that_answers_nothing_has_32_receives_on_their_way_and_no_more(
     assert written == 32
 
 
-def test_a_member_that_is_back_is_left_to_speak_first() -> None:
-    """What it shows may hold a letter that its broken connection has lost."""
+def test_a_reconnected_member_may_send_first() -> None:
+    """Its page may show a letter that the broken connection has lost."""
     desk = typing("ab")
     desk.reconnect()
-    assert desk.receive() is None, "what it kept comes before the answer to the first mark"
+    assert desk.receive() is None, "the client sends its kept changes before the first PONG"
     desk.ping()
     assert desk.pong()
     assert desk.receive() is None
-    assert desk.due_in == HOLD_SECONDS, "it was typing: a moment more"
+    assert desk.due_in == HOLD_SECONDS, "it was typing, so it gets more time"
     desk.now += HOLD_SECONDS
     assert desk.receive() == "ab"
 
 
 def test_a_receive_that_waits_for_a_pong_is_not_tried_again_before_that() -> None:
-    """Not even when the window was closed before: each try would be followed by another."""
+    """Not even if the window was closed before: otherwise it would be tried again and again."""
     desk = typing("ab")
     desk.reconnect()
     desk.ping()
@@ -115,7 +115,7 @@ def test_a_receive_that_waits_for_a_pong_is_not_tried_again_before_that() -> Non
     assert desk.pong()
 
 
-def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> None:
+def test_a_reconnected_reader_gets_the_text_as_soon_as_it_has_answered() -> None:
     desk = Desk("ab")
     desk.reconnect()
     desk.ping()
@@ -123,7 +123,7 @@ def test_a_reader_that_is_back_gets_the_text_as_soon_as_it_has_answered() -> Non
     assert desk.receive() == "ab"
 
 
-def test_a_member_whose_changes_may_wait_is_written_nothing_after_them() -> None:
+def test_a_member_whose_changes_may_wait_gets_no_receive_right_after_them() -> None:
     desk = kept_back()
     desk.change("12a", kept_since=0.0, may_wait=True)
     desk.edit_by_others("12aZY")
