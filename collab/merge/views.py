@@ -130,7 +130,7 @@ class Views:
         if self._first_confirmed is None:
             self.offer(view)
         else:
-            # It is a guess, and is believed only where a text that was replaced long ago would be.
+            # The view is a guess, so it counts only if a text replaced long ago would count too.
             self._pasts.add([view], now - 2 * LATE_WINDOW)
 
     def is_known(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Which of several texts a change was made from."""
+"""The choice of the text that a change was made from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collab.merge.choice import choose, is_clear, nearest
 from collab.merge.splice import Splice
 
 
-def test_what_is_equal_to_a_text_is_an_echo_of_the_newest_such() -> None:
+def test_a_change_equal_to_several_texts_is_an_echo_of_the_newest_of_them() -> None:
     assert choose("ab", ["x", "ab", "ab"]) == (1, [])
 
 
-def test_a_change_is_of_the_text_that_makes_the_smallest_edit() -> None:
+def test_the_text_with_the_smallest_edit_is_chosen() -> None:
     assert choose("cats", ["dogs", "cat", "cast!"]) == (1, [Splice(3, 3, "s")])
 
 
-def test_of_equally_small_edits_it_is_the_one_of_the_oldest_text() -> None:
+def test_between_equally_small_edits_the_oldest_text_is_chosen() -> None:
     assert choose("a", ["ab", "ac", "a longer one"]) == (1, [Splice(1, 2, "")])
 
 
@@ -24,10 +24,10 @@ FILLER = "Z" * 20
 
 
 @pytest.mark.parametrize(("text", "of"), [("aaaa", 1), ("aaa", 0)])
-def test_what_has_two_letters_in_a_row_of_another_text_was_not_typed_on_an_empty_page(
+def test_a_text_with_runs_of_two_letters_of_another_was_not_typed_on_an_empty_page(
     text: str, of: int
 ) -> None:
-    """One splice makes two runs: the kept letters are two for each, or too few."""
+    """One splice makes two runs, so four kept letters are enough, and three are too few."""
     assert choose(text, ["", text + FILLER])[0] == of
 
 
@@ -35,13 +35,13 @@ def test_what_has_two_letters_in_a_row_of_another_text_was_not_typed_on_an_empty
     ("text", "of"),
     [
         ("aYYbYYcYYdYY", 1),
-        ("aYYbYYcYYYYY", 0),  # three letters alone
-        ("aYYbYYcYYdYa", 0),  # one of the four is there twice
+        ("aYYbYYcYYYYY", 0),  # only three anchors
+        ("aYYbYYcYYdYa", 0),  # one of the four letters occurs twice
         ("aYYYbYYYcYYYdYYY", 1),
         ("aYYYbYYYcYYYdYYYY", 0),  # less than a quarter
     ],
 )
-def test_nor_was_what_has_four_rare_letters_of_another_text_if_they_are_a_quarter_of_it(
+def test_a_text_with_four_anchors_was_not_typed_on_an_empty_page_if_they_are_a_quarter_of_it(
     text: str, of: int
 ) -> None:
     assert choose(text, ["", "aXXXXbXXXXcXXXXdXXXX"])[0] == of
@@ -52,7 +52,7 @@ def test_the_other_text_is_the_nearest_of_those_that_are_not_empty() -> None:
     assert choose("aaaa", texts) == (3, [Splice(4, 24, "")])
 
 
-def test_a_page_that_shows_nothing_and_no_other_text_is_typed_on() -> None:
+def test_an_empty_page_is_chosen_if_there_is_no_other_text() -> None:
     assert choose("x", ["", ""]) == (1, [Splice(0, 0, "x")])
 
 
@@ -67,12 +67,12 @@ def test_the_first_of_equally_near_texts_is_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("other", "clear"),
     [
-        ("abX", True),  # as far from the text as over the chosen one
-        ("abcd", False),  # nearer to the text than that
+        ("abX", True),  # as far from the text as by way of the chosen one
+        ("abcd", False),  # nearer to the text
         ("abXY", True),
     ],
 )
-def test_a_choice_is_clear_if_every_other_text_is_as_far_as_the_way_over_the_chosen_one(
+def test_a_choice_is_clear_if_no_other_text_is_nearer_than_by_way_of_the_chosen_one(
     other: str, clear: bool
 ) -> None:
     assert is_clear("ab", 1, "abc", [other]) is clear

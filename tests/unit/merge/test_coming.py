@@ -121,8 +121,8 @@ def test_a_view_from_before_its_connection_is_possible_until_a_page_is_known() -
     assert desk.peer.is_known()
 
 
-def test_a_text_of_the_history_is_not_believed_over_a_receive_that_explains_the_change() -> None:
-    """A fast client edits what it has just received, and is nearer to an older text by chance."""
+def test_a_text_of_the_history_does_not_win_over_a_receive_that_explains_the_change() -> None:
+    """A fast client edits the text that it has just received; an older text is nearer by chance."""
     desk = Desk("9: page", shown="")
     assert desk.receive() == "9: page"
     desk.pong(2)

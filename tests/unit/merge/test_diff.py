@@ -84,7 +84,7 @@ def test_the_largest_text_is_diffed_in_time() -> None:
 
 
 @given(texts, texts)
-def test_a_distance_is_the_size_of_the_smallest_edit_or_none_beyond_its_limit(
+def test_a_distance_is_the_size_of_the_smallest_edit_or_none_over_its_limit(
     old: str, new: str
 ) -> None:
     size = len(old) + len(new) - 2 * _longest_common(old, new)
@@ -94,7 +94,7 @@ def test_a_distance_is_the_size_of_the_smallest_edit_or_none_beyond_its_limit(
     assert size == 0 or edit_distance(old, new, size - 1) is None
 
 
-def test_a_distance_beyond_the_exact_ones_is_that_of_one_splice() -> None:
+def test_a_distance_over_the_exact_range_is_that_of_one_splice() -> None:
     old, new = "<" + "a" * 20 + "=" + "b" * 20 + ">", "<" + "c" * 20 + "=" + "d" * 20 + ">"
     assert edit_distance(old, new, 1000) == 82
     assert edit_distance(old, new, 1000, exact=80) == 80

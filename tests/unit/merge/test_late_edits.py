@@ -1,4 +1,4 @@
-"""Late pages at each bound: which changes are taken for edits of a text that a receive replaced."""
+"""Late pages, bound by bound: which changes count as edits of a text that a receive replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collab.merge.trail import View
 
 
 def known_for(lateness: float) -> Habit:
-    """Return the habit of a site whose pages render so many seconds late."""
+    """Return the habit of a site whose pages render ``lateness`` seconds late."""
     habit = Habit()
     for _ in range(MIN_LATE_CHANGES):
         habit.record_late(lateness)
@@ -28,7 +28,7 @@ def known_for(lateness: float) -> Habit:
 
 
 def late(past: str, screen: str, text: str, age: float, habit: Habit | None = None) -> bool:
-    """Whether ``text`` is taken for an edit of ``past``, which ``screen`` has replaced."""
+    """Whether ``text`` counts as an edit of ``past``, which ``screen`` replaced at time 0."""
     habit = habit or Habit()
     pasts = [Past(View(past, IDENTITY), 0.0)]
     found = late_edit(pasts, screen, diff(screen, text), text, habit, age)
@@ -60,7 +60,7 @@ def test_a_site_counts_as_prompt_if_late_changes_are_outnumbered() -> None:
     assert habit.is_prompt and habit.lateness == 0.0
 
 
-def test_a_late_change_and_its_age_become_known_to_the_site() -> None:
+def test_a_late_change_and_its_age_are_recorded_for_the_site() -> None:
     habit = Habit()
     for _ in range(MIN_LATE_CHANGES):
         assert late("ab", "Xab", "abc", 0.03, habit)
@@ -69,13 +69,15 @@ def test_a_late_change_and_its_age_become_known_to_the_site() -> None:
 
 @pytest.mark.parametrize(("age", "prompt"), [(0.09, 1), (LATE_WINDOW, 0)])
 @pytest.mark.parametrize("text", ["Xabc", "Xabcd"])
-def test_a_change_of_what_has_just_come_is_a_prompt_one(text: str, age: float, prompt: int) -> None:
+def test_a_change_of_a_text_that_has_just_arrived_is_prompt(
+    text: str, age: float, prompt: int
+) -> None:
     habit = Habit()
     assert not late("ab", "Xab", text, age, habit)
     assert habit.prompt == prompt
 
 
-def test_one_that_may_be_of_either_text_is_no_prompt_one() -> None:
+def test_a_change_that_may_be_of_either_text_is_not_prompt() -> None:
     habit = Habit()
     assert not late("abc", "ab", "abcd", 0.5, habit)
     assert late("ab", "Xab", "abc", 0.05, habit) and habit.prompt == 0
@@ -88,11 +90,11 @@ def test_an_undoing_apart_from_what_was_typed_is_late_at_any_age() -> None:
     assert late("ab", "Xab", "abc", 0.99)
 
 
-def test_an_undoing_alone_is_not() -> None:
+def test_an_undoing_alone_is_not_late() -> None:
     assert not late("ab", "Xab", "ab", 0.01)
 
 
-def test_what_is_as_small_an_edit_of_the_screen_is_one_of_the_screen() -> None:
+def test_a_change_is_of_the_screen_if_that_gives_as_small_an_edit() -> None:
     assert not late("ab", "abX", "abXc", 0.01, known_for(0.5))
 
 
@@ -100,11 +102,11 @@ def test_what_is_as_small_an_edit_of_the_screen_is_one_of_the_screen() -> None:
     ("past", "screen", "text", "age", "is_late"),
     [
         ("hello", "h", "hellox", 0.5, True),
-        ("hel", "h", "helx", 0.5, False),  # two letters may be typed again
-        ("hel", "h", "helx", 0.09, True),  # not in this moment
+        ("hel", "h", "helx", 0.5, False),  # a person may type two letters again
+        ("hel", "h", "helx", 0.09, True),  # but not within this moment
     ],
 )
-def test_what_a_receive_took_away_and_is_back_was_never_gone(
+def test_a_change_that_restores_what_a_receive_deleted_is_late(
     past: str, screen: str, text: str, age: float, is_late: bool
 ) -> None:
     assert late(past, screen, text, age) is is_late
@@ -114,18 +116,18 @@ def test_what_a_receive_took_away_and_is_back_was_never_gone(
     ("text", "age", "is_late"),
     [
         ("x", 0.049, True),
-        ("()", 0.049, True),  # an editor closes brackets by itself
+        ("()", 0.049, True),  # an editor adds the closing bracket
         ("xyz", 0.049, False),
         ("x", 0.05, False),
     ],
 )
-def test_of_an_unknown_site_a_keystroke_in_place_of_what_came_is_late_within_three_frames(
+def test_on_an_unknown_site_a_keystroke_in_place_of_a_receive_is_late_within_three_frames(
     text: str, age: float, is_late: bool
 ) -> None:
     assert late("", "abcd", text, age) is is_late
 
 
-def test_of_a_prompt_site_it_is_not() -> None:
+def test_on_a_prompt_site_a_keystroke_in_place_of_a_receive_is_not_late() -> None:
     habit = Habit()
     habit.prompt = 1
     assert not late("", "abcd", "x", 0.01, habit)
@@ -139,17 +141,17 @@ def test_of_a_prompt_site_it_is_not() -> None:
         ("q", "qabcd", "", 0.2, 0.2, False),
         ("", "abcd", "xyz", 0.19, 0.2, True),
         ("", "abcd", "xyz", 0.2, 0.2, False),
-        ("", "abcd", "xyz", 0.09, 0.06, True),  # an insertion, in the moment in which nobody reads
+        ("", "abcd", "xyz", 0.09, 0.06, True),  # an insertion, before anybody can have read
         ("", "abcd", "xyz", LATE_WINDOW, 0.06, False),
     ],
 )
-def test_of_a_late_site_any_edit_is_within_its_usual_time_and_an_insertion_a_little_longer(
+def test_on_a_late_site_any_edit_is_late_within_its_lateness_and_an_insertion_a_little_longer(
     past: str, screen: str, text: str, age: float, usual: float, is_late: bool
 ) -> None:
     assert late(past, screen, text, age, known_for(usual) if usual else None) is is_late
 
 
-def test_of_several_texts_it_is_the_one_of_the_smallest_edit() -> None:
+def test_the_past_text_with_the_smallest_edit_is_chosen() -> None:
     pasts = [Past(View(text, IDENTITY), 0.0) for text in ("abXX", "ab", "abXXX")]
     screen, text = "1234abXXX", "abc"
     found = late_edit(pasts, screen, diff(screen, text), text, Habit(), 0.01)
