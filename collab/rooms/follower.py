@@ -21,10 +21,10 @@ from collab.store.records import ZERO, Commit, Committed, Entry, EntryId, Refuse
 
 log = logging.getLogger(__name__)
 
-EXPIRY_DOUBT = 1.0
+EXPIRY_TOLERANCE = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
 
-Edited = Callable[[Edit], None]
+OnEdit = Callable[[Edit], None]
 """Called with each edit of the replica that was not made on this node."""
 
 
@@ -41,7 +41,7 @@ class Follower:
         self,
         room: str,
         metrics: Metrics,
-        edited: Edited,
+        on_edit: OnEdit,
         *,
         ttl: float,
         clock: Callable[[], float],
@@ -57,13 +57,13 @@ class Follower:
         self.waiting = Pending()
         self.in_flight = Pending()
         self._metrics = metrics
-        self._edited = edited
+        self._on_edit = on_edit
 
     @property
     def expired(self) -> bool:
         """Whether the room's time is up, and nobody was changing it before that."""
         changing = self.waiting.since and self.waiting.since < self.deadline
-        return not changing and self.deadline - self.clock() <= EXPIRY_DOUBT
+        return not changing and self.deadline - self.clock() <= EXPIRY_TOLERANCE
 
     def set_deadline(self, deadline: float | None) -> None:
         """Let the room expire at a time; None: as if it was changed now."""
@@ -71,7 +71,7 @@ class Follower:
 
     # Entries of others
 
-    def announced(self, announcement: Announcement, *, own: bool) -> None:
+    def handle_announcement(self, announcement: Announcement, *, own: bool) -> None:
         """Apply an announced commit if it is the journal's next; else the journal is to be read.
 
         ``own`` says that it was made by this node. That of the commit in flight is as good as its
@@ -80,12 +80,14 @@ class Follower:
         id, same = announcement.id, announcement.epoch == self.epoch
         if same and announcement.previous == self.last:
             deadline = self.clock() + announcement.ttl
-            if self.in_flight.sent(id):
+            if self.in_flight.was_sent(id):
                 self.confirm(id, deadline)
-            elif self.waiting.sent(id):  # only the entries say which part of what waits is there
+            elif self.waiting.was_sent(
+                id
+            ):  # only the entries say which part of what waits is there
                 self.state.on(Event.MISSED)
             elif not announcement.update or self.apply(announcement.update):
-                self.reached(id)
+                self.advance_to(id)
                 self.set_deadline(deadline)
             else:
                 self.state.on(Event.DISTRUSTED)
@@ -99,9 +101,9 @@ class Follower:
                 if not self.apply(entry.update):
                     self.state.on(Event.DISTRUSTED)
                     return
-                if self.waiting.sent(entry.id):
-                    self.waiting.found(entry.id)
-                self.reached(entry.id)
+                if self.waiting.was_sent(entry.id):
+                    self.waiting.drop_committed(entry.id)
+                self.advance_to(entry.id)
 
     def apply(self, update: bytes) -> bool:
         """Apply what others did; return False if the replica is not ready for it."""
@@ -111,10 +113,10 @@ class Follower:
             log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
             return False
         if edit:
-            self._edited(edit)
+            self._on_edit(edit)
         return True
 
-    def reached(self, last: EntryId) -> None:
+    def advance_to(self, last: EntryId) -> None:
         """The replica has all entries of the journal up to ``last``."""
         self.last = max(self.last, last)
         self.state.on(Event.FOLLOWED)
@@ -143,24 +145,24 @@ class Follower:
         """Return all that waits as one commit, which is in flight from now on."""
         assert not self.in_flight, "one commit of a room is in flight at a time"
         self.in_flight, self.waiting = self.waiting, Pending()
-        return self.in_flight.fly(self.replica)
+        return self.in_flight.make_commit(self.replica)
 
-    def return_commit(self) -> None:
+    def requeue_commit(self) -> None:
         """Let what is in flight, if anything, wait again, before what came meanwhile."""
         if self.in_flight:
             self.waiting = self.in_flight.followed_by(self.waiting)
             self.in_flight = Pending()
 
-    def committed(self, answer: Committed) -> None:
+    def handle_committed(self, answer: Committed) -> None:
         """Redis took the commit, maybe behind entries that are not here."""
         self.apply_entries(answer.missed)
         self.state.on(Event.SNAPSHOT_OWED if answer.missed else Event.SNAPSHOT_SET)
         if self.in_flight:  # else the announcement came first
             self.confirm(answer.id, answer.deadline)
 
-    def refused(self, answer: Refused) -> None:
+    def handle_refused(self, answer: Refused) -> None:
         """Redis refused the commit: others were first, or the journal is another."""
-        self.return_commit()
+        self.requeue_commit()
         self.state.on(Event.REFUSED if answer.reason == "behind" else Event.MISSED)
         self.apply_entries(answer.missed)
 
@@ -168,7 +170,7 @@ class Follower:
         """Redis has what is in flight, up to the entry ``last``: acknowledge it."""
         confirmed, self.in_flight = self.in_flight, Pending()
         self.state.on(Event.CONFIRMED)
-        self.reached(last)
+        self.advance_to(last)
         self.set_deadline(deadline)
         if confirmed.since:
             self._metrics.commit_seconds.observe(self.clock() - confirmed.since)
@@ -180,11 +182,11 @@ class Follower:
         Nothing less will do where the journal lacks some of it: an edit alone may build on what is
         not there. It lives for the time that was left, unless what waits gives it more.
         """
-        self.waiting.want_whole(max(self.deadline - self.clock(), EXPIRY_DOUBT))
+        self.waiting.request_whole(max(self.deadline - self.clock(), EXPIRY_TOLERANCE))
 
-    def give_up(self, problem: CollabError) -> None:
+    def fail_pending(self, problem: CollabError) -> None:
         """Fail all that Redis has not confirmed."""
-        self.return_commit()
+        self.requeue_commit()
         self.waiting.fail(problem)
         self.waiting = Pending()
 

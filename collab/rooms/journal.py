@@ -13,7 +13,7 @@ from collections.abc import Callable
 from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
-from collab.rooms.follower import Edited, Follower
+from collab.rooms.follower import Follower, OnEdit
 from collab.rooms.history import compact
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.recovery import Recovery
@@ -26,7 +26,7 @@ from collab.store.store import Store
 class Journal:
     """Follows and extends the journal of one room.
 
-    ``edited`` is called with each edit of the replica that was not made here, ``on_end`` when
+    ``on_edit`` is called with each edit of the replica that was not made here, ``on_end`` when
     somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
     history.
     """
@@ -36,7 +36,7 @@ class Journal:
         room: str,
         store: Store,
         metrics: Metrics,
-        edited: Edited,
+        on_edit: OnEdit,
         *,
         on_end: Callable[[], None] = lambda: None,
         ttl: float,
@@ -48,12 +48,12 @@ class Journal:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         clock = asyncio.get_running_loop().time
-        self._follower = Follower(room, metrics, edited, ttl=ttl, clock=clock)
+        self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock)
         self._state = self._follower.state
         self._recovery = Recovery(self._follower, store, on_end)
         self._reading: asyncio.Task[Reading] | None = None
         me = weakref.proxy(self)  # no cycle, for the same reason as in Room
-        self._worker = Worker(room, lambda: me._step(), lambda: me._stumbled())
+        self._worker = Worker(room, lambda: me._step(), lambda: me._recover())
 
     async def open(self) -> None:
         """Load the room. Raises StoreUnavailable."""
@@ -114,7 +114,7 @@ class Journal:
     def touch(self) -> asyncio.Future[None]:
         """Refresh the room's expiry with the next commit; the Future is done when Redis has it."""
         done = self._follower.touch()
-        self._kick()
+        self._start_work()
         if self._state.over:
             self._give_up()
         return done
@@ -132,24 +132,26 @@ class Journal:
     def _give_up(self) -> None:
         """Fail what Redis has not confirmed: nothing more is written."""
         problem = StoreUnavailable("the node let the room go before Redis had all of it")
-        self._follower.give_up(RoomClosed(self._room) if self.ended else problem)
+        self._follower.fail_pending(RoomClosed(self._room) if self.ended else problem)
 
     # What others did
 
-    def heard(self, announcement: Announcement) -> None:
+    def handle_announcement(self, announcement: Announcement) -> None:
         """Take in an announcement: apply it if it is the next entry, else read the journal."""
-        self._follower.announced(announcement, own=announcement.writer == self._store.writer)
-        self._kick()
+        self._follower.handle_announcement(
+            announcement, own=announcement.writer == self._store.writer
+        )
+        self._start_work()
 
-    def heard_end(self) -> None:
+    def handle_end(self) -> None:
         """Somebody has ended the room, or one of its name before it: read which."""
         self._state.on(Event.MISSED)
-        self._kick()
+        self._start_work()
 
     def check(self) -> None:
         """Compare with Redis, soon, and mend what differs."""
         self._state.on(Event.CHECK_REQUESTED)
-        self._kick()
+        self._start_work()
 
     async def read(self) -> Reading:
         """Return all that the journal holds. Raises StoreUnavailable.
@@ -173,7 +175,7 @@ class Journal:
         """Wait until nothing waits for Redis."""
         await self._worker.flush()
 
-    async def quiet(self) -> bool:
+    async def wait_until_quiet(self) -> bool:
         """Wait until nothing is left to do; return whether the replica is what ``last`` ends.
 
         It is not while Redis takes nothing. True only until the next await.
@@ -182,16 +184,16 @@ class Journal:
             await self._worker.flush()
         return not self._follower.waiting
 
-    def _kick(self) -> None:
+    def _start_work(self) -> None:
         """Go to work if any is due; while the room is being loaded, ``open`` does it."""
         if self._state.phase is Phase.LOADING:
             return
         if self._state.next(waiting=bool(self._follower.waiting)) is not None:
-            self._worker.kick()
+            self._worker.start()
 
     async def _step(self) -> bool:
         """Do what is most urgent; return False if there is nothing to do."""
-        self._follower.return_commit()  # only a step that failed has left it in flight
+        self._follower.requeue_commit()  # only a step that failed has left it in flight
         work = self._state.start(waiting=bool(self._follower.waiting))
         match work:
             case None:
@@ -213,9 +215,9 @@ class Journal:
         self._state.finish()
         return True
 
-    def _stumbled(self) -> None:
+    def _recover(self) -> None:
         """Begin again from what the journal and the replica hold, whatever went wrong."""
-        self._follower.return_commit()
+        self._follower.requeue_commit()
         if self._follower.waiting:
             self._follower.commit_whole()
         self._state.on(Event.DISTRUSTED)
@@ -229,9 +231,9 @@ class Journal:
             exact=not self._state.may_append,
         )  # fmt: skip
         if not isinstance(answer, Committed):
-            follower.refused(answer)
+            follower.handle_refused(answer)
             return
-        follower.committed(answer)
+        follower.handle_committed(answer)
         if answer.length > self._max_entries or answer.bytes > self._max_bytes:
             self._state.on(Event.TOO_LONG)
 

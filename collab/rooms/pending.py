@@ -11,7 +11,7 @@ from collab.merge.replica import Replica
 from collab.merge.updates import merged
 from collab.store.records import NONCE_BITS, Commit, EntryId, Update
 
-MOST_PENDING = 64
+MAX_PENDING = 64
 """Updates kept apart, for their authors' sake, while Redis is away; then they become one."""
 SEVERAL = ""
 """The author of an entry that more than one member wrote."""
@@ -19,11 +19,12 @@ SEVERAL = ""
 
 @dataclass(slots=True)
 class Pending:
-    """Updates, who waits for them, since when, and how long the room is to live with them.
+    """Updates that wait for a commit, and the Futures that are done when Redis has the updates.
 
-    ``whole`` says that the whole document is to be committed in place of the updates, which are in
-    it. The first ``flown`` of the updates were sent before, and nobody knows whether Redis took
-    them: the entries would have ``nonce`` in their ids.
+    ``since`` is the time of the oldest of them, ``ttl`` the seconds that the room lives from the
+    commit on. ``whole``: the commit contains the whole document in place of the updates, which are
+    part of it. The first ``sent_count`` updates were sent before, and no answer came: if Redis
+    has them, the ids of their entries contain ``nonce``.
     """
 
     updates: list[Update] = field(default_factory=list)
@@ -32,8 +33,8 @@ class Pending:
     ttl: float = 0.0
     whole: bool = False
     nonce: int = 0
-    flown: int = 0
-    _asked: asyncio.Future[None] | None = None
+    sent_count: int = 0
+    _all_stored: asyncio.Future[None] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.updates or self.done or self.whole)
@@ -41,13 +42,13 @@ class Pending:
     def add(self, author: str, update: bytes) -> None:
         """Put an update behind the others, and into the last one if that has the same author."""
         updates = self.updates
-        if len(updates) > self.flown and updates[-1].author == author:
+        if len(updates) > self.sent_count and updates[-1].author == author:
             updates[-1] = Update(author, merged((updates[-1].update, update)))
         else:
             updates.append(Update(author, update))
-        if len(updates) > MOST_PENDING:
+        if len(updates) > MAX_PENDING:
             updates[:] = [Update(SEVERAL, merged(each.update for each in updates))]
-            self.nonce = self.flown = 0
+            self.nonce = self.sent_count = 0
 
     def wait(self, now: float, ttl: float) -> asyncio.Future[None]:
         """Let the room live ``ttl`` seconds; the Future is done when Redis has it all."""
@@ -59,34 +60,34 @@ class Pending:
 
     def stored(self) -> asyncio.Future[None]:
         """Return what is done when Redis has it all: one Future for all who ask."""
-        if self._asked is None:
-            self._asked = asyncio.get_running_loop().create_future()
-            self.done.append(self._asked)
-        return self._asked
+        if self._all_stored is None:
+            self._all_stored = asyncio.get_running_loop().create_future()
+            self.done.append(self._all_stored)
+        return self._all_stored
 
-    def want_whole(self, ttl: float) -> None:
+    def request_whole(self, ttl: float) -> None:
         """Let the whole document be committed, for ``ttl`` seconds at least."""
         self.whole = True
         self.ttl = max(self.ttl, ttl)
-        self.nonce = self.flown = 0
+        self.nonce = self.sent_count = 0
 
-    def forget_updates(self) -> None:
+    def drop_updates(self) -> None:
         """All of the updates are in the journal."""
         self.updates.clear()
         self.whole = False
-        self.nonce = self.flown = 0
+        self.nonce = self.sent_count = 0
 
-    def sent(self, id: EntryId) -> bool:
+    def was_sent(self, id: EntryId) -> bool:
         """Whether an entry of the journal is part of what flew."""
         return bool(self.nonce) and id[1] == self.nonce
 
-    def found(self, id: EntryId) -> None:
+    def drop_committed(self, id: EntryId) -> None:
         """An entry of the journal is the first of what flew, and whose answer was lost."""
         if self.whole:
             self.whole = False  # some of the updates may have come after it
-        elif self.flown:
+        elif self.sent_count:
             del self.updates[0]
-            self.flown -= 1
+            self.sent_count -= 1
 
     def followed_by(self, later: Pending) -> Pending:
         """Return both in one."""
@@ -97,14 +98,14 @@ class Pending:
             max(self.ttl, later.ttl),
             self.whole or later.whole,
             self.nonce,
-            self.flown,
-            self._asked or later._asked,
+            self.sent_count,
+            self._all_stored or later._all_stored,
         )
 
-    def fly(self, replica: Replica) -> Commit:
+    def make_commit(self, replica: Replica) -> Commit:
         """Return what is to be written, which leads to what ``replica`` is."""
         self.nonce = self.nonce or secrets.randbits(NONCE_BITS)
-        self.flown = len(self.updates)
+        self.sent_count = len(self.updates)
         updates = [Update(SEVERAL, replica.state())] if self.whole else self.updates
         together = merged(each.update for each in updates)
         return Commit(updates, together, replica.text, self.ttl, self.nonce)

@@ -69,7 +69,7 @@ class Recovery:
         else:
             follower.apply_entries(reading.entries)
             if Work.RELOAD not in follower.state.due:
-                follower.reached(reading.tail)
+                follower.advance_to(reading.tail)
         follower.set_deadline(reading.deadline)
 
     def _is_end(self, reading: Reading) -> bool:
@@ -113,7 +113,7 @@ class Recovery:
         follower.epoch, follower.last = epoch, reading.tail
         follower.state.on(Event.FOLLOWED)
         if same(journal, follower.replica):
-            follower.waiting.forget_updates()
+            follower.waiting.drop_updates()
         elif held:
             log.warning("the journal lacks what is here", extra={"room": follower.room})
             follower.commit_whole()
@@ -162,7 +162,7 @@ class Recovery:
             follower.room, epoch, expected, ROOM, follower.start_commit(), known_end=self._last_end
         )
         if isinstance(answer, Refused):
-            follower.refused(answer)
+            follower.handle_refused(answer)
         else:
             follower.epoch, follower.last = epoch, ZERO
-            follower.committed(answer)
+            follower.handle_committed(answer)

@@ -274,9 +274,9 @@ class Room:
             return
         match parsed:
             case channel.Announcement():
-                self._journal.heard(parsed)
+                self._journal.handle_announcement(parsed)
             case channel.RoomEnded():
-                self._journal.heard_end()
+                self._journal.handle_end()
             case channel.PresenceReport():
                 self._presence.apply(parsed)
             case channel.CensusQuestion():

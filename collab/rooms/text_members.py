@@ -122,7 +122,7 @@ class TextMembers:
         """
         try:
             async with asyncio.timeout(QUIET_TIME):
-                return await self._journal.quiet()
+                return await self._journal.wait_until_quiet()
         except TimeoutError:
             return False
 

@@ -11,7 +11,7 @@ from collab.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
 """Seconds before the first and between later attempts while Redis does not serve."""
 
 
@@ -19,16 +19,16 @@ class Worker:
     """Takes steps, from a kick on, until there is nothing left to do for a room.
 
     ``step`` returns False when there is nothing to do. What it could not do for want of Redis, it
-    does when it is called again. ``stumbled`` is called after any other failure, to set things
+    does when it is called again. ``on_error`` is called after any other failure, to set things
     right for the next attempt: a mistake must not end a room's commits.
     """
 
     def __init__(
-        self, room: str, step: Callable[[], Awaitable[bool]], stumbled: Callable[[], None]
+        self, room: str, step: Callable[[], Awaitable[bool]], on_error: Callable[[], None]
     ) -> None:
         self._room = room
         self._step = step
-        self._stumbled = stumbled
+        self._on_error = on_error
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -37,7 +37,7 @@ class Worker:
         """Whether there may be something left to do."""
         return self._task is not None
 
-    def kick(self) -> None:
+    def start(self) -> None:
         """Go to work, if not at it already."""
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._work())
@@ -70,9 +70,9 @@ class Worker:
                         log.warning("waiting for Redis", extra=reason)
                 except Exception:  # whatever it was, the room's other work is still to be done
                     log.exception("a room's work stumbled", extra={"room": self._room})
-                    self._stumbled()
+                    self._on_error()
                 # Spread out: many rooms wait for the same Redis to come back.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_PAUSE)
         finally:
             self._task = None

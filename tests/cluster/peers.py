@@ -85,7 +85,7 @@ class Peer:
         for said in self._meddle(message) if self.unruly else [message]:
             parsed = channel.parse(said)
             if isinstance(parsed, channel.Announcement) and not self.deaf:
-                self.journal.heard(parsed)
+                self.journal.handle_announcement(parsed)
 
     def _meddle(self, message: bytes) -> Iterable[bytes]:
         assert self.unruly

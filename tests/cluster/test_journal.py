@@ -124,17 +124,17 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
         await node.put("first ")
         await rest(node)
         late: list[bytes] = []
-        hear, node.journal.heard = node.journal.heard, late.append  # type: ignore[assignment]
+        hear, node.journal.handle_announcement = node.journal.handle_announcement, late.append  # type: ignore[assignment]
         wire.to_client = lambda piece: [piece] if b"\nJ " in piece else []
         done = node.put("second ")
         await eventually(lambda: late)
         wire.refuse()
-        await eventually(lambda: node.journal._follower.waiting.flown)
+        await eventually(lambda: node.journal._follower.waiting.sent_count)
         later = node.put("last")
         hear(late.pop())  # type: ignore[arg-type]
         wire.to_client = None
         wire.accept()
-        node.journal.heard = hear  # type: ignore[method-assign]
+        node.journal.handle_announcement = hear  # type: ignore[method-assign]
         await asyncio.gather(done, later)
         await rest(node)
         assert await assert_one_truth(store, room, node) == "first second last"
@@ -188,7 +188,7 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
 
         monkeypatch.setattr(node.store, "read", slow_read)
         node.journal._state.on(Event.MISSED)
-        node.journal._kick()
+        node.journal._start_work()
         await eventually(lambda: node.text == "one missed two ", within=1)
 
 

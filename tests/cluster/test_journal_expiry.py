@@ -38,7 +38,7 @@ async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
         late = node.journal.replica.edit(Delta.of("~"))
         node.shown = node.text
         node.journal._follower.waiting.add("", late)
-        node.journal._follower.waiting.want_whole(5)
+        node.journal._follower.waiting.request_whole(5)
         await rest(node, other)
         await assert_one_truth(store, room, node, other)
         for key in room_keys(room):
@@ -61,8 +61,8 @@ async def test_every_node_knows_a_rooms_deadline_from_what_is_announced(
             assert await store.ttl(key) > 590
         for key in room_keys(room):
             await store.expire(key, 50)
-        node.journal._follower.waiting.want_whole(5)  # as if it had been lost
-        node.journal._kick()
+        node.journal._follower.waiting.request_whole(5)  # as if it had been lost
+        node.journal._start_work()
         await eventually(lambda: 45 < other.journal._follower.deadline - clock() <= 50)
 
 

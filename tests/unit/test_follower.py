@@ -12,7 +12,7 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Edit, Replica
 from collab.metrics import Metrics
-from collab.rooms.follower import EXPIRY_DOUBT, Follower
+from collab.rooms.follower import EXPIRY_TOLERANCE, Follower
 from collab.rooms.journal_state import REFUSALS_BEFORE_APPEND, Event, Phase, Work
 from collab.store.channel import Announcement
 from collab.store.records import ZERO, Committed, Entry, EntryId, Refused, Standing
@@ -68,7 +68,7 @@ def announced(previous: EntryId, id: EntryId, update: bytes, *, epoch: str = "e"
 
 
 async def test_the_announced_entry_that_is_next_is_applied_and_told(node: Node) -> None:
-    node.follower.announced(announced(FIRST, SECOND, typed("x")), own=False)
+    node.follower.handle_announcement(announced(FIRST, SECOND, typed("x")), own=False)
     assert node.text == "x"
     assert [edit.delta for edit in node.told] == [Delta.of("x")]
     assert (node.follower.last, node.follower.deadline) == (SECOND, NOW + 30.0)
@@ -77,46 +77,48 @@ async def test_the_announced_entry_that_is_next_is_applied_and_told(node: Node) 
 
 async def test_an_announced_entry_behind_one_that_is_missing_is_not_applied(node: Node) -> None:
     """It could be: it builds on nothing. But entries are applied in the journal's order only."""
-    node.follower.announced(announced(SECOND, THIRD, typed("x")), own=False)
+    node.follower.handle_announcement(announced(SECOND, THIRD, typed("x")), own=False)
     assert (node.text, node.told, node.follower.last) == ("", [], FIRST)
     assert node.state.due == {Work.CATCH_UP}
 
 
 async def test_an_entry_of_another_journal_is_not_applied(node: Node) -> None:
-    node.follower.announced(announced(FIRST, SECOND, typed("x"), epoch="other"), own=False)
+    node.follower.handle_announcement(
+        announced(FIRST, SECOND, typed("x"), epoch="other"), own=False
+    )
     assert (node.text, node.follower.last) == ("", FIRST)
     assert node.state.due == {Work.CATCH_UP}
 
 
 @pytest.mark.parametrize("own", [False, True])
 async def test_an_announcement_of_what_was_applied_changes_nothing(node: Node, own: bool) -> None:
-    node.follower.announced(announced(ZERO, FIRST, typed("x")), own=own)
+    node.follower.handle_announcement(announced(ZERO, FIRST, typed("x")), own=own)
     assert (node.text, node.follower.last, node.state.due) == ("", FIRST, set())
 
 
 async def test_an_own_commit_behind_entries_that_are_not_here_is_left_to_its_answer(
     node: Node,
 ) -> None:
-    node.follower.announced(announced(SECOND, THIRD, typed("x")), own=True)
+    node.follower.handle_announcement(announced(SECOND, THIRD, typed("x")), own=True)
     assert (node.text, node.follower.last, node.state.due) == ("", FIRST, set())
 
 
 async def test_an_entry_that_brings_nothing_new_is_told_to_nobody(node: Node) -> None:
     """Somebody has written back what is here."""
     update = typed("x")
-    node.follower.announced(announced(FIRST, SECOND, update), own=False)
-    node.follower.announced(announced(SECOND, THIRD, update), own=False)
+    node.follower.handle_announcement(announced(FIRST, SECOND, update), own=False)
+    node.follower.handle_announcement(announced(SECOND, THIRD, update), own=False)
     assert node.follower.last == THIRD and len(node.told) == 1
 
 
 async def test_an_expired_room_is_followed_again_with_the_next_entry(node: Node) -> None:
     node.state.on(Event.EXPIRED)
-    node.follower.announced(announced(FIRST, SECOND, typed("x")), own=False)
+    node.follower.handle_announcement(announced(FIRST, SECOND, typed("x")), own=False)
     assert node.state.phase is Phase.FOLLOWING
 
 
 async def test_an_announced_refresh_of_the_expiry_moves_the_deadline_alone(node: Node) -> None:
-    node.follower.announced(announced(FIRST, SECOND, b""), own=False)
+    node.follower.handle_announcement(announced(FIRST, SECOND, b""), own=False)
     assert (node.follower.last, node.follower.deadline) == (SECOND, NOW + 30.0)
     assert node.told == []
 
@@ -124,7 +126,7 @@ async def test_an_announced_refresh_of_the_expiry_moves_the_deadline_alone(node:
 async def test_an_announced_entry_that_cannot_be_applied_makes_the_node_read_it_all(
     node: Node,
 ) -> None:
-    node.follower.announced(announced(FIRST, SECOND, b"\xff nonsense"), own=False)
+    node.follower.handle_announcement(announced(FIRST, SECOND, b"\xff nonsense"), own=False)
     assert node.follower.last == FIRST
     assert node.state.due == {Work.RELOAD}
 
@@ -135,10 +137,10 @@ async def test_the_announcement_of_the_commit_in_flight_is_as_good_as_its_answer
     done = node.type("x")
     commit = node.follower.start_commit()
     id = (2, commit.nonce)
-    node.follower.announced(announced(FIRST, id, commit.merged), own=True)
+    node.follower.handle_announcement(announced(FIRST, id, commit.merged), own=True)
     assert done.done() and node.follower.last == id
     assert node.told == [], "the members know what one of them did"
-    node.follower.committed(Committed(id, NOW + 60.0, 2, 20, []))
+    node.follower.handle_committed(Committed(id, NOW + 60.0, 2, 20, []))
     assert not node.follower.in_flight and node.follower.last == id
 
 
@@ -148,8 +150,8 @@ async def test_the_announcement_of_a_commit_whose_answer_was_lost_makes_the_node
     """What waits by then may be more than what was committed."""
     done = node.type("x")
     commit = node.follower.start_commit()
-    node.follower.return_commit()
-    node.follower.announced(announced(FIRST, (2, commit.nonce), commit.merged), own=True)
+    node.follower.requeue_commit()
+    node.follower.handle_announcement(announced(FIRST, (2, commit.nonce), commit.merged), own=True)
     assert not done.done() and node.state.due == {Work.CATCH_UP}
     node.follower.apply_entries([Entry((2, commit.nonce), "a", commit.merged)])
     assert node.follower.waiting.updates == []
@@ -163,7 +165,7 @@ async def test_an_entry_of_a_lost_commit_is_found_once_however_often_it_is_read(
     node.type("one ", "a")
     node.type("two ", "b")
     commit = node.follower.start_commit()
-    node.follower.return_commit()
+    node.follower.requeue_commit()
     entries = [Entry((2, commit.nonce), "a", commit.updates[0].update)]
     node.follower.apply_entries(entries)
     node.follower.apply_entries(entries)
@@ -171,8 +173,8 @@ async def test_an_entry_of_a_lost_commit_is_found_once_however_often_it_is_read(
 
 
 async def test_the_place_in_the_journal_never_goes_back(node: Node) -> None:
-    node.follower.reached(THIRD)
-    node.follower.reached(SECOND)
+    node.follower.advance_to(THIRD)
+    node.follower.advance_to(SECOND)
     assert node.follower.last == THIRD
 
 
@@ -202,7 +204,7 @@ async def test_a_commit_behind_entries_that_were_missed_applies_them_and_owes_th
     done = node.type("mine")
     node.follower.start_commit()
     missed = [Entry(SECOND, "b", typed("theirs "))]
-    node.follower.committed(Committed(THIRD, NOW + 60.0, 3, 30, missed))
+    node.follower.handle_committed(Committed(THIRD, NOW + 60.0, 3, 30, missed))
     assert sorted(node.text) == sorted("theirs mine")
     assert done.done() and node.follower.last == THIRD
     assert node.state.due == {Work.SETTLE}
@@ -212,7 +214,7 @@ async def test_a_commit_that_sets_the_snapshot_settles_what_was_owed(node: Node)
     node.state.on(Event.SNAPSHOT_OWED)
     node.type("mine")
     node.follower.start_commit()
-    node.follower.committed(Committed(SECOND, None, 2, 20, []))
+    node.follower.handle_committed(Committed(SECOND, None, 2, 20, []))
     assert node.state.due == set()
     assert node.follower.deadline == NOW + TTL
 
@@ -223,12 +225,12 @@ async def test_after_several_refusals_in_a_row_a_node_may_append(node: Node) -> 
         assert not node.state.may_append
         node.follower.start_commit()
         entry = Entry((2 + number, 0), "b", typed(str(number)))
-        node.follower.refused(Refused("behind", [entry]))
+        node.follower.handle_refused(Refused("behind", [entry]))
         assert not done.done() and node.follower.last == entry.id
     assert node.state.may_append
     assert node.state.next(waiting=True) is Work.COMMIT
     node.follower.start_commit()
-    node.follower.committed(Committed((9, 9), None, 5, 50, []))
+    node.follower.handle_committed(Committed((9, 9), None, 5, 50, []))
     assert done.done() and not node.state.may_append
 
 
@@ -236,7 +238,7 @@ async def test_after_several_refusals_in_a_row_a_node_may_append(node: Node) -> 
 async def test_any_other_refusal_makes_the_node_read_the_journal(node: Node, reason: str) -> None:
     done = node.type("mine")
     node.follower.start_commit()
-    node.follower.refused(Refused(reason, []))
+    node.follower.handle_refused(Refused(reason, []))
     assert not done.done() and not node.state.may_append
     assert node.state.next(waiting=True) is Work.CATCH_UP
 
@@ -245,7 +247,7 @@ async def test_what_is_given_up_fails_whether_it_waits_or_is_in_flight(node: Nod
     first = node.type("one")
     node.follower.start_commit()
     second = node.type("two")
-    node.follower.give_up(StoreUnavailable("closed"))
+    node.follower.fail_pending(StoreUnavailable("closed"))
     for done in (first, second):
         with pytest.raises(StoreUnavailable):
             await done
@@ -304,17 +306,17 @@ async def test_a_room_is_expired_at_its_deadline_unless_somebody_was_changing_it
     node: Node,
 ) -> None:
     assert not node.follower.expired
-    node.now = node.follower.deadline - EXPIRY_DOUBT
+    node.now = node.follower.deadline - EXPIRY_TOLERANCE
     assert node.follower.expired
     node.type("in time")
     assert not node.follower.expired
-    node.follower.give_up(StoreUnavailable("gone"))
+    node.follower.fail_pending(StoreUnavailable("gone"))
     node.now = node.follower.deadline
     node.type("too late")
     assert node.follower.expired
 
 
-@pytest.mark.parametrize("left, ttl", [(10.0, 10.0), (-5.0, EXPIRY_DOUBT)])
+@pytest.mark.parametrize("left, ttl", [(10.0, 10.0), (-5.0, EXPIRY_TOLERANCE)])
 async def test_a_whole_document_is_committed_for_the_time_that_was_left(
     node: Node, left: float, ttl: float
 ) -> None:

@@ -14,7 +14,7 @@ from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
 from collab.rooms.history import add_up, akin, compact, earlier, same
-from collab.rooms.pending import MOST_PENDING, Pending
+from collab.rooms.pending import MAX_PENDING, Pending
 from collab.store.records import STARTER, Entry, Reading
 
 
@@ -118,14 +118,14 @@ def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever
 def test_updates_stay_their_authors_until_there_are_too_many() -> None:
     replica = Replica()
     pending = Pending()
-    for number in range(MOST_PENDING):
+    for number in range(MAX_PENDING):
         pending.add(str(number // 2), replica.edit(Delta.of("x")))
     assert [update.author for update in pending.updates] == [str(n) for n in range(32)]
-    for number in range(100, 100 + MOST_PENDING):
+    for number in range(100, 100 + MAX_PENDING):
         pending.add(str(number), replica.edit(Delta.of("y")))
-    assert len(pending.updates) <= MOST_PENDING
+    assert len(pending.updates) <= MAX_PENDING
     copy = Replica()
-    copy.apply_update(pending.fly(replica).merged)
+    copy.apply_update(pending.make_commit(replica).merged)
     assert same(copy, replica)
 
 
@@ -133,16 +133,16 @@ async def test_what_is_found_in_the_journal_waits_no_more_and_what_came_later_do
     replica, flown, later = Replica(), Pending(), Pending()
     for author in "ab":
         flown.add(author, replica.edit(Delta.of(author)))
-    commit = flown.fly(replica)
+    commit = flown.make_commit(replica)
     later.add("b", replica.edit(Delta.of("c")))
     waiting = flown.followed_by(later)
     waiting.add("b", replica.edit(Delta.of("d")))
     assert [update.author for update in waiting.updates] == ["a", "b", "b"]
-    assert waiting.sent((7, commit.nonce)) and not waiting.sent((7, commit.nonce + 1))
+    assert waiting.was_sent((7, commit.nonce)) and not waiting.was_sent((7, commit.nonce + 1))
     for _ in commit.updates:
-        waiting.found((7, commit.nonce))
+        waiting.drop_committed((7, commit.nonce))
     assert [update.author for update in waiting.updates] == ["b"]
-    again = waiting.fly(replica)
+    again = waiting.make_commit(replica)
     assert len(again.updates) == 1 and again.text == "dcba"
 
 
@@ -150,11 +150,11 @@ async def test_the_whole_document_flies_in_place_of_what_waits_until_it_is_found
     replica, pending = Replica(), Pending()
     replica.edit(Delta.of("old "))
     pending.add("a", replica.edit(Delta.of("new ")))
-    pending.want_whole(5.0)
-    commit = pending.fly(replica)
+    pending.request_whole(5.0)
+    commit = pending.make_commit(replica)
     assert [update.update for update in commit.updates] == [replica.state()]
-    pending.found((7, commit.nonce))
-    assert [update.author for update in pending.fly(replica).updates] == ["a"]
+    pending.drop_committed((7, commit.nonce))
+    assert [update.author for update in pending.make_commit(replica).updates] == ["a"]
 
 
 async def test_all_who_ask_what_is_stored_are_told_when_the_last_of_it_is() -> None:
