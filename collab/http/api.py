@@ -147,7 +147,7 @@ class Api:
         name = self._room_name(request)
         query(request)
         status, people = await asyncio.gather(
-            self._directory.status(name), census.ask(self._questions, name)
+            self._directory.status(name), census.query(self._questions, name)
         )
         if status is None and not people:
             raise NoSuchRoom("there is no such room")
@@ -195,7 +195,7 @@ class Api:
         try:
             created = not room.exists
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await (await room.put(code, base, CALLER))
+                await (await room.merge_text(code, base, CALLER))
             return room.text, created
         except TimeoutError:
             raise StoreUnavailable(
@@ -210,7 +210,7 @@ class Api:
         for condition, _ in conditions(request):
             raise BadRequest(f"{condition} is not supported: a DELETE ends a room with any text")
         if not await self._directory.end(name, self._config.room_ttl):
-            if not await census.ask(self._questions, name):
+            if not await census.query(self._questions, name):
                 raise NoSuchRoom("there is no such room")
             await self._directory.end(name, self._config.room_ttl, force=True)
         return web.Response(status=204)

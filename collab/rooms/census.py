@@ -23,7 +23,7 @@ ANSWER_TIMEOUT = 0.5
 """Seconds for the nodes to answer: many times what it takes, and a dead node's members are gone."""
 
 
-async def ask(questions: Questions, room: str) -> list[Person]:
+async def query(questions: Questions, room: str) -> list[Person]:
     """Return a room's members on all nodes that answer in time. Raises StoreUnavailable."""
     people: dict[str, Person] = {}
     answers = await questions.ask(
@@ -38,7 +38,7 @@ async def ask(questions: Questions, room: str) -> list[Person]:
     return sorted(people.values(), key=lambda person: (person.name, person.id))
 
 
-def answer(question: CensusQuestion, people: Iterable[Person]) -> tuple[str, bytes]:
+def reply(question: CensusQuestion, people: Iterable[Person]) -> tuple[str, bytes]:
     """Return what to tell of the members of this node, and on which channel."""
     members = [[person.id, person.name, person.node, person.color] for person in people]
     return question.reply_to.pack_answer(orjson.dumps(members))

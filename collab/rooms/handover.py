@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 CLAIM = b"C "
 """How the question begins who knows the member with a pid."""
-PATIENCE: Final = 1.0
+CLAIM_TIMEOUT: Final = 1.0
 """Seconds that the nodes have to answer it: the one that knows the member waits for its journal."""
-MAX_HANDED_CHARACTERS: Final = 1 << 20
+MAX_HANDOVER_CHARACTERS: Final = 1 << 20
 """Of the texts of one member in one room, besides the oldest, that go with it."""
 
 
@@ -58,7 +58,7 @@ class Departed:
         kept, size = [], 0
         for view in others:
             size += len(view.text)
-            if size <= MAX_HANDED_CHARACTERS:
+            if size <= MAX_HANDOVER_CHARACTERS:
                 kept.append(view)
         return {
             "room": self.room,
@@ -84,10 +84,10 @@ class Departed:
 
 
 class Handovers:
-    """Gives and takes what members leave behind.
+    """Exchanges with the other nodes what members leave behind.
 
-    Each is named by the `digest` of its pid. ``give`` returns what a member leaves in each of its
-    rooms, or None if this node does not know it, or can't hand it over now.
+    The `digest` of its pid names a member. ``hand_over`` returns what a member leaves behind in
+    each of its rooms, or None if this node does not know the member or can't hand it over now.
     """
 
     def __init__(
@@ -95,64 +95,64 @@ class Handovers:
         store: Store,
         subscriber: Subscriber,
         questions: Questions,
-        give: Callable[[str], Awaitable[list[Departed] | None]],
+        hand_over: Callable[[str], Awaitable[list[Departed] | None]],
     ) -> None:
         self._store = store
         self._subscriber = subscriber
         self._questions = questions
-        self._give = give
-        self._answering: set[asyncio.Task[None]] = set()
+        self._hand_over = hand_over
+        self._replies: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Answer the other nodes. Raises StoreUnavailable."""
-        await self._subscriber.subscribe(CLAIMS_CHANNEL, self._hear)
+        await self._subscriber.subscribe(CLAIMS_CHANNEL, self._handle_claim)
 
     async def close(self) -> None:
         """Answer nobody any more."""
-        await self._subscriber.unsubscribe(CLAIMS_CHANNEL, self._hear)
-        if self._answering:
-            await asyncio.wait(self._answering)
+        await self._subscriber.unsubscribe(CLAIMS_CHANNEL, self._handle_claim)
+        if self._replies:
+            await asyncio.wait(self._replies)
 
     async def claim(self, member: str) -> list[Departed] | None:
         """Return what a member has left behind, once; None if nobody knows it."""
         try:
-            found = await self._left_in_redis(member)
+            found = await self._fetch_from_redis(member)
             if found is None:
                 answers = await self._questions.ask(
                     CLAIMS_CHANNEL,
                     lambda to: CLAIM + to.pack() + b"\n" + member.encode(),
-                    timeout=PATIENCE,
+                    timeout=CLAIM_TIMEOUT,
                     enough=bool,
                 )
                 # It may have drained meanwhile.
-                found = next(filter(None, answers), None) or await self._left_in_redis(member)
+                found = next(filter(None, answers), None) or await self._fetch_from_redis(member)
             return None if found is None else [Departed.parse(each) for each in orjson.loads(found)]
         except (StoreUnavailable, ValueError):
             return None
 
-    async def leave(self, member: str, departed: Sequence[Departed], seconds: float) -> None:
+    async def store(self, member: str, departed: Sequence[Departed], seconds: float) -> None:
         """Leave it in Redis for whoever comes back within ``seconds``. Raises StoreUnavailable."""
         await self._store.call(
             "SET", departed_key(member), _packed(departed), "PX", round(seconds * 1000)
         )
 
-    async def _left_in_redis(self, member: str) -> bytes | None:
+    async def _fetch_from_redis(self, member: str) -> bytes | None:
         found: bytes | None = await self._store.call("GETDEL", departed_key(member))
         return found
 
-    def _hear(self, message: bytes) -> None:
+    def _handle_claim(self, message: bytes) -> None:
         try:
             head, _, body = message.removeprefix(CLAIM).partition(b"\n")
             reply_to, member = ReplyTo.parse(head), body.decode()
         except ValueError:
             log.warning("unknown words on the channel for claims")
             return
-        answering = asyncio.create_task(self._answer(reply_to, member))
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
+        reply = asyncio.create_task(self._reply(reply_to, member))
+        self._replies.add(reply)
+        reply.add_done_callback(self._replies.discard)
 
-    async def _answer(self, reply_to: ReplyTo, member: str) -> None:
-        departed = await self._give(member)
+    async def _reply(self, reply_to: ReplyTo, member: str) -> None:
+        departed = await self._hand_over(member)
         try:
             packed = b"" if departed is None else _packed(departed)
             await self._store.publish(*reply_to.pack_answer(packed))

@@ -46,7 +46,7 @@ def same(one: Replica, other: Replica) -> bool:
     )
 
 
-def akin(one: Replica, other: Replica) -> bool:
+def share_authors(one: Replica, other: Replica) -> bool:
     """Whether two documents have anybody's work in common: neither was begun apart."""
     return not _clocks(one).keys().isdisjoint(_clocks(other))
 
@@ -55,7 +55,7 @@ def _clocks(replica: Replica) -> dict[int, int]:
     return read_state_vector(replica.state_vector())  # its bytes come in any order
 
 
-def earlier(room: str, reading: Reading, last: EntryId) -> Replica:
+def earlier_state(room: str, reading: Reading, last: EntryId) -> Replica:
     """Return what a journal held before ``last``, which is an entry of another journal.
 
     That is a former life of the room, out of an older dump. A starter with which the journal was
@@ -85,11 +85,11 @@ def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Co
     return Compaction(older.state(), reading.entries[count - 1].id, size)
 
 
-def _surplus(entries: Sequence[Entry], most: int, most_bytes: int) -> tuple[int, int]:
+def _surplus(entries: Sequence[Entry], max_entries: int, max_bytes: int) -> tuple[int, int]:
     """Return how many of the oldest entries are too many, and their bytes."""
     left = sum(len(entry.update) for entry in entries)
     count = size = 0
-    while count < len(entries) and (len(entries) - count > most or left > most_bytes):
+    while count < len(entries) and (len(entries) - count > max_entries or left > max_bytes):
         entry_size = len(entries[count].update)
         size += entry_size
         left -= entry_size

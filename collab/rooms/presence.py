@@ -139,7 +139,7 @@ class Presence:
         changed, roster.changed = roster.changed, set()
         for member in self._members.yjs.values():
             member.line.awareness_due(changed)
-        if roster.changed_here and roster.others:
+        if roster.changed_here and roster.has_others:
             self._send(roster.changes())
 
     def _publish_report(self, *, ask: bool) -> None:

@@ -31,8 +31,8 @@ async def nearest_view(
     may be guessed.
     """
     found = await _nearest_past(code, journal, searches)
-    most = len(code) if found is None else found.distance
-    view = await _nearest_shown(code, lambda: (*start.views(), *shown()), searches, most)
+    max_distance = len(code) if found is None else found.distance
+    view = await _nearest_shown(code, lambda: (*start.views(), *shown()), searches, max_distance)
     if view is not None:
         return view
     (at_start,) = start.views()
@@ -52,15 +52,15 @@ async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Foun
     reading = await journal.read()
     if not distance:
         return None
-    return await nearest_text(code, reading, searches, most=distance - 1)
+    return await nearest_text(code, reading, searches, max_distance=distance - 1)
 
 
 async def _nearest_shown(
-    code: str, shown: Callable[[], Iterable[View]], searches: Searches, most: int
+    code: str, shown: Callable[[], Iterable[View]], searches: Searches, max_distance: int
 ) -> View | None:
-    """Return what is shown that is nearest to ``code``; None if it is farther than ``most``."""
+    """Return the shown view that is nearest to ``code``, within ``max_distance``; None if none is."""
     nearest: str | None = None
-    distance = most + 1
+    distance = max_distance + 1
     async with searches.turn():
         for text in {view.text for view in shown()}:
             found = edit_distance(text, code, distance - 1)

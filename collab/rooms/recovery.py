@@ -10,7 +10,7 @@ from collab.merge.deletions import deletion, inserted
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.rooms.follower import Follower
-from collab.rooms.history import add_up, akin, earlier, same
+from collab.rooms.history import add_up, earlier_state, same, share_authors
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.pending import SEVERAL
 from collab.store.records import ROOM, STARTER, ZERO, Commit, Reading, Refused, Update
@@ -100,14 +100,14 @@ class Recovery:
         journal = add_up(follower.room, reading.base, reading.entries)
         if follower.state.phase is Phase.LOADING:
             follower.replica = journal
-        elif not held or epoch == follower.epoch or akin(journal, follower.replica):
+        elif not held or epoch == follower.epoch or share_authors(journal, follower.replica):
             follower.apply(journal.state())
         elif follower.expired:
             mine = [update.update for update in follower.waiting.updates]
             follower.apply(deletion(inserted(follower.replica, but=mine)))
             follower.apply(journal.state())
         else:
-            over = inserted(earlier(follower.room, reading, follower.last))
+            over = inserted(earlier_state(follower.room, reading, follower.last))
             follower.apply(journal.state())
             follower.apply(deletion(over))
         follower.epoch, follower.last = epoch, reading.tail

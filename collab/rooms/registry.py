@@ -21,10 +21,10 @@ from collab.store.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 1.0
+IDLE_CHECK_INTERVAL = 1.0
 """Seconds until a room that nobody is in, but that waits for Redis, is looked at again."""
 
-PORTIONS = 20
+BATCHES = 20
 """Parts in which all rooms are looked at: one by one each would cost a round trip of its own (340
 µs instead of 30), all at once the node would stand still for them."""
 
@@ -32,7 +32,7 @@ PORTIONS = 20
 class Rooms:
     """All rooms that this node holds now.
 
-    ``others`` is given what is said on the channel of a room and is not this service's own.
+    ``on_emit`` is given what is said on the channel of a room and is not this service's own.
     """
 
     def __init__(
@@ -41,18 +41,18 @@ class Rooms:
         store: Store,
         subscriber: Subscriber,
         metrics: Metrics,
-        others: Callable[[bytes], None],
+        on_emit: Callable[[bytes], None],
     ) -> None:
         self._config = config
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
-        self._others = others
+        self._on_emit = on_emit
         self._searches = Searches()
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
-        self._visitors: dict[str, int] = {}
-        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._holds: dict[str, int] = {}
+        self._release_timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._upkeep: list[asyncio.Task[None]] = []
 
@@ -69,7 +69,7 @@ class Rooms:
         tasks = [*self._upkeep, *self._loading.values()]
         for task in tasks:
             task.cancel()
-        for timer in self._leaving.values():
+        for timer in self._release_timers.values():
             timer.cancel()
         await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
         rooms = list(self._rooms.values())
@@ -86,9 +86,9 @@ class Rooms:
 
         Raises StoreUnavailable if it can't be loaded, RoomClosed if it is ended meanwhile.
         """
-        self._visitors[name] = self._visitors.get(name, 0) + 1
-        if leaving := self._leaving.pop(name, None):
-            leaving.cancel()
+        self._holds[name] = self._holds.get(name, 0) + 1
+        if timer := self._release_timers.pop(name, None):
+            timer.cancel()
         room = self._rooms.get(name)
         if room is not None:
             return room
@@ -103,11 +103,11 @@ class Rooms:
 
     def release(self, name: str) -> None:
         """End one `hold`; the last one starts the grace time."""
-        self._visitors[name] -= 1
-        if not self._visitors[name]:
-            del self._visitors[name]
+        self._holds[name] -= 1
+        if not self._holds[name]:
+            del self._holds[name]
             if room := self._rooms.get(name):
-                self._let_go_in(self._config.room_grace, room)
+                self._schedule_release(self._config.room_grace, room)
 
     def loaded(self, name: str) -> Room | None:
         """Return a room if this node holds it now."""
@@ -138,8 +138,8 @@ class Rooms:
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
-                name, self._config, self._store, self._subscriber, self._metrics, self._others,
-                self._searches, self._forget_ended,
+                name, self._config, self._store, self._subscriber, self._metrics, self._on_emit,
+                self._searches, self._drop_ended,
             )  # fmt: skip
             await room.open()
             if room.ended:
@@ -147,27 +147,27 @@ class Rooms:
                 raise RoomClosed(name)
             self._rooms[name] = room
             self._metrics.rooms.inc()
-            if name not in self._visitors:  # everybody went while it was being loaded
-                self._let_go_in(self._config.room_grace, room)
+            if name not in self._holds:  # everybody went while it was being loaded
+                self._schedule_release(self._config.room_grace, room)
             return room
         finally:
             del self._loading[name]
 
-    def _let_go_in(self, seconds: float, room: Room) -> None:
+    def _schedule_release(self, seconds: float, room: Room) -> None:
         loop = asyncio.get_running_loop()
-        self._leaving[room.name] = loop.call_later(seconds, self._let_go, room)
+        self._release_timers[room.name] = loop.call_later(seconds, self._release_idle, room)
 
-    def _let_go(self, room: Room) -> None:
-        del self._leaving[room.name]
+    def _release_idle(self, room: Room) -> None:
+        del self._release_timers[room.name]
         if not room.idle:
-            self._let_go_in(LOOK_AGAIN, room)
+            self._schedule_release(IDLE_CHECK_INTERVAL, room)
             return
         self._drop(room)
 
-    def _forget_ended(self, room: Room) -> None:
+    def _drop_ended(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:
-            if leaving := self._leaving.pop(room.name, None):
-                leaving.cancel()
+            if timer := self._release_timers.pop(room.name, None):
+                timer.cancel()
             self._drop(room)
 
     def _drop(self, room: Room) -> None:
@@ -177,18 +177,18 @@ class Rooms:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _every(self, interval: float, look: Callable[[Room], None]) -> None:
+    async def _every(self, interval: float, action: Callable[[Room], None]) -> None:
         """Look at each room once an interval, a few at a time."""
         while True:
             rooms = list(self._rooms.values())
-            portions = [rooms[i::PORTIONS] for i in range(min(PORTIONS, len(rooms)))] or [[]]
-            for portion in portions:
-                for room in portion:
+            batches = [rooms[i::BATCHES] for i in range(min(BATCHES, len(rooms)))] or [[]]
+            for batch in batches:
+                for room in batch:
                     try:
-                        look(room)
+                        action(room)
                     except Exception:  # one room's mistake must not end the care for all others
                         log.exception("a room was not looked after", extra={"room": room.name})
-                await asyncio.sleep(interval / len(portions))
+                await asyncio.sleep(interval / len(batches))
 
     def _returned(self) -> None:
         """Pub/sub was away: commits were missed here, and elsewhere who is here."""

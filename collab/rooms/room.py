@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class Room:
     """One room on this node, from the first member's coming to a while after the last one's going.
 
-    ``others`` is given what is said on the room's channel and is not this service's own. When
+    ``on_emit`` is given what is said on the room's channel and is not this service's own. When
     somebody has ended the room, ``on_end`` is called with it before its members leave.
     """
 
@@ -50,7 +50,7 @@ class Room:
         store: Store,
         subscriber: Subscriber,
         metrics: Metrics,
-        others: Callable[[bytes], None],
+        on_emit: Callable[[bytes], None],
         searches: Searches,
         on_end: Callable[[Room], None],
     ) -> None:
@@ -60,7 +60,7 @@ class Room:
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
-        self._others = others
+        self._on_emit = on_emit
         self._on_end = on_end
         self._members = Members(metrics)
         self._channel = room_channel(name)
@@ -73,9 +73,9 @@ class Room:
             self._members,
             lambda report: me._publish(me._channel, report),
         )
-        self._answering: set[asyncio.Task[None]] = set()
+        self._replies: set[asyncio.Task[None]] = set()
         self._journal = Journal(
-            name, store, metrics, lambda edit: me.edited(edit),
+            name, store, metrics, lambda edit: me.broadcast(edit),
             on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
@@ -99,21 +99,21 @@ class Room:
 
     async def open(self) -> None:
         """Listen to the room's channel, and load it. Raises StoreUnavailable."""
-        await self._subscriber.subscribe(self._channel, self._hear)
+        await self._subscriber.subscribe(self._channel, self._handle_message)
         try:
             await self._journal.open()
         except BaseException:
-            await self._subscriber.unsubscribe(self._channel, self._hear)
+            await self._subscriber.unsubscribe(self._channel, self._handle_message)
             raise
 
     async def close(self) -> None:
         """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
         self._presence.close()
-        await self._subscriber.unsubscribe(self._channel, self._hear)
+        await self._subscriber.unsubscribe(self._channel, self._handle_message)
         await self._journal.close()
         self.texts.close()
-        if self._answering:
-            await asyncio.wait(self._answering)
+        if self._replies:
+            await asyncio.wait(self._replies)
 
     def _end(self) -> None:
         self._on_end(self)  # whoever asks for the room from now on gets another one
@@ -154,15 +154,15 @@ class Room:
         self._check_open()
         return self.texts.enter(id, identity, self, line, habit)
 
-    def come_back(self, old: str, id: str, identity: Identity, line: TextLine) -> TextMember | None:
+    def reconnect(self, old: str, id: str, identity: Identity, line: TextLine) -> TextMember | None:
         """Take in a text member that was here as ``old``; None if it was not, or too long ago.
 
         Raises RoomFull or RoomClosed.
         """
         self._check_open()
-        return self.texts.come_back(old, id, identity, self, line)
+        return self.texts.reconnect(old, id, identity, self, line)
 
-    async def take_over(
+    async def restore(
         self, left: Departed, id: str, identity: Identity, line: TextLine, habit: Habit
     ) -> TextMember | None:
         """Take in a text member that was on another node; None if its views lead nowhere here.
@@ -170,7 +170,7 @@ class Room:
         Raises RoomFull, RoomClosed or StoreUnavailable.
         """
         self._check_open()
-        return await self.texts.take_over(left, id, identity, self, line, habit)
+        return await self.texts.restore(left, id, identity, self, line, habit)
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
         """Let a text member go; what it may be showing is kept if it ``may_return``."""
@@ -195,20 +195,20 @@ class Room:
 
     # Edits
 
-    def edited(self, edit: Edit, by: TextMember | YjsMember | None = None) -> None:
+    def broadcast(self, edit: Edit, by: TextMember | YjsMember | None = None) -> None:
         """Send an edit that is in the replica to all members here but the one that made it.
 
         Every edit passes here: the members', the HTTP API's, and those of other nodes.
         """
         if not edit.delta.is_identity:
-            self.texts.spread(edit.delta, but=by)
-        self.yjs.send(edit.update, but=by)
+            self.texts.broadcast(edit.delta, exclude=by)
+        self.yjs.broadcast(edit.update, exclude=by)
 
     def commit(
         self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None
     ) -> asyncio.Future[None]:
         """Send on an edit that was made here, and commit it; done when Redis has it."""
-        self.edited(edit, by)
+        self.broadcast(edit, by)
         return self._journal.append(edit.update, str(author))
 
     def _edit(
@@ -238,7 +238,7 @@ class Room:
             outcome.delta, Author(member.identity.subject, member.identity.name), member
         )
 
-    async def put(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
+    async def merge_text(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
         """Merge a text from somebody who is no member; the Future is done when Redis has it.
 
         It is an edit of ``base``, of the present text if that is None. Raises RoomClosed or
@@ -249,14 +249,14 @@ class Room:
         if base is None or not self.exists:
             base = self.text
         elif base != self.text:
-            way = await self._way_from(base)
+            way = await self._delta_from(base)
         if self.ended:
             raise RoomClosed(self.name)
         self._metrics.changes.inc()
         delta, _ = transform(Delta.from_splices(diff(base, code)), way)
         return self._edit(delta, author)
 
-    async def _way_from(self, text: str) -> Delta:
+    async def _delta_from(self, text: str) -> Delta:
         """Return the way from a text that the room had, or may have had, to the present one."""
         found = await nearest_text(text, await self._journal.read(), self._searches, near=0)
         if found is None or found.distance:
@@ -265,7 +265,7 @@ class Room:
 
     # What other nodes say
 
-    def _hear(self, message: bytes) -> None:
+    def _handle_message(self, message: bytes) -> None:
         self._metrics.announcements.inc()
         try:
             parsed = channel.parse(message)
@@ -280,15 +280,15 @@ class Room:
             case channel.PresenceReport():
                 self._presence.apply(parsed)
             case channel.CensusQuestion():
-                self._answer(parsed)
+                self._reply(parsed)
             case channel.Emit():
-                self._others(parsed.message)
+                self._on_emit(parsed.message)
 
-    def _answer(self, question: channel.CensusQuestion) -> None:
+    def _reply(self, question: channel.CensusQuestion) -> None:
         here = [person for person in self.people() if person.node == self._config.node_id]
-        answering = asyncio.create_task(self._publish(*census.answer(question, here)))
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
+        reply = asyncio.create_task(self._publish(*census.reply(question, here)))
+        self._replies.add(reply)
+        reply.add_done_callback(self._replies.discard)
 
     # Presence and upkeep
 
@@ -308,7 +308,7 @@ class Room:
     def check(self) -> None:
         """Compare with Redis and mend what differs; forget who waited too long."""
         self._journal.check()
-        self.texts.forget_absent()
+        self.texts.expire_absent()
 
     def report(self) -> None:
         """Tell the other nodes who is here, and forget those that are silent."""

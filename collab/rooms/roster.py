@@ -92,7 +92,7 @@ class Roster:
         self.people_changed = False
 
     @property
-    def others(self) -> bool:
+    def has_others(self) -> bool:
         """Whether there are members on other nodes."""
         return any(node.members for node in self._elsewhere.values())
 
@@ -157,12 +157,12 @@ class Roster:
     def renew(self, age: float = RENEW_INTERVAL) -> None:
         """Send the states of members here again that were set ``age`` seconds ago, or longer."""
         for client in self._claims:
-            member = self._shower(client)
+            member = self._holder(client)
             if (
                 member is not None and member.id in self._here and member.state is not None
                 and self._states.is_older(client, age)
             ):  # fmt: skip
-                self._put(client, member)
+                self._set_state(client, member)
 
     # Other nodes
 
@@ -225,9 +225,9 @@ class Roster:
         if member.client is None:
             member.client = client
             self._claims.setdefault(client, []).append(member)
-        again = clock != member.clock and member is self._shower(client)
+        again = clock != member.clock and member is self._holder(client)
         member.state, member.clock = state, clock
-        self._settle(client, again=again)
+        self._update_shown(client, again=again)
 
     def _forget(self, member: _Member) -> None:
         self._withdraw(member)
@@ -239,25 +239,25 @@ class Roster:
         if client is not None:
             member.client, member.state = None, None
             self._claims[client].remove(member)
-            self._settle(client)
+            self._update_shown(client)
 
-    def _shower(self, client: int) -> _Member | None:
+    def _holder(self, client: int) -> _Member | None:
         """Return the member that shows a client: the one that named it first."""
         claims = self._claims.get(client, ())
         return min(claims, key=lambda member: (member.claim, member.id), default=None)
 
-    def _settle(self, client: int, *, again: bool = False) -> None:
+    def _update_shown(self, client: int, *, again: bool = False) -> None:
         """Show what is to be shown of a client, and send it ``again`` if it is the same."""
-        member = self._shower(client)
+        member = self._holder(client)
         state = None if member is None else member.state
         if again or state != self._states.state(client):
-            self._put(client, member)
+            self._set_state(client, member)
         for rival in self._claims.get(client, ()):
             self.people_changed |= rival.show(state if rival is member else None)
         if not self._claims.get(client):
             self._claims.pop(client, None)
 
-    def _put(self, client: int, member: _Member | None) -> None:
+    def _set_state(self, client: int, member: _Member | None) -> None:
         """Show a member's state of a client, None if nobody has it; its clock moves on."""
         clock = max(member.clock if member else 0, self._states.next_clock(client))
         self._states.set(client, clock, member.state if member else None)

@@ -21,13 +21,13 @@ from collab.merge.replay import Replay
 from collab.merge.units import utf8_size
 from collab.store.records import Entry, EntryId, Reading
 
-RECENT, MAX_RECENT = 120, 256
+RECENT_SECONDS, MAX_RECENT = 120, 256
 """Seconds of history, and entries of it, that are searched in any case."""
 NEAR: Final = 16
 """Code points of an edit: if a recent text is as near, older ones are not searched."""
 MAX_UTF8: Final = 4
 """Bytes of a code point."""
-SLICE: Final = 0.005
+SLICE_SECONDS: Final = 0.005
 """Seconds for which a search keeps everybody else from the event loop."""
 
 
@@ -42,16 +42,16 @@ class Searches:
     async def turn(self) -> AsyncIterator[None]:
         """Wait until no other search of this node goes on."""
         async with self._turn:
-            self._until = perf_counter() + SLICE
+            self._until = perf_counter() + SLICE_SECONDS
             yield
 
     async def pause(self) -> None:
         """Let others have the event loop, if it is time."""
         if perf_counter() > self._until:
             await asyncio.sleep(0)
-            self._until = perf_counter() + SLICE
+            self._until = perf_counter() + SLICE_SECONDS
 
-    async def skipped(self, updates: list[bytes], others: list[bytes]) -> Replay:
+    async def replay_after(self, updates: list[bytes], others: list[bytes]) -> Replay:
         """Return a replay that is behind ``updates``, and that ``others`` will be played in."""
         past = Replay([*updates, *others])
         for update in updates:
@@ -73,19 +73,21 @@ class Found(NamedTuple):
 
 
 class _Search:
-    """One search through one reading of a journal, for a text at a distance of ``most``."""
+    """One search through one reading of a journal, for a text at a distance of ``max_distance``."""
 
-    def __init__(self, code: str, reading: Reading, searches: Searches, most: int) -> None:
+    def __init__(self, code: str, reading: Reading, searches: Searches, max_distance: int) -> None:
         self._code = code
         self._size = utf8_size(code)
         self._updates = [reading.base, *(entry.update for entry in reading.entries)]
         self._searches = searches
         self._index: int | None = None
-        self.distance = most
+        self.distance = max_distance
 
-    async def through(self, first: int, last: int, *, exact: int = MAX_QUICK_DISTANCE) -> None:
+    async def compare_range(
+        self, first: int, last: int, *, exact: int = MAX_QUICK_DISTANCE
+    ) -> None:
         """Compare the text before each of the updates from ``first`` on, and after the last."""
-        past = await self._searches.skipped(self._updates[:first], self._updates[first:last])
+        past = await self._searches.replay_after(self._updates[:first], self._updates[first:last])
         for index in range(first, last):
             self._compare(index, past, exact)
             past.skip(self._updates[index])
@@ -94,19 +96,19 @@ class _Search:
 
     def _compare(self, index: int, past: Replay, exact: int) -> None:
         """Keep a text that is nearer, or as near and later."""
-        most = self.distance - (self._index is not None and index < self._index)
-        if abs(past.size - self._size) > MAX_UTF8 * most:
+        max_distance = self.distance - (self._index is not None and index < self._index)
+        if abs(past.size - self._size) > MAX_UTF8 * max_distance:
             return
-        distance = edit_distance(past.text, self._code, most, exact=exact)
+        distance = edit_distance(past.text, self._code, max_distance, exact=exact)
         if distance is not None:
             self._index, self.distance = index, distance
 
-    async def found(self) -> Found | None:
+    async def result(self) -> Found | None:
         """Return the nearest text, with the way from it to the tail."""
         if self._index is None:
             return None
         onward = self._updates[self._index :]
-        past = await self._searches.skipped(self._updates[: self._index], onward)
+        past = await self._searches.replay_after(self._updates[: self._index], onward)
         text, way = past.text, IDENTITY
         for update in onward:
             way = compose(way, past.play(update))
@@ -120,32 +122,34 @@ async def nearest_text(
     searches: Searches,
     *,
     near: int = NEAR,
-    most: int | None = None,
+    max_distance: int | None = None,
 ) -> Found | None:
     """Return the text in a room's history that ``code`` is the smallest edit of.
 
     ``reading`` is a complete one. Recent texts come first; if none is within ``near`` code points,
     all are searched, as far as the journal goes back. ``None`` if there is no journal, or no text
-    within ``most`` code points: the less that is, the faster it is known.
+    within ``max_distance`` code points: the less that is, the faster it is known.
     """
     if reading.epoch is None:
         return None
     async with searches.turn():
-        search = _Search(code, reading, searches, sys.maxsize if most is None else most)
+        search = _Search(
+            code, reading, searches, sys.maxsize if max_distance is None else max_distance
+        )
         first = 1 + _first_recent(reading.entries, reading.tail[0])
-        await search.through(first, 1 + len(reading.entries))
+        await search.compare_range(first, 1 + len(reading.entries))
         if search.distance > MAX_QUICK_DISTANCE:
             # One with many differences here and there has seemed to be farther than an empty one.
-            await search.through(first, 1 + len(reading.entries), exact=MAX_DISTANCE)
+            await search.compare_range(first, 1 + len(reading.entries), exact=MAX_DISTANCE)
         if search.distance > near:
-            await search.through(1, first)
-        return await search.found()
+            await search.compare_range(1, first)
+        return await search.result()
 
 
 def _first_recent(entries: Sequence[Entry], now: int) -> int:
     """Return which entry is the first of the recent ones; ``now`` is in milliseconds."""
     first = max(0, len(entries) - MAX_RECENT)
-    while first < len(entries) and entries[first].id[0] < now - RECENT * 1000:
+    while first < len(entries) and entries[first].id[0] < now - RECENT_SECONDS * 1000:
         first += 1
     return first
 
@@ -164,7 +168,7 @@ async def text_at(
         return None
     known = 0 if epoch is None else ids.index(last) + 1
     async with searches.turn():
-        past = await searches.skipped(updates[:known], updates[known:])
+        past = await searches.replay_after(updates[:known], updates[known:])
         text, way = past.text, IDENTITY
         for update in updates[known:]:
             way = compose(way, past.play(update))

@@ -27,7 +27,7 @@ from collab.rooms.search import Searches, text_at
 if TYPE_CHECKING:
     from collab.rooms.room import Room
 
-QUIET_TIME: Final = 0.5
+QUIET_TIMEOUT: Final = 0.5
 """Seconds that a busy room has to be quiet for a moment, in which views are handed over."""
 
 
@@ -68,10 +68,10 @@ class TextMembers:
     def _text(self) -> str:
         return self._journal.replica.text
 
-    def spread(self, delta: Delta, but: object) -> None:
+    def broadcast(self, delta: Delta, exclude: object) -> None:
         """Tell the members, but the one that is ``but``, of an edit of the replica."""
         for member in self._members.text.values():
-            if member is not but:
+            if member is not exclude:
                 member.peer.advance(delta)
         for peer in self._absent:
             peer.advance(delta)
@@ -90,7 +90,7 @@ class TextMembers:
         peer.line = line
         return self._enter(TextMember(id, identity, room, peer, line))
 
-    def come_back(
+    def reconnect(
         self, old: str, id: str, identity: Identity, room: Room, line: TextLine
     ) -> TextMember | None:
         """Take in a member that was here, as ``old``, on another connection; None if it was not."""
@@ -121,12 +121,12 @@ class TextMembers:
         It is not in time in a room that never rests, or while Redis is away.
         """
         try:
-            async with asyncio.timeout(QUIET_TIME):
+            async with asyncio.timeout(QUIET_TIMEOUT):
                 return await self._journal.wait_until_quiet()
         except TimeoutError:
             return False
 
-    async def take_over(
+    async def restore(
         self, left: Departed, id: str, identity: Identity, room: Room, line: TextLine, habit: Habit
     ) -> TextMember | None:
         """Take in a member that was on another node; None if its views lead nowhere here.
@@ -135,7 +135,7 @@ class TextMembers:
         """
         self._journal.check()
         await self._quiet()  # else the last of the way is told from the texts alone
-        with self._followed() as start:
+        with self._follow_replica() as start:
             found = await text_at(left.epoch, left.last, await self._journal.read(), self._searches)
         if found is None or any(way.apply(text) != found.text for text, way in left.views):
             return None
@@ -162,7 +162,7 @@ class TextMembers:
         if may_return:
             self._absent.add(member.id, member.peer, self._clock())
 
-    def forget_absent(self) -> None:
+    def expire_absent(self) -> None:
         """Let go of the views of those who have been away for too long."""
         self._absent.expire(self._clock())
 
@@ -182,7 +182,7 @@ class TextMembers:
             return
         member.peer.hold()  # a receive would overwrite what it shows
         shown = partial(self._shown_by_others, member)
-        with self._followed() as start:
+        with self._follow_replica() as start:
             view = await nearest_view(code, start, self._journal, self._searches, shown)
         member.peer.recall(view)
 
@@ -192,7 +192,7 @@ class TextMembers:
                 yield from peer.views()
 
     @contextmanager
-    def _followed(self) -> Iterator[Trail]:
+    def _follow_replica(self) -> Iterator[Trail]:
         """Give the room's text now, as the one view of a trail that follows the replica."""
         start = Trail()
         start.append(self._text)

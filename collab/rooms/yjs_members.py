@@ -63,7 +63,7 @@ class YjsMembers:
     ) -> None:
         self._members = members
         self._journal = journal
-        self._kept_gate: Gate | None = None
+        self._gate_or_none: Gate | None = None
         self._presence = presence
         self._commit = commit
         self._metrics = metrics
@@ -75,9 +75,9 @@ class YjsMembers:
 
     @property
     def _gate(self) -> Gate:
-        if self._kept_gate is None:  # not before the room is loaded: its replica is another then
-            self._kept_gate = Gate(self._replica, self._limits)
-        return self._kept_gate
+        if self._gate_or_none is None:  # not before the room is loaded: its replica is another then
+            self._gate_or_none = Gate(self._replica, self._limits)
+        return self._gate_or_none
 
     def enter(self, member: YjsMember) -> None:
         """Take in a member."""
@@ -95,12 +95,12 @@ class YjsMembers:
         """Return what of the document is here."""
         return self._replica.state_vector()
 
-    def lacking(self, state_vector: bytes) -> bytes:
+    def missing_from(self, state_vector: bytes) -> bytes:
         """Return what a copy with ``state_vector`` lacks. Raises BadUpdate or UpdateTooLarge."""
         read_state_vector(state_vector, self._limits)
         return self._replica.diff_since(state_vector)
 
-    def brings(self, update: bytes) -> bool:
+    def changes_document(self, update: bytes) -> bool:
         """Whether an update changes anything here. Raises BadUpdate or UpdateTooLarge."""
         have = read_state_vector(self._replica.state_vector())
         seen = survey(update, self._limits)
@@ -133,15 +133,15 @@ class YjsMembers:
         if repair is not None:
             self._commit(Edit(IDENTITY, repair), author, None)
 
-    def send(self, update: bytes, but: object) -> None:
+    def broadcast(self, update: bytes, exclude: object) -> None:
         """Send an update that is in the replica to the members, but to the one that is ``but``."""
         for member in list(self._members.yjs.values()):
-            if member is not but:
+            if member is not exclude:
                 member.line.update(update)
 
     # Awareness
 
-    def show(self, member: YjsMember, client: int, state: State | None, clock: int) -> None:
+    def set_state(self, member: YjsMember, client: int, state: State | None, clock: int) -> None:
         """Take a member's state. Of the clients it names, the first is itself; others are not."""
         if member.client is None and state is not None:
             member.client = client

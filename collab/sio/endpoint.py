@@ -271,13 +271,13 @@ async def _as_new(room: Room, client: Client, identity: Identity, line: Line) ->
 async def _as_it_was(
     sid: str, room: Room, client: Client, identity: Identity, line: Line
 ) -> TextMember | None:
-    return room.come_back(sid, client.sid, identity, line)
+    return room.reconnect(sid, client.sid, identity, line)
 
 
 async def _as_elsewhere(
     left: Departed, room: Room, client: Client, identity: Identity, line: Line
 ) -> TextMember | None:
-    return await room.take_over(left, client.sid, identity, line, client.habit)
+    return await room.restore(left, client.sid, identity, line, client.habit)
 
 
 def _reply_when(committed: asyncio.Future[None]) -> asyncio.Future[Reply]:

@@ -129,6 +129,6 @@ class Returns:
         if departed is None:
             return
         try:
-            await self._handovers.leave(member, departed, RETURN_TIMEOUT)
+            await self._handovers.store(member, departed, RETURN_TIMEOUT)
         except StoreUnavailable:
             log.warning("views of a member could not be left for its return")

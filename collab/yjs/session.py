@@ -174,7 +174,7 @@ class Session:
 
     def _answer_step1(self, message: protocol.Step1) -> None:
         try:
-            lacking = self.room.yjs.lacking(message.state_vector)
+            lacking = self.room.yjs.missing_from(message.state_vector)
         except BadUpdate as problem:
             reason = f"not a state vector: {problem}"
             raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
@@ -195,7 +195,7 @@ class Session:
             else:
                 self._asked = False
                 self._greet()
-                if self.member.identity.may_write or yjs.brings(update):
+                if self.member.identity.may_write or yjs.changes_document(update):
                     yjs.change(self.member, update)
                 self._early, self._missing = 0, False
         except EarlyUpdate as problem:
@@ -262,7 +262,7 @@ class Session:
                 state = protocol.parse_state(raw)
             except protocol.StateTooLarge as problem:
                 raise Ended(TOO_LARGE, str(problem), "state_too_large") from None
-            self.room.yjs.show(member, client, state, clock)
+            self.room.yjs.set_state(member, client, state, clock)
         self._greet()
 
     def _greet(self) -> None:

@@ -64,7 +64,7 @@ async def rooms(
     metrics = Metrics()
     store = Store(url, node, 0.3, metrics)
     subscriber = Subscriber(store.pool, node, 0.3)
-    held = Rooms(config, store, subscriber, metrics, others=lambda message: None)
+    held = Rooms(config, store, subscriber, metrics, on_emit=lambda message: None)
     await subscriber.open()
     held.open()
     try:
@@ -93,14 +93,14 @@ async def test_a_room_is_kept_for_the_whole_grace_time_after_the_last_visitor(
         held.release(room)
 
 
-async def test_visitors_that_come_together_get_one_room(redis_server: Redis, room: str) -> None:
+async def test_holds_that_come_together_get_one_room(redis_server: Redis, room: str) -> None:
     async with rooms(redis_server.port) as held:
         found = await asyncio.gather(*(held.hold(room) for _ in range(10)))
         assert len(set(map(id, found))) == 1
         for _ in range(10):
             held.release(room)
         await eventually(lambda: not held._rooms)
-        assert not held._visitors and not held._leaving
+        assert not held._holds and not held._release_timers
 
 
 async def test_a_room_that_cannot_be_loaded_leaves_nothing_behind_and_can_be_later(
@@ -110,7 +110,7 @@ async def test_a_room_that_cannot_be_loaded_leaves_nothing_behind_and_can_be_lat
         wire.refuse()
         found = await asyncio.gather(*(held.hold(room) for _ in range(3)), return_exceptions=True)
         assert all(isinstance(each, StoreUnavailable) for each in found)
-        assert not held._rooms and not held._loading and not held._visitors
+        assert not held._rooms and not held._loading and not held._holds
         wire.accept()
         async with asyncio.timeout(5):
             while True:

@@ -13,7 +13,7 @@ from collab.errors import StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, akin, compact, earlier, same
+from collab.rooms.history import add_up, compact, earlier_state, same, share_authors
 from collab.rooms.pending import MAX_PENDING, Pending
 from collab.store.records import STARTER, Entry, Reading
 
@@ -39,7 +39,7 @@ def test_the_sum_is_the_document_whatever_its_characters(letter: str) -> None:
     total = add_up("r", b"", entries)
     total.check()
     assert same(total, replica)
-    assert akin(total, replica) and not akin(total, written("other")[0])
+    assert share_authors(total, replica) and not share_authors(total, written("other")[0])
 
 
 def test_documents_of_many_authors_are_the_same_in_whatever_order_they_are_told_of() -> None:
@@ -105,14 +105,14 @@ def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_s
 
 def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever_it_was() -> None:
     _, entries = written("a", "ab", "abc")
-    assert earlier("r", reading(entries), (1500, 0)).text == "ab"
-    assert earlier("r", reading(entries), (-1, 0)).text == ""
+    assert earlier_state("r", reading(entries), (1500, 0)).text == "ab"
+    assert earlier_state("r", reading(entries), (-1, 0)).text == ""
     begun = replace(reading(entries), origin=STARTER)
-    assert earlier("r", begun, (-1, 0)).text == "a"
-    assert earlier("r", begun, (1500, 0)).text == "ab"
+    assert earlier_state("r", begun, (-1, 0)).text == "a"
+    assert earlier_state("r", begun, (1500, 0)).text == "ab"
     compacted = replace(reading(entries[2:], written("ab")[0].state()), base_id=(1000, 0))
-    assert earlier("r", compacted, (1500, 0)).text == "ab"
-    assert earlier("r", compacted, (500, 0)).text == "", "the base may hold what came since"
+    assert earlier_state("r", compacted, (1500, 0)).text == "ab"
+    assert earlier_state("r", compacted, (500, 0)).text == "", "the base may hold what came since"
 
 
 def test_updates_stay_their_authors_until_there_are_too_many() -> None:

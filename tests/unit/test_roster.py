@@ -60,7 +60,7 @@ def test_who_leaves_is_gone_with_the_next_report_and_with_its_state() -> None:
 def test_a_node_does_not_take_its_own_report_for_somebody_elses() -> None:
     (a,) = nodes("a")
     a.enter("1", "Ada")
-    assert not a.apply(a.report(ask=True), 0.0) and names(a) == ["Ada"] and not a.others
+    assert not a.apply(a.report(ask=True), 0.0) and names(a) == ["Ada"] and not a.has_others
 
 
 def test_a_silent_nodes_people_are_gone_within_thirty_seconds() -> None:
@@ -69,9 +69,9 @@ def test_a_silent_nodes_people_are_gone_within_thirty_seconds() -> None:
     a.introduce("1")
     b.apply(a.report(ask=False), 100.0)
     b.expire(100.0 + MAX_MISSED_REPORTS * INTERVAL)
-    assert names(b) == ["Ada"] and b.others
+    assert names(b) == ["Ada"] and b.has_others
     b.expire(100.1 + MAX_MISSED_REPORTS * INTERVAL)
-    assert names(b) == [] and b.clients() == set() and not b.others
+    assert names(b) == [] and b.clients() == set() and not b.has_others
     assert MAX_MISSED_REPORTS * INTERVAL < 30
 
 

@@ -13,7 +13,7 @@ from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
 from collab.merge.splice import edit_size
-from collab.rooms.search import NEAR, RECENT, Found, Searches, nearest_text, text_at
+from collab.rooms.search import NEAR, RECENT_SECONDS, Found, Searches, nearest_text, text_at
 from collab.store.records import Entry, Reading
 
 AT_A_STRETCH = 0.02
@@ -66,8 +66,8 @@ async def test_a_text_that_is_farther_than_asked_for_is_not_found() -> None:
     for text in texts:
         for typed in ("?", "é", "🐍🐍"):
             code = text + typed
-            assert await nearest_text(code, reading, searches, most=len(typed) - 1) is None
-            found = await nearest_text(code, reading, searches, most=len(typed))
+            assert await nearest_text(code, reading, searches, max_distance=len(typed) - 1) is None
+            found = await nearest_text(code, reading, searches, max_distance=len(typed))
             assert found is not None and found.text == text
             assert found.way.apply(found.text) == found.tail == texts[-1]
 
@@ -85,7 +85,7 @@ async def test_no_journal_has_no_text() -> None:
 async def test_if_no_recent_text_is_near_it_is_sought_as_far_as_the_journal_goes() -> None:
     old = "a text that was there an hour ago, and was replaced\n" * 3
     new = "another one altogether, of which little is the same"
-    reading = journal(old, new, new + "!", every=(RECENT + 1) * 1000)
+    reading = journal(old, new, new + "!", every=(RECENT_SECONDS + 1) * 1000)
     assert (await find(old + "x", reading)).text == old
     near = new[:-1]
     assert len(new) - len(near) < NEAR
@@ -102,7 +102,7 @@ async def test_a_text_with_many_differences_here_and_there_is_nearer_than_none()
 
 
 async def test_a_text_that_the_room_had_long_ago_is_found_though_a_recent_one_is_near() -> None:
-    reading = journal("one", "one two", "one two!", every=(RECENT + 1) * 1000)
+    reading = journal("one", "one two", "one two!", every=(RECENT_SECONDS + 1) * 1000)
     found = await find("one two", reading, near=0)
     assert (found.text, found.distance, found.tail) == ("one two", 0, "one two!")
 
