@@ -58,7 +58,7 @@ async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Foun
 async def _nearest_shown(
     code: str, shown: Callable[[], Iterable[View]], searches: Searches, max_distance: int
 ) -> View | None:
-    """Return the shown view that is nearest to ``code``, within ``max_distance``; None if none is."""
+    """Return the shown view nearest to ``code``; None if it is farther than ``max_distance``."""
     nearest: str | None = None
     distance = max_distance + 1
     async with searches.turn():

@@ -1,4 +1,4 @@
-"""Nodes as far as a journal is concerned: each with its own connections, all in one process."""
+"""Test nodes that follow one journal: each has its own connections, all are in one process."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from collab.store.subscriber import Subscriber
 from tests.support.clients import PATIENCE
 
 FILLER = "~"
-"""What may be deleted; everything else is tokens, which stay whole."""
+"""The only character that random edits delete: tokens stay whole."""
 
 
 class Peer:
-    """A node that holds one room. What it hears can be dropped, doubled and put out of order."""
+    """A node that holds one room. Tests can drop, double and reorder the messages it receives."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Peer:
             room, self.store, self.metrics, self._edited,
             ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,
         )  # fmt: skip
-        self.unruly: Random | None = None
+        self.chaos: Random | None = None
         self.deaf = False
         self.shown = ""
         self._showing = False
@@ -62,13 +62,13 @@ class Peer:
     async def open(self) -> None:
         await self.store.open(5)
         await self.subscriber.open()
-        await self.subscriber.subscribe(self._channel, self._hear)
+        await self.subscriber.listen(self._channel, self._receive)
         await self.journal.open()
         self.shown, self._showing = self.text, True
         self.subscriber.on_reconnect.append(self.journal.check)
 
     async def close(self) -> None:
-        """End it at once: what waits is given up, as if the node were killed."""
+        """Stop at once, as if the node were killed: commits that wait are given up."""
         await self.subscriber.close()
         await self.journal.close()
         await self.store.close()
@@ -81,15 +81,15 @@ class Peer:
         if self._showing:  # nobody is in a room that is being loaded
             self.shown = edit.delta.apply(self.shown)
 
-    def _hear(self, message: bytes) -> None:
-        for said in self._meddle(message) if self.unruly else [message]:
-            parsed = channel.parse(said)
+    def _receive(self, message: bytes) -> None:
+        for each in self._disturb(message) if self.chaos else [message]:
+            parsed = channel.parse(each)
             if isinstance(parsed, channel.Announcement) and not self.deaf:
                 self.journal.handle_announcement(parsed)
 
-    def _meddle(self, message: bytes) -> Iterable[bytes]:
-        assert self.unruly
-        chance = self.unruly.random()
+    def _disturb(self, message: bytes) -> Iterable[bytes]:
+        assert self.chaos
+        chance = self.chaos.random()
         if chance < 0.15:
             return ()
         if chance < 0.3:
@@ -98,12 +98,12 @@ class Peer:
         late, self._late = self._late, []
         return (message, message, *late) if chance < 0.5 else (message, *late)
 
-    def put(self, text: str, at: int = -1, author: str = "") -> asyncio.Future[None]:
+    def insert(self, text: str, at: int = -1, author: str = "") -> asyncio.Future[None]:
         """Insert ``text`` as a member here."""
         at = len(self.text) if at < 0 else at
         return self._edit([Splice(at, at, text)], author)
 
-    def cut(self, start: int, end: int) -> asyncio.Future[None]:
+    def delete(self, start: int, end: int) -> asyncio.Future[None]:
         """Delete ``text[start:end]`` as a member here."""
         return self._edit([Splice(start, end, "")], "")
 
@@ -127,13 +127,13 @@ class Peer:
         token = f"[{self.name}{next(self._numbers)}é🐍]"
         gaps = [0, *(i + 1 for i, c in enumerate(text) if c in f"]{FILLER}")]
         author = f"{self.name}-{random.randrange(3)}"
-        self.sent[token] = self.put(
+        self.sent[token] = self.insert(
             token + FILLER * random.randrange(3), random.choice(gaps), author
         )
 
     @property
     def acknowledged(self) -> list[str]:
-        """The tokens that Redis was said to have."""
+        """The tokens whose commits were acknowledged."""
         return [
             token for token, done in self.sent.items()
             if done.done() and not done.cancelled() and not done.exception()
@@ -151,7 +151,7 @@ class Cluster:
         self.dead: list[Peer] = []
 
     async def add(self, name: str, *, url: str = "", **options: float) -> Peer:
-        """Start a node that loads the room."""
+        """Start a node, which loads the room."""
         peer = Peer(url or self._url, name, self._room, **{**self._options, **options})  # type: ignore[arg-type]
         self.alive.append(peer)
         await peer.open()
@@ -165,13 +165,13 @@ class Cluster:
 
 
 def often_compacted(random: Random) -> dict[str, int]:
-    """Return bounds of a history that is compacted often, so that this meets everything else."""
+    """Return bounds that make compaction frequent, so that it coincides with everything else."""
     return {"max_entries": random.choice((4, 16, 2000))}
 
 
 @asynccontextmanager
 async def cluster(url: str, room: str, *names: str, **options: float) -> AsyncIterator[Cluster]:
-    """Open some nodes on one room; close those that are left."""
+    """Open some nodes on one room, and close those that are still alive at the end."""
     nodes = Cluster(url, room, **options)
     try:
         for name in names:
@@ -184,17 +184,17 @@ async def cluster(url: str, room: str, *names: str, **options: float) -> AsyncIt
 
 @asynccontextmanager
 async def peers(url: str, room: str, *names: str, **options: float) -> AsyncIterator[list[Peer]]:
-    """Open some nodes on one room that stay."""
+    """Open some nodes on one room; give the list of nodes that are alive."""
     async with cluster(url, room, *names, **options) as nodes:
         yield nodes.alive
 
 
-async def rest(*nodes: Peer) -> None:
-    """Let what is said be heard, and check until nobody has anything to do and all are equal."""
+async def converge(*nodes: Peer) -> None:
+    """Deliver all messages, and check until no node has work left and all nodes are equal."""
     async with asyncio.timeout(PATIENCE):
         while True:
             for node in nodes:
-                node.unruly = None
+                node.chaos = None
                 node.journal.check()
             for node in nodes:
                 await node.journal.flush()
@@ -204,8 +204,8 @@ async def rest(*nodes: Peer) -> None:
             await asyncio.sleep(0.01)
 
 
-async def keys_saved(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[bytes, int]]:
-    """Return the room as a dump would hold it; keys that are not there are left out."""
+async def dump_keys(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[bytes, int]]:
+    """Return the room's keys as a dump has them, without those that do not exist."""
     keys = room_keys(room)
     async with client.pipeline(transaction=True) as pipe:
         for key in keys:
@@ -216,10 +216,10 @@ async def keys_saved(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[
     return {key: (value, max(0, ttl)) for key, value, ttl in values if value is not None}
 
 
-async def keys_restored(
+async def restore_keys(
     client: redis.asyncio.Redis, room: str, saved: dict[str, tuple[bytes, int]]
 ) -> None:
-    """Take the room back to what it was."""
+    """Restore the room's keys to what `dump_keys` returned."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(*room_keys(room))
         for key, (value, ttl) in saved.items():
@@ -228,7 +228,7 @@ async def keys_restored(
 
 
 async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
-    """Return what the journal in Redis adds up to, read by other means than the service's."""
+    """Return what the journal in Redis adds up to, without the service's own reading code."""
     _, _, head = room_keys(room)
     total = Replica()
     base: Any = await client.hget(head, "base")
@@ -278,13 +278,13 @@ async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer)
     assert total.text == text
     for node in nodes:
         assert node.text == text, node.name
-        assert node.shown == text, f"{node.name}'s members were not told everything"
+        assert node.shown == text, f"{node.name}'s members did not receive everything"
         assert same(node.journal.replica, total), f"{node.name} differs outside the text"
         node.journal.replica.check()
     return text
 
 
-async def eventually_in(client: redis.asyncio.Redis, room: str, text: str) -> None:
+async def wait_for_snapshot(client: redis.asyncio.Redis, room: str, text: str) -> None:
     """Wait until the snapshot is ``text``."""
     async with asyncio.timeout(PATIENCE):
         while await client.get(f"code_{room}") != text.encode():  # noqa: ASYNC110 - it tells nobody

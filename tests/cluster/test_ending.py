@@ -10,7 +10,7 @@ import redis.asyncio
 from collab.errors import RoomClosed
 from collab.store.directory import Directory
 from collab.store.keys import ends_key, room_keys
-from tests.cluster.peers import Peer, assert_one_truth, cluster, peers, rest
+from tests.cluster.peers import Peer, assert_one_truth, cluster, converge, peers
 from tests.support.clients import eventually
 from tests.support.processes import Redis
 from tests.support.proxy import proxy
@@ -27,18 +27,18 @@ async def test_what_waits_fails_and_nothing_of_the_old_room_is_in_the_next(
 ) -> None:
     async with cluster(redis_server.url, room, "a", "b") as nodes:
         a, b = nodes.alive
-        await a.put("the old text")
-        await rest(a, b)
+        await a.insert("the old text")
+        await converge(a, b)
         assert await end(b, room)
         for node in (a, b):  # neither has heard of it: their commits are refused
             with pytest.raises(RoomClosed):
-                await node.put(" and more")
+                await node.insert(" and more")
             with pytest.raises(RoomClosed):
-                await node.put(" and more")
+                await node.insert(" and more")
             assert node.journal.ended
         assert not await store.exists(*room_keys(room))
         c = await nodes.add("c")
-        await c.put("another")
+        await c.insert("another")
         assert await assert_one_truth(store, room, c) == "another"
         assert not await end(c, f"{room}-2")
 
@@ -53,12 +53,12 @@ async def test_a_holder_that_missed_a_loss_a_mending_and_the_end_writes_nothing_
     ):
         b = await nodes.add("b", url=f"redis://127.0.0.1:{wire.port}/0", timeout=0.3)
         (a, _), known = nodes.alive, b.journal.epoch
-        await a.put("the old text")
-        await rest(a, b)
+        await a.insert("the old text")
+        await converge(a, b)
         wire.refuse()
-        waiting = b.put(" and more")
+        waiting = b.insert(" and more")
         await store.delete(*room_keys(room))
-        await rest(a)
+        await converge(a)
         assert await store.get(f"code_{room}") == b"the old text" and a.journal.epoch != known
         assert await end(a, room)
         wire.accept()
@@ -73,7 +73,7 @@ async def test_a_room_that_is_ended_while_it_is_written_back_is_not(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with peers(redis_server.url, room, "a") as (a,):
-        await a.put("the old text")
+        await a.insert("the old text")
         await store.delete(*room_keys(room))
         start = a.store.start
 
@@ -93,14 +93,14 @@ async def test_a_redis_that_comes_back_older_ends_no_room(
     """It may have forgotten the last end before the room, and remember the one before that."""
     for _ in range(2):
         async with peers(redis_server.url, room, "before") as (before,):
-            await before.put("ended before")
+            await before.insert("ended before")
             assert await end(before, room)
     async with peers(redis_server.url, room, "a", "b") as (a, b):
-        await a.put("here to stay")
-        await rest(a, b)
+        await a.insert("here to stay")
+        await converge(a, b)
         await store.delete(*room_keys(room))
         await store.lpop(ends_key(room))
-        await rest(a, b)
+        await converge(a, b)
         assert await assert_one_truth(store, room, a, b) == "here to stay"
 
 

@@ -15,10 +15,10 @@ from collab.store.keys import room_keys
 from tests.cluster.peers import (
     assert_one_truth,
     cluster,
-    eventually_in,
+    converge,
     often_compacted,
     peers,
-    rest,
+    wait_for_snapshot,
 )
 from tests.support.clients import eventually
 from tests.support.processes import Redis
@@ -36,12 +36,12 @@ async def test_nodes_that_commit_at_once_and_hear_badly_end_with_one_text(
     names = "abcd"[: random.randint(2, 4)]
     async with peers(redis_server.url, room, *names, **often_compacted(random)) as nodes:
         for node in nodes:
-            node.unruly = Random(seed)
+            node.chaos = Random(seed)
         for _ in range(120):
             random.choice(nodes).type(random)
             if random.random() < 0.4:
                 await asyncio.sleep(random.choice((0, 0, 0.001, 0.004)))
-        await rest(*nodes)
+        await converge(*nodes)
         text = await assert_one_truth(store, room, *nodes)
         for node in nodes:
             assert node.acknowledged == list(node.sent)
@@ -76,7 +76,7 @@ async def test_what_was_acknowledged_survives_nodes_killed_and_replies_lost_at_a
                 await nodes.add(f"n{step}")
             if random.random() < 0.5:
                 await asyncio.sleep(random.choice((0, 0.001, 0.005)))
-        await rest(*nodes.alive)
+        await converge(*nodes.alive)
         text = await assert_one_truth(store, room, *nodes.alive)
         everybody = nodes.dead + nodes.alive
         assert sum(len(node.acknowledged) for node in everybody) > 20
@@ -95,20 +95,20 @@ async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
-        await node.put("first ")
-        await rest(node)
+        await node.insert("first ")
+        await converge(node)
         wire.to_client = lambda piece: [piece] if heard and b"\nJ " in piece else []
-        done = [node.put(f"{number} ", author=str(number)) for number in range(authors)]
+        done = [node.insert(f"{number} ", author=str(number)) for number in range(authors)]
         flown = "".join(f"{number} " for number in range(authors))
-        await eventually_in(store, room, f"first {flown}")
+        await wait_for_snapshot(store, room, f"first {flown}")
         if heard:
             await asyncio.wait_for(asyncio.gather(*done), 1)  # it is as good as the answer
         assert all(each.done() == heard for each in done)
-        later = node.put("last", author=str(authors - 1))
+        later = node.insert("last", author=str(authors - 1))
         wire.cut()
         wire.to_client = None
         await asyncio.gather(*done, later)
-        await rest(node)
+        await converge(node)
         assert await assert_one_truth(store, room, node) == f"first {flown}last"
         assert await store.xlen(room_keys(room)[1]) == authors + 2
 
@@ -121,22 +121,22 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
-        await node.put("first ")
-        await rest(node)
+        await node.insert("first ")
+        await converge(node)
         late: list[bytes] = []
         hear, node.journal.handle_announcement = node.journal.handle_announcement, late.append  # type: ignore[assignment]
         wire.to_client = lambda piece: [piece] if b"\nJ " in piece else []
-        done = node.put("second ")
+        done = node.insert("second ")
         await eventually(lambda: late)
         wire.refuse()
         await eventually(lambda: node.journal._follower.waiting.sent_count)
-        later = node.put("last")
+        later = node.insert("last")
         hear(late.pop())  # type: ignore[arg-type]
         wire.to_client = None
         wire.accept()
         node.journal.handle_announcement = hear  # type: ignore[method-assign]
         await asyncio.gather(done, later)
-        await rest(node)
+        await converge(node)
         assert await assert_one_truth(store, room, node) == "first second last"
         assert await store.xlen(room_keys(room)[1]) == 3
 
@@ -154,13 +154,13 @@ async def test_a_lost_reply_to_the_first_commit_of_a_room_begins_it_once(
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
         wire.to_server = deafen
-        done = node.put("only")
-        await eventually_in(store, room, "only")
+        done = node.insert("only")
+        await wait_for_snapshot(store, room, "only")
         wire.to_server = None
         wire.cut()
         wire.to_client = None
         await done
-        await rest(node)
+        await converge(node)
         assert await assert_one_truth(store, room, node) == "only"
         assert await store.xlen(room_keys(room)[1]) == 1
 
@@ -170,8 +170,8 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
 ) -> None:
     """It can be of a commit that the script did not see; nothing else would tell until a check."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await other.put("one ")
-        await rest(node, other)
+        await other.insert("one ")
+        await converge(node, other)
         read, late = node.store.read, "two "
 
         async def slow_read(*asked: object) -> object:
@@ -180,9 +180,9 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
             if late:
                 said, late = late, ""
                 node.deaf = True
-                await other.put("missed ")
+                await other.insert("missed ")
                 node.deaf = False
-                await other.put(said)
+                await other.insert(said)
                 await asyncio.sleep(0.05)  # it is heard, and there is a gap before it
             return reading
 
@@ -200,7 +200,7 @@ async def test_a_mistake_in_the_journals_work_is_logged_and_ends_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("one ")
+        await node.insert("one ")
         for step in ("commit", "read", "check"):
             right = getattr(node.store, step)
 
@@ -212,8 +212,8 @@ async def test_a_mistake_in_the_journals_work_is_logged_and_ends_nothing(
             if step == "read":
                 node.journal._state.on(Event.MISSED)
             node.journal.check()
-            await node.put(f"{step} ")
-            await rest(node, other)
+            await node.insert(f"{step} ")
+            await converge(node, other)
             assert f"a mistake in {step}" in caplog.text
         assert await assert_one_truth(store, room, node, other) == "one commit read check "
 
@@ -223,16 +223,16 @@ async def test_a_replica_that_went_astray_gives_and_gets_what_is_missing(
 ) -> None:
     """However a node came to be apart, the next check finds it by the snapshot and mends both."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("one ")
-        await rest(node, other)
+        await node.insert("one ")
+        await converge(node, other)
         other.deaf = True
-        await node.put("two ")
+        await node.insert("two ")
         other.journal._follower.last = node.journal.last  # as if it had been applied
         delta = Delta.of(4, "three")
         other.journal.replica.edit(delta)  # and this had been committed
         other.shown = delta.apply(other.shown)
         other.deaf = False
-        await rest(node, other)
+        await converge(node, other)
         text = await assert_one_truth(store, room, node, other)
         assert sorted(text.split()) == sorted(["one", "two", "three"]) or "two" in text
 
@@ -242,11 +242,11 @@ async def test_a_node_started_again_with_its_old_name_applies_what_it_said_befor
 ) -> None:
     """Also two nodes that were given one name: neither takes the other's entries for its own."""
     async with peers(redis_server.url, room, "a", "a") as (node, namesake):
-        await node.put("one ")
+        await node.insert("one ")
         await eventually(lambda: namesake.text == "one ", within=1)
-        await namesake.put("two")
+        await namesake.insert("two")
         await eventually(lambda: node.text == "one two", within=1)
-        await rest(node, namesake)
+        await converge(node, namesake)
         await assert_one_truth(store, room, node, namesake)
 
 
@@ -257,9 +257,9 @@ async def test_a_room_closed_while_its_journal_waits_says_so_and_stays_closed(
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
-        await node.put("kept")
+        await node.insert("kept")
         wire.stall()
-        done = node.put("given up")
+        done = node.insert("given up")
         await asyncio.sleep(0)
         await node.journal.close()
         with pytest.raises(StoreUnavailable):

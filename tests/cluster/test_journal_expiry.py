@@ -13,10 +13,10 @@ from tests.cluster.peers import (
     Peer,
     assert_one_truth,
     cluster,
-    keys_restored,
-    keys_saved,
+    converge,
+    dump_keys,
     peers,
-    rest,
+    restore_keys,
 )
 from tests.support.clients import eventually
 from tests.support.processes import Redis
@@ -28,18 +28,18 @@ async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as (node, other):
-        await node.put("kept ")
-        await rest(node, other)
+        await node.insert("kept ")
+        await converge(node, other)
         node.deaf = True
         node.journal._follower.set_deadline(asyncio.get_running_loop().time() + 5)
         await store.delete(*room_keys(room))
-        await other.put("new")  # writes all back, for ten minutes
+        await other.insert("new")  # writes all back, for ten minutes
         node.deaf = False
         late = node.journal.replica.edit(Delta.of("~"))
         node.shown = node.text
         node.journal._follower.waiting.add("", late)
         node.journal._follower.waiting.request_whole(5)
-        await rest(node, other)
+        await converge(node, other)
         await assert_one_truth(store, room, node, other)
         for key in room_keys(room):
             assert await store.ttl(key) > 500
@@ -70,14 +70,14 @@ async def test_an_idle_room_expires_is_not_brought_back_by_checks_and_lives_with
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=1.2) as (node, other):
-        await node.put("old ")
-        await rest(node, other)
+        await node.insert("old ")
+        await converge(node, other)
         await asyncio.sleep(1.3)
         for _ in range(5):
-            await rest(node, other)
+            await converge(node, other)
             assert not await store.exists(*room_keys(room))
-        await other.put("and new")
-        await rest(node, other)
+        await other.insert("and new")
+        await converge(node, other)
         assert await assert_one_truth(store, room, node, other) == "old and new"
 
 
@@ -100,16 +100,16 @@ async def test_a_starter_written_over_a_dead_room_wins_whoever_holds_it_open(
     """What the holders tell of their old text must make sense to a node that never had it."""
     async with cluster(redis_server.url, room, "a", "b", ttl=600.0) as nodes:
         node, other = nodes.alive
-        await node.put("what was asked last week")
-        await rest(node, other)
+        await node.insert("what was asked last week")
+        await converge(node, other)
         await dead(store, room, node, other)
         await store.set(f"code_{room}", "a new question\n", ex=300)
         if cold_first:
             cold = await nodes.add("c")
             assert cold.text == "a new question\n"
         if typing:
-            node.put("! ")  # before it has seen that there is a starter
-        await rest(*nodes.alive)
+            node.insert("! ")  # before it has seen that there is a starter
+        await converge(*nodes.alive)
         if not cold_first:
             await nodes.add("c")
         text = await assert_one_truth(store, room, *nodes.alive)
@@ -117,8 +117,8 @@ async def test_a_starter_written_over_a_dead_room_wins_whoever_holds_it_open(
         assert text.count("! ") == typing
         assert await store.ttl(f"code_{room}") > 290
         for peer in list(nodes.alive):
-            await peer.put(f"# {peer.name} ", 0)
-        await rest(*nodes.alive)
+            await peer.insert(f"# {peer.name} ", 0)
+        await converge(*nodes.alive)
         await nodes.add("d")
         assert "# c " in await assert_one_truth(store, room, *nodes.alive)
 
@@ -129,15 +129,15 @@ async def test_a_journal_that_began_with_a_starter_is_no_new_starter_when_it_com
     """Redis is emptied, the room goes on, and then an old dump is loaded: nothing is over."""
     await store.set(f"code_{room}", "starter ", ex=600)
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        saved = await keys_saved(store, room)
-        await node.put("one ")
-        await rest(node, other)
+        saved = await dump_keys(store, room)
+        await node.insert("one ")
+        await converge(node, other)
         await store.delete(*room_keys(room))
-        await rest(node, other)
-        await other.put("two")
-        await rest(node, other)
-        await keys_restored(store, room, saved)
-        await rest(node, other)
+        await converge(node, other)
+        await other.insert("two")
+        await converge(node, other)
+        await restore_keys(store, room, saved)
+        await converge(node, other)
         assert await assert_one_truth(store, room, node, other) == "starter one two"
 
 
@@ -152,7 +152,7 @@ async def test_nodes_that_begin_rooms_from_the_same_text_at_once_build_one_copy_
         await store.set(f"code_{name}", "def f(): 🐍\n", ex=600)
         async with cluster(redis_server.url, name) as nodes:
             await asyncio.gather(*(nodes.add(each) for each in "abc"))
-            await rest(*nodes.alive)
+            await converge(*nodes.alive)
             assert await assert_one_truth(store, name, *nodes.alive) == "def f(): 🐍\n"
             assert await store.xlen(room_keys(name)[1]) == 1
 
@@ -162,7 +162,7 @@ async def test_a_text_that_appears_in_an_open_empty_room_is_taken_up_with_what_i
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await store.set(f"code_{room}", "starter", ex=600)
-        node.put("typed ")
-        await rest(node, other)
+        node.insert("typed ")
+        await converge(node, other)
         text = await assert_one_truth(store, room, node, other)
         assert "starter" in text and "typed " in text

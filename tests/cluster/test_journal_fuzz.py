@@ -17,10 +17,10 @@ from tests.cluster.peers import (
     Cluster,
     assert_one_truth,
     cluster,
-    keys_restored,
-    keys_saved,
+    converge,
+    dump_keys,
     peers,
-    rest,
+    restore_keys,
     set_key,
 )
 from tests.support.processes import Redis
@@ -59,13 +59,13 @@ class Faults:
         if chance < 0.05 and "flush" in kinds:
             await store.delete(*keys)
         elif chance < 0.09 and "older" in kinds:
-            await keys_restored(store, self._room, random.choice(self.dumps))
+            await restore_keys(store, self._room, random.choice(self.dumps))
         elif chance < 0.12:
-            self.dumps.append(await keys_saved(store, self._room))
+            self.dumps.append(await dump_keys(store, self._room))
         elif chance < 0.15 and "part" in kinds:
             await store.delete(random.choice(keys))
         elif chance < 0.18 and "former" in kinds:
-            await keys_restored(store, self._room, self.former)
+            await restore_keys(store, self._room, self.former)
         elif chance < 0.21 and "answers" in kinds:
             self._wire.to_client = lambda piece: []
             await asyncio.sleep(random.choice((0, 0.002, 0.01)))
@@ -94,16 +94,16 @@ async def test_whatever_goes_wrong_all_end_equal_and_nothing_is_lost_or_doubled(
     ):
         faults = Faults(store, wire, room, random, kind)
         async with peers(redis_server.url, room, "former") as (former,):
-            await former.put(FORMER)
-            faults.former = await keys_saved(store, room)
+            await former.insert(FORMER)
+            faults.former = await dump_keys(store, room)
         await store.delete(*room_keys(room))
         await store.set(f"code_{room}", STARTER, ex=3600)
-        faults.dumps.append(await keys_saved(store, room))
+        faults.dumps.append(await dump_keys(store, room))
         far = f"redis://127.0.0.1:{wire.port}/0"
         for name, url in (("a", far), ("b", far), ("c", redis_server.url)):
             await nodes.add(name, url=url, timeout=0.5)
-        await nodes.alive[0].put("~")
-        await rest(*nodes.alive)
+        await nodes.alive[0].insert("~")
+        await converge(*nodes.alive)
         for _ in range(STEPS):
             random.choice(nodes.alive).type(random)
             if random.random() < 0.1:
@@ -114,7 +114,7 @@ async def test_whatever_goes_wrong_all_end_equal_and_nothing_is_lost_or_doubled(
                 await asyncio.sleep(random.choice((0, 0.001, 0.004)))
         for node in nodes.alive:
             node.deaf = False
-        await rest(*nodes.alive)
+        await converge(*nodes.alive)
         text = await assert_one_truth(store, room, *nodes.alive)
         assert (text.count(STARTER), text.count(FORMER)) == (1, 0)
         for node in nodes.alive:

@@ -14,11 +14,11 @@ from collab.store.keys import room_keys
 from tests.cluster.peers import (
     Peer,
     assert_one_truth,
+    converge,
+    dump_keys,
     journal_updates,
-    keys_restored,
-    keys_saved,
     peers,
-    rest,
+    restore_keys,
 )
 from tests.support.processes import Redis
 
@@ -42,7 +42,7 @@ async def test_history_is_bounded_and_compacting_while_others_commit_loses_nothi
             most = max(most, len(updates) if bound == "entries" else sum(map(len, updates)))
             if updates:
                 assert int(await store.hget(head, "bytes") or 0) >= 0
-        await rest(*nodes)
+        await converge(*nodes)
         text = await assert_one_truth(store, room, *nodes)
         assert all(text.count(token) == 1 for node in nodes for token in node.sent)
         updates = await journal_updates(store, room)
@@ -67,11 +67,11 @@ async def test_a_room_that_never_rests_is_compacted_all_the_same(
         monkeypatch.setattr(node.store, "compact", spied)
         async with asyncio.timeout(10):
             while len(compacted) < 3:
-                node.put("x")
+                node.insert("x")
                 await asyncio.sleep(0)
         assert all(compacted), "it came to compacting only when nothing waited"
         assert await store.xlen(room_keys(room)[1]) <= 24
-        await rest(node)
+        await converge(node)
         await assert_one_truth(store, room, node)
 
 
@@ -80,18 +80,18 @@ async def test_a_compaction_of_what_redis_has_lost_is_refused(
 ) -> None:
     """A base that ends behind the journal's end would make every node seem to be in order."""
     async with peers(redis_server.url, room, "a") as (node,):
-        await node.put("kept ")
-        saved = await keys_saved(store, room)
-        await node.put("lost")
+        await node.insert("kept ")
+        saved = await dump_keys(store, room)
+        await node.insert("lost")
         reading = await node.store.read(room, None, (0, 0))
-        await keys_restored(store, room, saved)
+        await restore_keys(store, room, saved)
         assert reading.epoch is not None
         last = reading.entries[-1].id
         assert not await node.store.compact(
             room, reading.epoch, reading.base_id, last, node.journal.replica.state(), 0
         )
         assert await store.hget(room_keys(room)[2], "base") == b""
-        await rest(node)
+        await converge(node)
         assert await assert_one_truth(store, room, node) == "kept lost"
 
 
@@ -106,18 +106,18 @@ async def test_a_room_of_twenty_thousand_edits_opens_cold_in_a_moment(
             if chance < 0.03:
                 cursor = random.randint(0, size)  # a click elsewhere
             if 0.03 < chance < 0.15 and cursor:
-                node.cut(cursor - 1, cursor)
+                node.delete(cursor - 1, cursor)
                 cursor -= 1
             elif chance > 0.999:
-                node.cut(size // 4, size // 2)
+                node.delete(size // 4, size // 2)
                 cursor = size // 4
             else:
                 word = random.choice(("x", " ", "= 1", "\n"))
-                node.put(word, cursor)
+                node.insert(word, cursor)
                 cursor += len(word)
             if number % 10 == 9:
                 await node.journal.flush()
-        await rest(node)
+        await converge(node)
         entries = await store.xlen(room_keys(room)[1])
         took = []
         for _ in range(3):

@@ -12,11 +12,11 @@ from collab.store.keys import room_keys
 from tests.cluster.peers import (
     assert_one_truth,
     cluster,
-    keys_restored,
-    keys_saved,
+    converge,
+    dump_keys,
     often_compacted,
     peers,
-    rest,
+    restore_keys,
 )
 from tests.support.processes import Redis
 
@@ -27,14 +27,14 @@ async def test_redis_emptied_is_given_everything_back_with_the_time_that_was_lef
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as nodes:
-        await nodes[0].put("one ")
-        await nodes[1].put("two ")
-        await rest(*nodes)
+        await nodes[0].insert("one ")
+        await nodes[1].insert("two ")
+        await converge(*nodes)
         for key in room_keys(room):
             await store.pexpire(key, 100_000)
-        await rest(*nodes)  # they check, and see when the room is going to end
+        await converge(*nodes)  # they check, and see when the room is going to end
         await store.delete(*room_keys(room))
-        await rest(*nodes)
+        await converge(*nodes)
         assert sorted((await assert_one_truth(store, room, *nodes)).split()) == ["one", "two"]
         assert {round(await store.pttl(key) / 10_000) for key in room_keys(room)} == {10}
         assert await store.xlen(room_keys(room)[1]) == 1, "every holder wrote it back"
@@ -46,21 +46,21 @@ async def test_redis_gone_back_in_time_or_emptied_while_people_type_loses_nothin
 ) -> None:
     random = Random(200 + seed)
     async with peers(redis_server.url, room, "a", "b", "c", **often_compacted(random)) as nodes:
-        await nodes[0].put("^]")
-        await rest(*nodes)
-        saved = await keys_saved(store, room)
+        await nodes[0].insert("^]")
+        await converge(*nodes)
+        saved = await dump_keys(store, room)
         for _ in range(100):
             random.choice(nodes).type(random)
             chance = random.random()
             if chance < 0.05:
-                await keys_restored(store, room, saved)
+                await restore_keys(store, room, saved)
             elif chance < 0.08:
                 await store.delete(*room_keys(room))
             elif chance < 0.15 and await store.exists(room_keys(room)[1]):
-                saved = await keys_saved(store, room)
+                saved = await dump_keys(store, room)
             if random.random() < 0.5:
                 await asyncio.sleep(random.choice((0, 0.001, 0.004)))
-        await rest(*nodes)
+        await converge(*nodes)
         text = await assert_one_truth(store, room, *nodes)
         assert all(text.count(token) == 1 for node in nodes for token in node.sent)
         assert all(node.acknowledged == list(node.sent) for node in nodes)
@@ -72,23 +72,23 @@ async def test_an_entry_id_is_never_given_twice_even_if_redis_and_its_clock_go_b
     """Else a node that holds the lost entry takes the other one for it, and is apart for good."""
     _, stream, head = room_keys(room)
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("x")
+        await node.insert("x")
         seconds, _ = await store.time()
         ahead = f"{(seconds + 86400) * 1000}-7"  # by a clock that was a day ahead
         await store.xadd(stream, {"a": "", "u": b"\0\0"}, id=ahead)
         await store.hset(head, "tail", ahead)
-        await rest(node, other)
-        saved = await keys_saved(store, room)
-        await node.put("lost")
-        await rest(node, other)
+        await converge(node, other)
+        saved = await dump_keys(store, room)
+        await node.insert("lost")
+        await converge(node, other)
         lost = node.journal.last
         other.deaf = True
-        await keys_restored(store, room, saved)
+        await restore_keys(store, room, saved)
         async with peers(redis_server.url, room, "c") as (cold,):
-            await cold.put("else")
+            await cold.insert("else")
             assert cold.journal.last != lost
             other.deaf = False
-            await rest(node, other, cold)
+            await converge(node, other, cold)
             assert sorted(await assert_one_truth(store, room, node, other, cold)) == sorted(
                 "xlostelse"
             )
@@ -98,11 +98,11 @@ async def test_scripts_that_redis_forgot_are_sent_again(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a") as (node,):
-        await node.put("one ")
+        await node.insert("one ")
         await store.script_flush()
-        await node.put("two")
+        await node.insert("two")
         await store.script_flush()
-        await rest(node)
+        await converge(node)
         assert await assert_one_truth(store, room, node) == "one two"
 
 
@@ -112,10 +112,10 @@ async def test_half_a_journal_is_none_and_is_made_whole_by_who_holds_the_room(
 ) -> None:
     async with cluster(redis_server.url, room, "a", "b") as nodes:
         node, other = nodes.alive
-        await node.put("all of it")
-        await rest(node, other)
+        await node.insert("all of it")
+        await converge(node, other)
         await store.delete(room_keys(room)[half])
-        await rest(node, other)
+        await converge(node, other)
         assert await assert_one_truth(store, room, node, other) == "all of it"
         for peer in list(nodes.alive):
             await nodes.kill(peer)
@@ -131,17 +131,17 @@ async def test_a_bad_entry_is_passed_over_by_all_alike_and_the_room_goes_on(
     _, stream, head = room_keys(room)
     async with cluster(redis_server.url, room, "a", max_entries=6) as nodes:
         (node,) = nodes.alive
-        await node.put("good ")
+        await node.insert("good ")
         await store.hset(head, "tail", await store.xadd(stream, {"a": "", "u": b"\xff nonsense"}))
-        await rest(node)
-        await node.put("still good")
+        await converge(node)
+        await node.insert("still good")
         cold = await nodes.add("b")
-        await rest(node, cold)
+        await converge(node, cold)
         for peer in (node, cold):
             assert peer.text == "good still good"
         for number in range(10):
-            await cold.put(str(number), author=str(number))
-        await rest(node, cold)
+            await cold.insert(str(number), author=str(number))
+        await converge(node, cold)
         text = await assert_one_truth(
             store, room, node, cold
         )  # the bad one has been compacted away

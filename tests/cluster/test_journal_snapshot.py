@@ -15,9 +15,9 @@ from collab.rooms import journal_state
 from collab.store.records import Commit, Committed, Refused, Update
 from tests.cluster.peers import (
     assert_one_truth,
-    eventually_in,
+    converge,
     peers,
-    rest,
+    wait_for_snapshot,
 )
 from tests.support.processes import Redis
 
@@ -30,7 +30,7 @@ async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_a
     monkeypatch.setattr(journal_state, "REFUSALS_BEFORE_APPEND", 0)
     random = Random(7)
     async with peers(redis_server.url, room, "a", "b", "c", max_entries=16) as nodes:
-        await nodes[0].put(".")
+        await nodes[0].insert(".")
         for node in nodes:
             node.deaf = True  # so each of them is always behind when it commits
         for _ in range(60):
@@ -39,7 +39,7 @@ async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_a
         for node in nodes:
             await node.journal.flush()
             node.deaf = False
-        await rest(*nodes)
+        await converge(*nodes)
         text = await assert_one_truth(store, room, *nodes)
         assert all(text.count(token) == 1 for node in nodes for token in node.sent)
 
@@ -48,14 +48,14 @@ async def test_a_settle_owed_by_a_node_that_died_is_paid_by_those_that_live(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("seen ")
-        await rest(node, other)
+        await node.insert("seen ")
+        await converge(node, other)
         before = node.journal.last
         dying = Replica()
         dying.apply_update(node.journal.replica.state())
         update = dying.edit(Delta.of(5, "and gone"))
-        await node.put("!", 0)
-        await rest(node, other)
+        await node.insert("!", 0)
+        await converge(node, other)
         answer = await node.store.commit(
             room, node.journal.epoch or "", before, Commit([Update("", update)], update, "", 1800),
             exact=False,
@@ -63,7 +63,7 @@ async def test_a_settle_owed_by_a_node_that_died_is_paid_by_those_that_live(
         assert isinstance(answer, Committed)
         assert [entry.update for entry in answer.missed] != []
         assert await store.get(f"code_{room}") == b"!seen "
-        await rest(node, other)
+        await converge(node, other)
         assert await assert_one_truth(store, room, node, other) == "!seen and gone"
 
 
@@ -72,13 +72,13 @@ async def test_a_live_rooms_snapshot_is_mended(
     redis_server: Redis, store: Client, room: str, wrong: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("the truth")
-        await rest(node, other)
+        await node.insert("the truth")
+        await converge(node, other)
         if wrong == "deleted":
             await store.delete(f"code_{room}")
         else:
             await store.set(f"code_{room}", b"nonsense \xff")
-        await rest(node, other)
+        await converge(node, other)
         assert await assert_one_truth(store, room, node, other) == "the truth"
         assert await store.ttl(f"code_{room}") > 1700
 
@@ -88,18 +88,18 @@ async def test_a_node_that_is_always_late_appends_after_three_refusals_and_settl
 ) -> None:
     """Nobody checks here: it is the node's own debt that brings the snapshot up to date."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
-        await node.put("begun ")
-        await rest(node, other)
+        await node.insert("begun ")
+        await converge(node, other)
         node.deaf = True
         commit, exact = node.store.commit, []
 
         async def late_commit(*asked: Any, **how: Any) -> Committed | Refused:
             exact.append(how["exact"])
-            await other.put("x")
+            await other.insert("x")
             return await commit(*asked, **how)
 
         monkeypatch.setattr(node.store, "commit", late_commit)
-        await asyncio.wait_for(node.put("mine"), 5)
+        await asyncio.wait_for(node.insert("mine"), 5)
         assert exact == [True, True, True, False]
-        await eventually_in(store, room, node.text)
+        await wait_for_snapshot(store, room, node.text)
         assert sorted(await assert_one_truth(store, room, node, other)) == sorted("begun xxxxmine")
