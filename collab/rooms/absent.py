@@ -1,4 +1,4 @@
-"""The text members of a room that have left and may come back."""
+"""The text members that have left a room and may return."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 from collab.merge.text_peer import TextPeer
 
 RETURN_TIMEOUT: Final = 120.0
-"""Seconds for which the views of a member that left wait for its return."""
+"""Seconds for which the views of a member that left are kept."""
 MAX_ABSENT: Final = 64
-"""Members whose views wait in one room; those that have been away for longest give way."""
+"""Members whose views are kept in one room; beyond that the first that left is dropped."""
 
 
 class AbsentPeers:
-    """What the members of one room that have left may be showing, by their ids.
+    """The peers of members that have left one room, by the ids of the members.
 
     Times are monotonic, in seconds.
     """
@@ -32,17 +32,17 @@ class AbsentPeers:
             del self._peers[next(iter(self._peers))]
 
     def pop(self, id: str) -> TextPeer | None:
-        """Return the peer of a member that is back, and keep it no longer; None if not known."""
+        """Remove and return the peer of a member that has returned; None if it is not known."""
         peer, _ = self._peers.pop(id, (None, 0.0))
         return peer
 
     def expire(self, now: float) -> None:
-        """Drop the peers of members that have been away for too long."""
+        """Drop the peers of members that left more than `RETURN_TIMEOUT` ago."""
         for id, (_, left_at) in list(self._peers.items()):
             if left_at >= now - RETURN_TIMEOUT:
                 break
             del self._peers[id]
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all peers."""
         self._peers.clear()

@@ -1,7 +1,7 @@
-"""Who wrote an entry of a journal: the member's id, and the name it went by then.
+"""The author of a journal entry: the member's id, and its name at that time.
 
-Sids are forgotten with their connections, so the name is kept beside it. It is in Redis for as long
-as the text it belongs to, and never in a log.
+The entry stores the name too, because nobody can look up a sid after its connection has ended. The
+name stays in Redis as long as the text, and is never logged.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class Author:
     name: str
 
     def __str__(self) -> str:
-        """Return what the journal keeps."""
+        """Return the author as the journal stores it."""
         return f"{self.id} {self.name}"
 
     @classmethod
     def parse(cls, words: str) -> Author | None:
-        """Read what the journal keeps; None where more than one, or nobody, is the author."""
+        """Parse what the journal stores; None if the entry has several authors, or none."""
         id, _, name = words.partition(" ")
         return cls(id, name) if id else None

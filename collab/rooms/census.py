@@ -1,7 +1,6 @@
-"""Who is in a room, asked from outside: by a node that may not hold it.
+"""The members of a room, as queried by a node that need not hold the room.
 
-The question is published on the room's channel, so that it reaches the nodes that hold the room,
-and no other.
+The node publishes a question on the room's channel, which only nodes that hold the room receive.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from collab.store.questions import Questions
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 0.5
-"""Seconds for the nodes to answer: many times what it takes, and a dead node's members are gone."""
+"""Seconds to wait for answers: a live node needs far less, and a dead node has no members."""
 
 
 async def query(questions: Questions, room: str) -> list[Person]:
@@ -39,6 +38,6 @@ async def query(questions: Questions, room: str) -> list[Person]:
 
 
 def reply(question: CensusQuestion, people: Iterable[Person]) -> tuple[str, bytes]:
-    """Return what to tell of the members of this node, and on which channel."""
+    """Return the channel and the message that answer ``question`` with this node's members."""
     members = [[person.id, person.name, person.node, person.color] for person in people]
     return question.reply_to.pack_answer(orjson.dumps(members))

@@ -1,4 +1,4 @@
-"""The one record of who is in a room on this node."""
+"""The only record of a room's members on this node."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class MemberLine(Protocol):
-    """The way to a member of either kind."""
+    """The connection to a member of either kind."""
 
     def ended(self) -> None:
-        """Somebody has ended the room: the client is to be told, and the member is to leave."""
+        """Tell the client that somebody has ended the room, and remove the member."""
 
 
 class Members:
@@ -45,7 +45,7 @@ class Members:
         self._metrics.members.dec()
 
     def end(self) -> None:
-        """Send all members away, for somebody has ended the room."""
+        """Tell all members that somebody has ended the room."""
         here: list[TextMember | YjsMember] = [*self.text.values(), *self.yjs.values()]
         for member in here:
             member.line.ended()

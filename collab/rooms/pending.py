@@ -1,4 +1,4 @@
-"""What a room's members did and Redis does not have yet."""
+"""Updates of a room's members that Redis does not have yet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collab.merge.updates import merged
 from collab.store.records import NONCE_BITS, Commit, EntryId, Update
 
 MAX_PENDING = 64
-"""Updates kept apart, for their authors' sake, while Redis is away; then they become one."""
+"""Updates that are kept separate, with their authors, while Redis is away; more are merged."""
 SEVERAL = ""
-"""The author of an entry that more than one member wrote."""
+"""The author of an entry that several members wrote."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Pending:
         return bool(self.updates or self.done or self.whole)
 
     def add(self, author: str, update: bytes) -> None:
-        """Put an update behind the others, and into the last one if that has the same author."""
+        """Append an update; it is merged into the last one if both have the same author."""
         updates = self.updates
         if len(updates) > self.sent_count and updates[-1].author == author:
             updates[-1] = Update(author, merged((updates[-1].update, update)))
@@ -51,7 +51,7 @@ class Pending:
             self.nonce = self.sent_count = 0
 
     def wait(self, now: float, ttl: float) -> asyncio.Future[None]:
-        """Let the room live ``ttl`` seconds; the Future is done when Redis has it all."""
+        """Request a commit that lets the room live ``ttl`` seconds; done when Redis has it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.done.append(done)
         self.since = self.since or now
@@ -59,30 +59,30 @@ class Pending:
         return done
 
     def stored(self) -> asyncio.Future[None]:
-        """Return what is done when Redis has it all: one Future for all who ask."""
+        """Return a Future that is done when Redis has all of this; all callers share it."""
         if self._all_stored is None:
             self._all_stored = asyncio.get_running_loop().create_future()
             self.done.append(self._all_stored)
         return self._all_stored
 
     def request_whole(self, ttl: float) -> None:
-        """Let the whole document be committed, for ``ttl`` seconds at least."""
+        """Commit the whole document next, to live for ``ttl`` seconds at least."""
         self.whole = True
         self.ttl = max(self.ttl, ttl)
         self.nonce = self.sent_count = 0
 
     def drop_updates(self) -> None:
-        """All of the updates are in the journal."""
+        """Drop the updates, all of which are in the journal."""
         self.updates.clear()
         self.whole = False
         self.nonce = self.sent_count = 0
 
     def was_sent(self, id: EntryId) -> bool:
-        """Whether an entry of the journal is part of what flew."""
+        """Whether a journal entry is part of a commit that was sent from here."""
         return bool(self.nonce) and id[1] == self.nonce
 
     def drop_committed(self, id: EntryId) -> None:
-        """An entry of the journal is the first of what flew, and whose answer was lost."""
+        """Drop the first update that was sent: the journal has it as the entry ``id``."""
         if self.whole:
             self.whole = False  # some of the updates may have come after it
         elif self.sent_count:
@@ -90,7 +90,7 @@ class Pending:
             self.sent_count -= 1
 
     def followed_by(self, later: Pending) -> Pending:
-        """Return both in one."""
+        """Return both as one, ``later`` last."""
         return Pending(
             self.updates + later.updates,
             self.done + later.done,
@@ -103,7 +103,7 @@ class Pending:
         )
 
     def make_commit(self, replica: Replica) -> Commit:
-        """Return what is to be written, which leads to what ``replica`` is."""
+        """Return the commit of all this; ``replica`` is the document that it leads to."""
         self.nonce = self.nonce or secrets.randbits(NONCE_BITS)
         self.sent_count = len(self.updates)
         updates = [Update(SEVERAL, replica.state())] if self.whole else self.updates
@@ -111,13 +111,13 @@ class Pending:
         return Commit(updates, together, replica.text, self.ttl, self.nonce)
 
     def succeed(self) -> None:
-        """Redis has it: tell whoever waits."""
+        """Resolve the Futures: Redis has everything."""
         for done in self.done:
             if not done.done():
                 done.set_result(None)
 
     def fail(self, problem: CollabError) -> None:
-        """Redis will not get it from here: tell whoever waits."""
+        """Fail the Futures: this node will not commit the updates."""
         for done in self.done:
             if not done.done():
                 done.set_exception(problem)

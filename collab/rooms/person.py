@@ -1,4 +1,4 @@
-"""A member as everybody in the room sees it: a name and a color, which it may choose."""
+"""A member as others in the room see it: a name and a color, which the member may choose."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collab.names import clean_name
 COLORS = (
     "#c2410c", "#15803d", "#1d4ed8", "#a21caf", "#0f766e", "#b91c1c", "#6d28d9", "#4d7c0f",
 )  # fmt: skip
-"""For members that chose none; all are readable on white and on black."""
+"""Colors for members that chose none; all are readable on white and on black."""
 
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 
 
 def default_color(id: str, taken: Collection[str] = ()) -> str:
-    """Return a color for a member that chose none, the same on every node.
+    """Return a color for a member that chose none.
 
-    It is one that is not ``taken``, while there is any.
+    Every node returns the same. A color that is in ``taken`` is returned only if all are taken.
     """
     first = zlib.crc32(id.encode()) % len(COLORS)
     choices = COLORS[first:] + COLORS[:first]
@@ -30,7 +30,7 @@ def default_color(id: str, taken: Collection[str] = ()) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member as everybody in the room sees it."""
+    """A member as others in the room see it."""
 
     id: str
     name: str
@@ -39,7 +39,7 @@ class Person:
 
     @classmethod
     def showing(cls, state: State | None, id: str, name: str, node: str) -> Person:
-        """Return a member that shows ``state``, by ``name`` if that tells none of its own."""
+        """Return a member that shows ``state``; ``name`` is used if the state contains none."""
         user = state.get("user") if state else None
         given = user if isinstance(user, dict) else {}
         color = given.get("color")
@@ -48,5 +48,5 @@ class Person:
         return cls(id, clean_name(given.get("name"), name), node, color)
 
     def payload(self) -> dict[str, str]:
-        """Return what ``presence`` tells of this member."""
+        """Return the member as the event ``presence`` describes it."""
         return {"id": self.id, "name": self.name, "node": self.node, "color": self.color}

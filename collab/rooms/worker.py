@@ -1,4 +1,4 @@
-"""Work that is done one step at a time, for as long as it takes, and never given up."""
+"""Runs the steps of a room's work one after the other, and retries a step that fails."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from collab.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
-"""Seconds before the first and between later attempts while Redis does not serve."""
+"""Seconds before the first retry, and the most between later ones, while Redis is away."""
 
 
 class Worker:
-    """Takes steps, from a kick on, until there is nothing left to do for a room.
+    """Calls ``step`` for a room, from `start` on, until no work is left.
 
-    ``step`` returns False when there is nothing to do. What it could not do for want of Redis, it
-    does when it is called again. ``on_error`` is called after any other failure, to set things
-    right for the next attempt: a mistake must not end a room's commits.
+    ``step`` returns False when it finds no work. If Redis was away, the next call does the same
+    work again. ``on_error`` is called after any other exception, and must prepare the next attempt:
+    a bug must not stop a room's commits.
     """
 
     def __init__(
@@ -34,26 +34,26 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether there may be something left to do."""
+        """Whether work may be left."""
         return self._task is not None
 
     def start(self) -> None:
-        """Go to work, if not at it already."""
+        """Start working, unless the worker is running already."""
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._work())
 
     async def flush(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until no work is left."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
     async def close(self) -> None:
-        """Stop between two steps, or in the middle of one."""
+        """Stop, between two steps or within one."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-            self._task = None  # one that was ended before its first step did not see to it
+            self._task = None  # a task that is cancelled before its first step does not reset it
 
     async def _work(self) -> None:
         pause = FIRST_PAUSE
@@ -68,10 +68,10 @@ class Worker:
                     if pause == FIRST_PAUSE:
                         reason = {"room": self._room, "reason": str(problem)}
                         log.warning("waiting for Redis", extra=reason)
-                except Exception:  # whatever it was, the room's other work is still to be done
-                    log.exception("a room's work stumbled", extra={"room": self._room})
+                except Exception:  # after any error the room's other work must go on
+                    log.exception("a room's work failed", extra={"room": self._room})
                     self._on_error()
-                # Spread out: many rooms wait for the same Redis to come back.
+                # Random pauses: many rooms wait for the same Redis.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, MAX_PAUSE)
         finally:
