@@ -1,6 +1,6 @@
-"""What one node has of a room's journal, and what it has that the journal lacks.
+"""The part of a room's journal that one node has applied, and the updates that the journal lacks.
 
-No Redis here: `Journal` and `Recovery` ask it, and bring the answers.
+This module knows no Redis: `Journal` and `Recovery` send the commands and pass on the answers.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ EXPIRY_TOLERANCE = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
 
 OnEdit = Callable[[Edit], None]
-"""Called with each edit of the replica that was not made on this node."""
+"""Called with each edit of the replica that was made on another node."""
 
 
 class Follower:
-    """A room's replica, the place in the journal that it has come to, and what waits for a commit.
+    """A room's replica, its position in the journal, and the updates that wait for a commit.
 
-    The replica is ahead of the journal by what this node's members did and Redis has not confirmed.
-    Entries of others are applied strictly in the journal's order. ``epoch`` is None before a
-    journal is known; ``last`` is the last entry that was applied, ``deadline`` the time by
-    ``clock`` at which the room expires. ``ttl``, in seconds, is how long a change lets it live.
+    The replica is ahead of the journal by those edits of this node's members that Redis has not
+    confirmed. Entries of other nodes are applied strictly in the journal's order. ``epoch`` is None
+    before a journal is known; ``last`` is the last entry that was applied; ``deadline`` is the time
+    by ``clock`` at which the room expires. A change lets the room live for ``ttl`` seconds.
     """
 
     def __init__(
@@ -61,30 +61,28 @@ class Follower:
 
     @property
     def expired(self) -> bool:
-        """Whether the room's time is up, and nobody was changing it before that."""
+        """Whether the deadline has passed, and no change from before it waits for a commit."""
         changing = self.waiting.since and self.waiting.since < self.deadline
         return not changing and self.deadline - self.clock() <= EXPIRY_TOLERANCE
 
     def set_deadline(self, deadline: float | None) -> None:
-        """Let the room expire at a time; None: as if it was changed now."""
+        """Set the time at which the room expires; None: ``ttl`` from now."""
         self.deadline = self.clock() + self.ttl if deadline is None else deadline
 
     # Entries of others
 
     def handle_announcement(self, announcement: Announcement, *, own: bool) -> None:
-        """Apply an announced commit if it is the journal's next; else the journal is to be read.
+        """Apply an announced commit if it is the journal's next entry; else make a read due.
 
-        ``own`` says that it was made by this node. That of the commit in flight is as good as its
-        answer, which may be lost.
+        ``own`` says that this node made the commit. The announcement of the commit in flight
+        confirms it as well as Redis' answer does, which may be lost.
         """
         id, same = announcement.id, announcement.epoch == self.epoch
         if same and announcement.previous == self.last:
             deadline = self.clock() + announcement.ttl
             if self.in_flight.was_sent(id):
                 self.confirm(id, deadline)
-            elif self.waiting.was_sent(
-                id
-            ):  # only the entries say which part of what waits is there
+            elif self.waiting.was_sent(id):  # only the entries tell which of the updates are there
                 self.state.on(Event.MISSED)
             elif not announcement.update or self.apply(announcement.update):
                 self.advance_to(id)
@@ -95,7 +93,7 @@ class Follower:
             self.state.on(Event.MISSED)
 
     def apply_entries(self, entries: Iterable[Entry]) -> None:
-        """Apply entries that follow the last one; those that were applied before are skipped."""
+        """Apply entries in order, without those that were applied before."""
         for entry in entries:
             if entry.id > self.last:
                 if not self.apply(entry.update):
@@ -106,7 +104,7 @@ class Follower:
                 self.advance_to(entry.id)
 
     def apply(self, update: bytes) -> bool:
-        """Apply what others did; return False if the replica is not ready for it."""
+        """Apply an update of another node; return False if the replica cannot apply it."""
         try:
             edit = self.replica.apply_update(update)
         except MergeError as problem:
@@ -117,12 +115,12 @@ class Follower:
         return True
 
     def advance_to(self, last: EntryId) -> None:
-        """The replica has all entries of the journal up to ``last``."""
+        """Record that the replica has all entries of the journal up to ``last``."""
         self.last = max(self.last, last)
         self.state.on(Event.FOLLOWED)
 
     def compare(self, standing: Standing) -> None:
-        """Compare what is here with what Redis has; what is to be done about it becomes due."""
+        """Compare replica and journal with Redis; the work to repair a difference becomes due."""
         state = self.state
         if state.phase is Phase.ABSENT:
             if standing.epoch or standing.digest:
@@ -142,32 +140,32 @@ class Follower:
         return self.waiting.wait(self.clock(), self.ttl)
 
     def start_commit(self) -> Commit:
-        """Return all that waits as one commit, which is in flight from now on."""
+        """Return all updates that wait as one commit, which is in flight from now on."""
         assert not self.in_flight, "one commit of a room is in flight at a time"
         self.in_flight, self.waiting = self.waiting, Pending()
         return self.in_flight.make_commit(self.replica)
 
     def requeue_commit(self) -> None:
-        """Let what is in flight, if anything, wait again, before what came meanwhile."""
+        """Put a commit in flight back at the head of the updates that wait."""
         if self.in_flight:
             self.waiting = self.in_flight.followed_by(self.waiting)
             self.in_flight = Pending()
 
     def handle_committed(self, answer: Committed) -> None:
-        """Redis took the commit, maybe behind entries that are not here."""
+        """Handle a commit that Redis appended, maybe behind entries that this node had missed."""
         self.apply_entries(answer.missed)
         self.state.on(Event.SNAPSHOT_OWED if answer.missed else Event.SNAPSHOT_SET)
-        if self.in_flight:  # else the announcement came first
+        if self.in_flight:  # otherwise the announcement came first
             self.confirm(answer.id, answer.deadline)
 
     def handle_refused(self, answer: Refused) -> None:
-        """Redis refused the commit: others were first, or the journal is another."""
+        """Handle a refused commit: another node was first, or this is another journal."""
         self.requeue_commit()
         self.state.on(Event.REFUSED if answer.reason == "behind" else Event.MISSED)
         self.apply_entries(answer.missed)
 
     def confirm(self, last: EntryId, deadline: float | None) -> None:
-        """Redis has what is in flight, up to the entry ``last``: acknowledge it."""
+        """Acknowledge the commit in flight, which Redis has as the entries up to ``last``."""
         confirmed, self.in_flight = self.in_flight, Pending()
         self.state.on(Event.CONFIRMED)
         self.advance_to(last)
@@ -177,15 +175,16 @@ class Follower:
         confirmed.succeed()
 
     def commit_whole(self) -> None:
-        """Let the whole document be committed, with all that waits, which is in it.
+        """Commit the whole document next; it contains all updates that wait.
 
-        Nothing less will do where the journal lacks some of it: an edit alone may build on what is
-        not there. It lives for the time that was left, unless what waits gives it more.
+        This is needed if the journal lacks a part of the document, because an update may build on
+        that part. The room lives for the time that was left, or longer if an update that waits
+        extends it.
         """
         self.waiting.request_whole(max(self.deadline - self.clock(), EXPIRY_TOLERANCE))
 
     def fail_pending(self, problem: CollabError) -> None:
-        """Fail all that Redis has not confirmed."""
+        """Fail the Futures of all updates that Redis has not confirmed."""
         self.requeue_commit()
         self.waiting.fail(problem)
         self.waiting = Pending()

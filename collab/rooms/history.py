@@ -1,4 +1,4 @@
-"""What a journal, read to its end, adds up to, and the base that replaces its older half."""
+"""The document that a whole journal adds up to, and the base that replaces its older half."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
-    """Return the document that ``base`` and the entries behind it make.
+    """Return the document that ``base`` and the entries behind it add up to.
 
-    What can't be applied is passed over, by every node alike. Nobody who keeps to the scripts can
-    have put it there, and a room that can't be opened any more would be the greater loss.
+    Every node skips an update that cannot be applied. The scripts never write one, and a room that
+    cannot be opened any more would be a greater loss.
     """
     updates = [update for update in (base, *(entry.update for entry in entries)) if update]
     try:
@@ -40,26 +40,29 @@ def _apply_each(room: str, updates: list[bytes]) -> Replica:
 
 
 def same(one: Replica, other: Replica) -> bool:
-    """Whether two documents are equal, in what lies outside the text too."""
+    """Whether two documents are equal, outside the text too."""
     return (
         one.text == other.text and _clocks(one) == _clocks(other) and deleted(one) == deleted(other)
     )
 
 
 def share_authors(one: Replica, other: Replica) -> bool:
-    """Whether two documents have anybody's work in common: neither was begun apart."""
+    """Whether two documents have a Yjs client in common, that is, a common origin."""
     return not _clocks(one).keys().isdisjoint(_clocks(other))
 
 
 def _clocks(replica: Replica) -> dict[int, int]:
-    return read_state_vector(replica.state_vector())  # its bytes come in any order
+    return read_state_vector(
+        replica.state_vector()
+    )  # decoded, because the order of the bytes varies
 
 
 def earlier_state(room: str, reading: Reading, last: EntryId) -> Replica:
-    """Return what a journal held before ``last``, which is an entry of another journal.
+    """Return the document of a journal's entries up to ``last``, an entry of another journal.
 
-    That is a former life of the room, out of an older dump. A starter with which the journal was
-    begun is earlier too, whenever that was: a node found it where the room had been.
+    These entries are from an older dump: an earlier room of the same name. If the journal began
+    with a starter, that entry counts as earlier at any time: a node without the room found the
+    starter in place of the room.
     """
     older = [entry for entry in reading.entries if entry.id <= last]
     if reading.origin == STARTER and not reading.base and not older:
@@ -69,7 +72,7 @@ def earlier_state(room: str, reading: Reading, last: EntryId) -> Replica:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """A new base in place of the oldest entries, up to ``last``, which held ``size`` bytes."""
+    """A new base in place of the oldest entries, up to ``last``, which have ``size`` bytes."""
 
     base: bytes
     last: EntryId
@@ -77,7 +80,7 @@ class Compaction:
 
 
 def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Compaction | None:
-    """Return how to get a journal down to half of its bounds; None if it is there."""
+    """Return the compaction of a journal to half of its bounds; None if it is within them."""
     count, size = _surplus(reading.entries, max_entries // 2, max_bytes // 2)
     if not count:
         return None
@@ -86,7 +89,7 @@ def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Co
 
 
 def _surplus(entries: Sequence[Entry], max_entries: int, max_bytes: int) -> tuple[int, int]:
-    """Return how many of the oldest entries are too many, and their bytes."""
+    """Return how many of the oldest entries exceed the bounds, and their size in bytes."""
     left = sum(len(entry.update) for entry in entries)
     count = size = 0
     while count < len(entries) and (len(entries) - count > max_entries or left > max_bytes):

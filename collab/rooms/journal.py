@@ -1,7 +1,7 @@
 """A room's journal as one node follows it: one piece of work at a time, the most urgent first.
 
-docs/journal.md tells why, and what can go wrong. What a node has of the journal is in `follower`,
-what is due next in `journal_state`, and how what went apart is mended in `recovery`.
+docs/journal.md explains why, and what can go wrong. `follower` keeps what the node has of the
+journal, `journal_state` decides which work is next, and `recovery` repairs differences.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from collab.store.store import Store
 class Journal:
     """Follows and extends the journal of one room.
 
-    ``on_edit`` is called with each edit of the replica that was not made here, ``on_end`` when
-    somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
+    ``on_edit`` is called with each edit that was made on another node, ``on_end`` when somebody has
+    ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
     history.
     """
 
@@ -63,16 +63,16 @@ class Journal:
         self._state.on(Event.LOADED_EMPTY if self.epoch is None else Event.LOADED)
 
     async def close(self) -> None:
-        """Stop. What Redis has not confirmed is given up: see ``flush``."""
+        """Stop, and fail all updates that Redis has not confirmed. `flush` waits for them."""
         self._state.on(Event.CLOSED)
         await self._worker.close()
         self._give_up()
 
-    # What is known
+    # State
 
     @property
     def replica(self) -> Replica:
-        """The room's document as this node has it."""
+        """The room's document on this node."""
         return self._follower.replica
 
     @property
@@ -87,7 +87,7 @@ class Journal:
 
     @property
     def exists(self) -> bool:
-        """Whether the room has a text, be it empty."""
+        """Whether the room has a text, which may be empty."""
         follower = self._follower
         return follower.epoch is not None or bool(follower.waiting or follower.in_flight)
 
@@ -106,7 +106,7 @@ class Journal:
     def append(self, update: bytes, author: str) -> asyncio.Future[None]:
         """Commit an update that is in the replica already; the Future is done when Redis has it.
 
-        It does not fail while Redis is away: it waits.
+        While Redis is away the Future waits, and does not fail.
         """
         self._follower.waiting.add(author, update)
         return self.touch()
@@ -120,43 +120,43 @@ class Journal:
         return done
 
     def stored(self) -> asyncio.Future[None] | None:
-        """Return what is done when Redis has all that is here now; None if it has.
+        """Return a Future that is done when Redis has the present replica; None if Redis has it.
 
-        The Future belongs to all who ask.
+        All callers share the Future.
         """
         unsaved = self._follower.waiting or self._follower.in_flight
         if unsaved:
             return unsaved.stored()
-        return self.touch() if self._state.over else None  # it fails
+        return self.touch() if self._state.over else None  # touch returns a failed Future
 
     def _give_up(self) -> None:
-        """Fail what Redis has not confirmed: nothing more is written."""
-        problem = StoreUnavailable("the node let the room go before Redis had all of it")
+        """Fail all updates that Redis has not confirmed; nothing is written any more."""
+        problem = StoreUnavailable("the node closed the room before Redis had all changes")
         self._follower.fail_pending(RoomClosed(self._room) if self.ended else problem)
 
-    # What others did
+    # Messages of other nodes
 
     def handle_announcement(self, announcement: Announcement) -> None:
-        """Take in an announcement: apply it if it is the next entry, else read the journal."""
+        """Apply an announced commit if it is the next entry, else read the journal."""
         self._follower.handle_announcement(
             announcement, own=announcement.writer == self._store.writer
         )
         self._start_work()
 
     def handle_end(self) -> None:
-        """Somebody has ended the room, or one of its name before it: read which."""
+        """Read whether somebody has ended this room, or an earlier room of the same name."""
         self._state.on(Event.MISSED)
         self._start_work()
 
     def check(self) -> None:
-        """Compare with Redis, soon, and mend what differs."""
+        """Compare replica and journal with Redis soon, and repair differences."""
         self._state.on(Event.CHECK_REQUESTED)
         self._start_work()
 
     async def read(self) -> Reading:
-        """Return all that the journal holds. Raises StoreUnavailable.
+        """Return the whole journal. Raises StoreUnavailable.
 
-        Those who ask while it is being read get one reading: many may come back at once.
+        Concurrent callers share one reading, because many members may return at once.
         """
         reading = self._reading
         if reading is None:
@@ -169,31 +169,31 @@ class Journal:
         finally:
             self._reading = None
 
-    # One thing at a time
+    # Work
 
     async def flush(self) -> None:
-        """Wait until nothing waits for Redis."""
+        """Wait until Redis has all updates."""
         await self._worker.flush()
 
     async def wait_until_quiet(self) -> bool:
-        """Wait until nothing is left to do; return whether the replica is what ``last`` ends.
+        """Wait until no work is left; return whether the replica is what the journal adds up to.
 
-        It is not while Redis takes nothing. True only until the next await.
+        It is not while Redis accepts no writes. The result holds until the caller's next await.
         """
         while self._worker.busy:
             await self._worker.flush()
         return not self._follower.waiting
 
     def _start_work(self) -> None:
-        """Go to work if any is due; while the room is being loaded, ``open`` does it."""
+        """Start the worker if work is due; while the room is being loaded, `open` does the work."""
         if self._state.phase is Phase.LOADING:
             return
         if self._state.next(waiting=bool(self._follower.waiting)) is not None:
             self._worker.start()
 
     async def _step(self) -> bool:
-        """Do what is most urgent; return False if there is nothing to do."""
-        self._follower.requeue_commit()  # only a step that failed has left it in flight
+        """Do the most urgent work; return False if no work is due."""
+        self._follower.requeue_commit()  # a commit is still in flight only if its step failed
         work = self._state.start(waiting=bool(self._follower.waiting))
         match work:
             case None:
@@ -216,16 +216,16 @@ class Journal:
         return True
 
     def _recover(self) -> None:
-        """Begin again from what the journal and the replica hold, whatever went wrong."""
+        """After an unexpected error, continue from the content of the journal and the replica."""
         self._follower.requeue_commit()
         if self._follower.waiting:
             self._follower.commit_whole()
         self._state.on(Event.DISTRUSTED)
 
     async def _commit(self) -> None:
-        """Commit what waits. Where it still waits afterwards, others were first."""
+        """Commit the updates that wait. If Redis refuses, they still wait afterwards."""
         follower = self._follower
-        assert follower.epoch is not None, "a journal that is not there is begun"
+        assert follower.epoch is not None, "CATCH_UP begins a journal before the first COMMIT"
         answer = await self._store.commit(
             self._room, follower.epoch, follower.last, follower.start_commit(),
             exact=not self._state.may_append,
@@ -238,7 +238,7 @@ class Journal:
             self._state.on(Event.TOO_LONG)
 
     async def _compact(self) -> None:
-        """Make the older half of the history one update."""
+        """Merge the older half of the history into the journal's base."""
         reading = await self._store.read(self._room, None, ZERO)
         if reading.epoch is not None and reading.epoch == self.epoch:
             compacted = compact(self._room, reading, self._max_entries, self._max_bytes)

@@ -1,8 +1,8 @@
-"""The states of a room's journal on one node, and what leads from one to the next.
+"""The states of a room's journal on one node, and the transitions between them.
 
-Pure: no event loop, no Redis. `Journal` does the `Work` that `JournalState.start` returns. Each
-answer of Redis and each announcement is an `Event`: `TRANSITIONS` says what it leads to, and
-`AFTER_FAILURE` what a failure leads to.
+Pure: no event loop, no Redis. `Journal` does the `Work` that `JournalState.start` returns. Answers
+of Redis and announcements become an `Event`: `TRANSITIONS` has the effects of each event, and
+`AFTER_FAILURE` the effects of work that failed.
 """
 
 from __future__ import annotations
@@ -16,80 +16,80 @@ REFUSALS_BEFORE_APPEND = 3
 
 
 class Phase(Enum):
-    """How a node stands to a room's journal."""
+    """The relation of a node to a room's journal."""
 
     LOADING = auto()
     """No member has seen the replica yet."""
     ABSENT = auto()
-    """Redis has no journal, as far as the node knows: it was never begun, or it has expired.
+    """As far as the node knows, Redis has no journal: nobody has begun one, or it has expired.
     Nothing is written until the next change, which begins a journal."""
     FOLLOWING = auto()
     """The replica has the journal's entries up to the last that was applied."""
     ENDED = auto()
-    """Somebody has ended the room: nothing more is written."""
+    """Somebody has ended the room. Nothing is written any more."""
     CLOSED = auto()
-    """The node has let the room go."""
+    """The node has closed the room."""
 
 
 class Work(IntEnum):
-    """What may be due, the most urgent first."""
+    """The kinds of work, the most urgent first."""
 
     RELOAD = auto()
-    """Read the whole journal: what was read before is not trusted."""
+    """Read the whole journal, because the replica may differ from it."""
     CATCH_UP = auto()
     """Read the journal behind the last entry that was applied; begin one if there is none."""
     COMPACT = auto()
-    """Make the older half of the journal its base. It comes before committing: a room that never
-    rests would otherwise grow without bound."""
+    """Merge the older half of the journal into its base. Compaction comes before commits, because
+    otherwise the journal of a room that is always busy would grow without bound."""
     COMMIT = auto()
-    """Append what waits. Nothing asks for it: it is due while anything waits."""
+    """Append the updates that wait. No event makes it due: it is due while any update waits."""
     CHECK = auto()
-    """Compare epoch, tail and snapshot in Redis with what is here."""
+    """Compare epoch, tail and snapshot in Redis with those of this node."""
     SETTLE = auto()
     """Set the snapshot, if the replica is what the journal adds up to."""
 
 
 class Event(Enum):
-    """What happened to the journal, or to what the node knows of it."""
+    """A change of the journal, or of what the node knows about it."""
 
     LOADED = auto()
-    """The room is loaded, and has a journal."""
+    """The room was loaded and has a journal."""
     LOADED_EMPTY = auto()
-    """The room is loaded, and has no journal."""
+    """The room was loaded and has no journal."""
     FOLLOWED = auto()
-    """An entry of the journal was applied, or its end was reached."""
+    """An entry of the journal was applied, or the node has read to its end."""
     CONFIRMED = auto()
     """Redis has the commit that was in flight."""
     REFUSED = auto()
-    """A commit was refused because others were first."""
+    """Redis refused a commit because another node was first."""
     MISSED = auto()
-    """The journal has, or may have, entries that are not here; or it is another, or gone."""
+    """The journal has, or may have, entries that this node lacks, or it was replaced or deleted."""
     DISTRUSTED = auto()
-    """The replica cannot take an entry that is the next, or a step of the work went wrong."""
+    """The replica could not apply the next entry, or work ended in an unexpected error."""
     CHECK_REQUESTED = auto()
     """It is time to compare with Redis."""
     SNAPSHOT_SET = auto()
     """A commit has set the snapshot to what the journal adds up to."""
     SNAPSHOT_OWED = auto()
-    """The snapshot lacks entries: a commit was appended behind some that the node had not seen."""
+    """The snapshot lacks entries: a commit was appended behind entries that the node had missed."""
     SNAPSHOT_WRONG = auto()
-    """The snapshot was set for the journal's tail, and is another text than the replica's."""
+    """The snapshot was set at the journal's tail, but differs from the replica's text."""
     TOO_LONG = auto()
-    """The journal is over its bounds."""
+    """The journal exceeds its bounds."""
     EXPIRED = auto()
-    """The room's time is up, and Redis has nothing of it."""
+    """The room's deadline has passed, and Redis has nothing of the room."""
     ENDED = auto()
-    """The room was ended since it was loaded here."""
+    """Somebody has ended the room since this node loaded it."""
     CLOSED = auto()
-    """The node lets the room go."""
+    """The node closes the room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What an event leads to.
+    """The effects of an event.
 
-    ``phases`` maps the phase before to the phase after; a phase that is not in it stays. ``due`` is
-    the work that is due from then on, ``dropped`` the work that no longer is.
+    ``phases`` maps the phase before to the phase after; a phase that is not in it does not change.
+    ``due`` is the work that becomes due, ``dropped`` the work that is no longer due.
     """
 
     phases: Mapping[Phase, Phase] = field(default_factory=dict)
@@ -120,16 +120,16 @@ TRANSITIONS: Mapping[Event, Transition] = {
 AFTER_FAILURE: Mapping[Work, Iterable[Work]] = {
     Work.RELOAD: [Work.RELOAD],
     Work.CATCH_UP: [Work.CATCH_UP],
-    Work.COMPACT: [],  # the next commit asks for it again, and must not wait for it
-    Work.COMMIT: [Work.CATCH_UP],  # the commit may be in the journal all the same
+    Work.COMPACT: [],  # the next commit makes it due again, and must not wait for it
+    Work.COMMIT: [Work.CATCH_UP],  # the commit may be in the journal in spite of the failure
     Work.CHECK: [Work.CHECK],
     Work.SETTLE: [Work.SETTLE],
 }
-"""What is due after work that did not succeed."""
+"""The work that is due after work that failed."""
 
 TO_COMMIT: Mapping[Phase, Work] = {Phase.ABSENT: Work.CATCH_UP, Phase.FOLLOWING: Work.COMMIT}
-"""What is due while anything waits to be committed. Nothing waits in a room that is being loaded,
-and what waits in one that has ended or is closed is given up."""
+"""The work that is due while any update waits. No update waits while a room is being loaded, and
+updates that wait fail when the room ends or closes."""
 
 
 class JournalState:
@@ -143,7 +143,7 @@ class JournalState:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is written."""
+        """Whether nothing is written any more."""
         return self.phase in (Phase.ENDED, Phase.CLOSED)
 
     @property
@@ -152,7 +152,7 @@ class JournalState:
         return self._refusals >= REFUSALS_BEFORE_APPEND
 
     def on(self, event: Event) -> None:
-        """Go where an event leads."""
+        """Apply the effects of an event."""
         transition = TRANSITIONS[event]
         self.phase = transition.phases.get(self.phase, self.phase)
         self.due.update(transition.due)
@@ -163,7 +163,7 @@ class JournalState:
             self._refusals = 0
 
     def next(self, *, waiting: bool) -> Work | None:
-        """Return the most urgent work; ``waiting`` says whether anything is to be committed."""
+        """Return the most urgent work; ``waiting`` says whether any update waits for a commit."""
         if self.over:
             return None
         commit = TO_COMMIT.get(self.phase) if waiting else None
@@ -174,8 +174,9 @@ class JournalState:
     def start(self, *, waiting: bool) -> Work | None:
         """Return the work to do now; None if there is none. Call `finish` when it has succeeded.
 
-        If the work before was not finished, it has failed. What is asked for from now on is due
-        after this work, even if it is the same: it may be later than what this work sees.
+        If `finish` was not called for the previous work, that work counts as failed. Work that is
+        requested from now on is due after this work, even if it is of the same kind: the reason may
+        be newer than the data that this work reads.
         """
         if self._running is not None:
             self.due.update(AFTER_FAILURE[self._running])
@@ -187,5 +188,5 @@ class JournalState:
         return work
 
     def finish(self) -> None:
-        """The work that was started has succeeded."""
+        """Record that the started work has succeeded."""
         self._running = None
