@@ -1,9 +1,9 @@
-"""Text members that come back to another node: what they may be showing goes with them.
+"""Moves the views of text members that reconnect to another node.
 
-Who comes back says who it was by its pid, the private id that the answer to CONNECT carried. A node
-that drains leaves the views of its members in Redis; of one that lives they are asked for, on a
-channel that all nodes listen to, for nobody else knows where that member was. A view leads to the
-text of its node's replica, so the entry of the journal goes with it that this text ended with.
+A client that reconnects sends its pid, the private id that the answer to its last CONNECT
+contained. A node that drains stores the views of its members in Redis. Otherwise the new node asks
+all nodes on one channel, because it does not know which node the member was on. A view leads to the
+text of its node's replica; the message names the last journal entry that this text includes.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from collab.store.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 CLAIM = b"C "
-"""How the question begins who knows the member with a pid."""
+"""The first bytes of the question which node knows a member."""
 CLAIM_TIMEOUT: Final = 1.0
-"""Seconds that the nodes have to answer it: the one that knows the member waits for its journal."""
+"""Seconds for the nodes to answer; the node that knows the member first waits for its journal."""
 MAX_HANDOVER_CHARACTERS: Final = 1 << 20
-"""Of the texts of one member in one room, besides the oldest, that go with it."""
+"""Characters of one member's texts in one room that are handed over, besides the oldest text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """What a member leaves behind in one room: its views, newest first, and where they lead.
+    """What a member leaves behind in one room: its views, newest first.
 
-    That is the text of the journal ``epoch`` up to its entry ``last``. ``known`` says that it shows
-    one of them (see `TextPeer.is_known`), ``typing`` that it was typing.
+    The views lead to the text of the journal ``epoch`` up to its entry ``last``. ``known`` says
+    that the member shows one of them (see `TextPeer.is_known`), ``typing`` that it was typing.
     """
 
     room: str
@@ -53,7 +53,7 @@ class Departed:
     typing: bool
 
     def payload(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the object for JSON."""
         *others, screen = self.views
         kept, size = [], 0
         for view in others:
@@ -71,7 +71,7 @@ class Departed:
 
     @classmethod
     def parse(cls, payload: Any) -> Departed:
-        """Read what ``payload`` returned. Raises ValueError."""
+        """Parse what `payload` returned. Raises ValueError."""
         try:
             views = [View(text, Delta.of(*ops)) for text, ops in payload["views"]]
             milliseconds, number = payload["last"]
@@ -80,7 +80,7 @@ class Departed:
                 payload["known"], payload["typing"],
             )  # fmt: skip
         except (KeyError, TypeError) as problem:
-            raise ValueError("not what a member leaves behind") from problem
+            raise ValueError("not a valid departed member") from problem
 
 
 class Handovers:
@@ -104,17 +104,17 @@ class Handovers:
         self._replies: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Answer the other nodes. Raises StoreUnavailable."""
+        """Start answering the questions of other nodes. Raises StoreUnavailable."""
         await self._subscriber.subscribe(CLAIMS_CHANNEL, self._handle_claim)
 
     async def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop answering, and wait for answers that are under way."""
         await self._subscriber.unsubscribe(CLAIMS_CHANNEL, self._handle_claim)
         if self._replies:
             await asyncio.wait(self._replies)
 
     async def claim(self, member: str) -> list[Departed] | None:
-        """Return what a member has left behind, once; None if nobody knows it."""
+        """Return what a member has left behind, only once; None if no node knows the member."""
         try:
             found = await self._fetch_from_redis(member)
             if found is None:
@@ -124,14 +124,14 @@ class Handovers:
                     timeout=CLAIM_TIMEOUT,
                     enough=bool,
                 )
-                # It may have drained meanwhile.
+                # The node of the member may have drained meanwhile.
                 found = next(filter(None, answers), None) or await self._fetch_from_redis(member)
             return None if found is None else [Departed.parse(each) for each in orjson.loads(found)]
         except (StoreUnavailable, ValueError):
             return None
 
     async def store(self, member: str, departed: Sequence[Departed], seconds: float) -> None:
-        """Leave it in Redis for whoever comes back within ``seconds``. Raises StoreUnavailable."""
+        """Store what a member leaves behind for ``seconds``. Raises StoreUnavailable."""
         await self._store.call(
             "SET", departed_key(member), _packed(departed), "PX", round(seconds * 1000)
         )
@@ -165,5 +165,5 @@ def _packed(departed: Sequence[Departed]) -> bytes:
 
 
 def digest(pid: str) -> str:
-    """Return what stands for a pid where others may see it: it does not tell the pid."""
+    """Return the hash that names a pid in Redis, where the pid itself must stay secret."""
     return hashlib.sha256(pid.encode()).hexdigest()

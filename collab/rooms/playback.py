@@ -1,4 +1,4 @@
-"""A room's history, played forward: what its journal says was done, when and by whom."""
+"""A room's history, played forward from its journal: each edit, its time and its author."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One entry of a history: its id, who wrote it, and the Yjs update that it is.
+    """One entry of a history: its id, author and Yjs update.
 
-    ``at`` is when it was committed, in milliseconds since 1970. ``author`` is None where several
-    members, or nobody, wrote it.
+    ``at`` is the time of the commit, in milliseconds since 1970. ``author`` is None if several
+    members, or none, wrote the entry.
     """
 
     id: str
@@ -31,13 +31,13 @@ class HistoryEntry:
 
     @classmethod
     def of(cls, entry: Entry) -> HistoryEntry:
-        """Return what a history tells of an entry of the journal."""
+        """Return an entry of the journal as a history contains it."""
         return cls(entry_text(entry.id), entry.id[0], Author.parse(entry.author), entry.update)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry, the text before it, and the edit of that text that it is."""
+    """One entry, the text before it, and the entry as an edit of that text."""
 
     entry: HistoryEntry
     before: str
@@ -45,9 +45,9 @@ class Step:
 
 
 class Playback:
-    """A journal as it was read at one moment: the base, then its entries, each applied when asked.
+    """A journal as it was read at one moment: the base, then the entries, applied one at a time.
 
-    ``base`` is the text that the history begins with, and ``base_update`` makes it.
+    ``base`` is the text with which the history begins, ``base_update`` the same as a Yjs update.
     """
 
     def __init__(self, room: str, reading: Reading) -> None:
@@ -60,7 +60,7 @@ class Playback:
         self.base = self._replica.text
 
     def play(self) -> Iterator[Step]:
-        """Apply one entry after the other, once."""
+        """Apply and yield one entry after the other. Can be called only once."""
         for entry in self.entries:
             before = self._replica.text
             yield Step(entry, before, self._apply(entry.update))
@@ -69,13 +69,13 @@ class Playback:
         try:
             return self._replica.apply_update(update).delta
         except MergeError as problem:
-            # The nodes that hold the room pass it over too.
+            # The nodes that hold the room skip the entry too.
             log.error("bad journal entry", extra={"room": self._room, "reason": problem.code})
             return IDENTITY
 
 
 async def fetch_playback(store: Store, room: str) -> Playback | None:
-    """Return a room's history as Redis has it, None if there is no such room.
+    """Return a room's history from Redis, or None if there is no such room.
 
     Raises StoreUnavailable.
     """

@@ -13,28 +13,28 @@ from collab.rooms.roster import Roster
 from collab.store.channel import PresenceReport
 
 STATES_INTERVAL = 0.1
-"""Seconds between two sendings of states: a cursor that moves with every key costs ten messages a
-second, not thirty, and y-websocket sends each of them back."""
+"""Seconds between two messages with states. A cursor that moves with every key then costs ten
+messages a second instead of thirty, and y-websocket echoes each of them."""
 
 
 class PresenceLine(MemberLine, Protocol):
-    """The way to a member that is shown a list of people."""
+    """The connection to a member that receives a list of people."""
 
     def presence_due(self) -> None:
-        """A list is to be written: ask `Presence.people`."""
+        """Schedule a list to be written; `Presence.people` returns it."""
 
 
 class AwarenessLine(MemberLine, Protocol):
-    """The way to a member that is shown states."""
+    """The connection to a member that receives states."""
 
     def awareness_due(self, clients: Collection[int]) -> None:
-        """The states of ``clients`` are to be written: ask `Presence.states`."""
+        """Schedule the states of ``clients`` to be written; `Presence.states` returns them."""
 
 
 class Presence:
     """The members of a room as they see each other.
 
-    ``members`` are those on this node; ``publish`` reaches the other nodes.
+    ``members`` are the members on this node; ``publish`` sends a message to the other nodes.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Presence:
         self._publishing: set[asyncio.Future[None]] = set()
 
     def people(self) -> list[Person]:
-        """Return who is in the room, on all nodes."""
+        """Return the room's members on all nodes."""
         return self._roster.people()
 
     def name(self, id: str) -> str:
-        """Return what a member here is called, in presence and in the journal."""
+        """Return the name of a member on this node, for presence and for the journal."""
         return self._roster.name(id)
 
     def clients(self) -> set[int]:
@@ -70,7 +70,7 @@ class Presence:
     def entered(self, id: str, name: str, *, introduce: bool) -> None:
         """Show a member that has entered.
 
-        The node makes a state for one that it is to ``introduce``; any other sends its own.
+        If ``introduce``, the node makes a state for the member; otherwise the member sends one.
         """
         self._roster.enter(id, name)
         if introduce:
@@ -79,7 +79,7 @@ class Presence:
         self._notify_members()
 
     def left(self, id: str) -> None:
-        """Show a member no more; it has left."""
+        """Stop showing a member, which has left."""
         self._roster.leave(id)
         self._publish_report(ask=False)
         self._notify_members()
@@ -90,12 +90,12 @@ class Presence:
         returns = self._roster.set_state(id, client, state, clock)
         if returns:
             self._roster.renew(0)
-        if first or returns:  # the other nodes do not know yet whose client it is
+        if first or returns:  # the other nodes do not know yet which member the client is
             self._publish_report(ask=returns)
         self._notify_members()
 
     def apply(self, report: PresenceReport) -> None:
-        """Apply the report of a node."""
+        """Apply the report of another node."""
         asks = self._roster.apply(report, self._loop.time())
         if asks and self._members:
             self._roster.renew(0)
@@ -103,9 +103,9 @@ class Presence:
         self._notify_members()
 
     def heartbeat(self) -> None:
-        """Tell the other nodes who is here; forget nodes that are silent.
+        """Report this node's members to the other nodes; drop the members of silent nodes.
 
-        Yjs members are sent something in any case: y-websocket takes silence for an end.
+        Yjs members get a message in any case, because y-websocket closes a silent connection.
         """
         self._roster.expire(self._loop.time())
         self._roster.renew()
@@ -116,7 +116,7 @@ class Presence:
             member.line.awareness_due(())
 
     def close(self) -> None:
-        """Notify nobody any more."""
+        """Stop notifying."""
         if self._pause is not None:
             self._pause.cancel()
 

@@ -1,8 +1,8 @@
-"""What a page was showing that sends its first text, and that no node knows.
+"""Finds what a page was showing that sends its first text and that no node knows.
 
-Many pages keep their text when their connection breaks, and go on typing. What they send is no edit
-of nothing: that would put all of it there twice. It is taken for an edit of the nearest text that
-the room had, or that another member shows.
+Many pages keep their text when their connection breaks, and the user goes on typing. To merge such
+a text as an edit of an empty text would insert all of it a second time. It is merged as an edit of
+the nearest text that the room had or that another member shows.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ async def nearest_view(
     searches: Searches,
     shown: Callable[[], Iterable[View]],
 ) -> View:
-    """Return the view that a page was most likely showing that now sends ``code``.
+    """Return the view that a page which now sends ``code`` was most likely showing.
 
     ``start`` has the room's present text, and follows the replica from now on. ``shown`` returns
-    what others show, or showed when they left: those that are here count, for a connection that
-    broke can seem open for a minute. Raises StoreUnavailable: without the room's history nothing
-    may be guessed.
+    the views of the other members and of members that have left. Present members count because a
+    broken connection can seem open for a minute: the page may be one of them. Raises
+    StoreUnavailable, because any guess without the room's history would be unsafe.
     """
     found = await _nearest_past(code, journal, searches)
     max_distance = len(code) if found is None else found.distance
@@ -45,7 +45,7 @@ async def nearest_view(
 async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Found | None:
     """Return the text in the room's history that is nearest to ``code``.
 
-    None if the present one is as near.
+    None if the present text is as near.
     """
     text = journal.replica.text
     distance = edit_distance(text, code, len(text) + len(code))
@@ -67,5 +67,5 @@ async def _nearest_shown(
             if found is not None:
                 nearest, distance = text, found
             await searches.pause()
-    # The views went on meanwhile, and some may have gone.
+    # Meanwhile the views have advanced, and some may be gone.
     return next((view for view in shown() if view.text == nearest), None)

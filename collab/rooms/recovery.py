@@ -1,4 +1,4 @@
-"""How a node's replica and a room's journal become one again, whatever happened to either."""
+"""Brings a node's replica and a room's journal together again after any kind of loss."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Reads a room's journal, begins one where there is none, and mends what differs.
+    """Reads a room's journal, begins one if there is none, and repairs differences.
 
-    ``on_end`` is called when somebody has ended the room. All methods raise StoreUnavailable; what
-    they did not finish can be done again.
+    ``on_end`` is called when somebody has ended the room. All methods raise StoreUnavailable, and
+    can then be called again.
     """
 
     def __init__(self, follower: Follower, store: Store, on_end: Callable[[], None]) -> None:
@@ -34,21 +34,21 @@ class Recovery:
         self._last_end = ""
 
     async def catch_up(self) -> None:
-        """Read the journal behind the last entry that was applied, and apply what is there."""
+        """Read the journal behind the last entry that was applied, and apply the entries."""
         await self._read(self._follower.epoch)
 
     async def reload(self) -> None:
-        """Read the whole journal, and mend what differs."""
+        """Read the whole journal, and repair differences."""
         await self._read(None)
 
     async def check(self) -> None:
-        """Compare with Redis; what is to be done about a difference becomes due."""
+        """Compare with Redis; the work to repair a difference becomes due."""
         self._follower.compare(await self._store.check(self._follower.room))
 
     async def settle(self) -> None:
-        """Set the snapshot, which lacks entries or was written over.
+        """Set the snapshot, which lacks entries or was overwritten.
 
-        Redis refuses if the journal has moved on: whoever moved it owes the next settle.
+        Redis refuses if the journal has a new entry: the node that appended it then has to settle.
         """
         follower = self._follower
         if follower.epoch is not None:
@@ -73,9 +73,9 @@ class Recovery:
         follower.set_deadline(reading.deadline)
 
     def _is_end(self, reading: Reading) -> bool:
-        """Whether the room was ended since it was loaded here: nothing more is written then.
+        """Whether somebody has ended the room since it was loaded here.
 
-        Whatever is in Redis now is another room of its name.
+        If so, nothing is written any more: what is in Redis now is another room of the same name.
         """
         if self._known_ends is None:
             self._known_ends = frozenset(reading.ends)
@@ -87,13 +87,14 @@ class Recovery:
         return True
 
     def _adopt(self, epoch: str, reading: Reading) -> None:
-        """Follow a journal of which this node did not know all, or that has lost entries.
+        """Follow a journal that this node knew only in part, or that has lost entries.
 
-        If it has nothing in common with what is here, one of the two is over. Before the deadline
-        that is what the journal held before this node's last entry, and the starter that a node
-        without the room began it with: Redis has come back older. After it, it is what is here.
-        Over is over to the last character and key: of what two texts share by chance each holder
-        would keep a copy. It is deleted by an ordinary edit, so that Yjs members follow.
+        If the journal and the replica have nothing in common, one of the two is outdated. Before
+        the deadline the journal is: Redis came back with an older state. Its entries up to this
+        node's last entry are outdated, and so is a starter with which a node without the room
+        began it. After the deadline the replica is outdated. All outdated content is deleted, even
+        if both texts share a part by chance: otherwise each holder would keep a copy of that part.
+        An ordinary edit deletes it, so that Yjs members follow.
         """
         follower = self._follower
         held = follower.epoch is not None
@@ -107,22 +108,24 @@ class Recovery:
             follower.apply(deletion(inserted(follower.replica, but=mine)))
             follower.apply(journal.state())
         else:
-            over = inserted(earlier_state(follower.room, reading, follower.last))
+            outdated = inserted(earlier_state(follower.room, reading, follower.last))
             follower.apply(journal.state())
-            follower.apply(deletion(over))
+            follower.apply(deletion(outdated))
         follower.epoch, follower.last = epoch, reading.tail
         follower.state.on(Event.FOLLOWED)
         if same(journal, follower.replica):
             follower.waiting.drop_updates()
         elif held:
-            log.warning("the journal lacks what is here", extra={"room": follower.room})
+            log.warning(
+                "the journal lacks a part of this node's replica", extra={"room": follower.room}
+            )
             follower.commit_whole()
 
     async def _begin(self, reading: Reading) -> None:
-        """There is no journal: begin one, if there is something to begin it with.
+        """Begin a journal, if the node has updates or Redis has a starter; there is no journal.
 
-        Before the deadline it was lost, and whatever text is there is of no account: it is what was
-        lost, or an older starter. After it a text is a new starter.
+        Before the deadline the journal was lost, and a text in ``code_{room}`` is ignored: it is a
+        copy of the lost text, or an older starter. After the deadline it is a new starter.
         """
         follower = self._follower
         code, held = reading.code, follower.epoch is not None
@@ -132,17 +135,18 @@ class Recovery:
         elif code is not None and not (held and code == follower.replica.text.encode()):
             await self._begin_with_starter(code)
         elif follower.waiting:
-            if held or not follower.waiting.updates:  # '' is a text
+            if held or not follower.waiting.updates:  # the text may be empty
                 follower.commit_whole()
             await self._begin_with_what_waits(code)
         elif code is None:
             follower.state.on(Event.EXPIRED)
 
     async def _begin_with_starter(self, code: bytes) -> None:
-        """Make the first entry from a text that somebody put into an empty room.
+        """Append the first entry, made from a starter that somebody wrote to an empty room.
 
-        It must not be in the replica before it is in Redis: of two nodes that do this at once one
-        is refused and drops its own, or the room would hold the text twice.
+        The replica must not contain the starter before Redis has the entry: if two nodes do this at
+        once, Redis refuses one, which discards its entry. Otherwise the room would have the text
+        twice.
         """
         follower = self._follower
         text = code.decode("utf-8", errors="replace")
@@ -152,10 +156,10 @@ class Recovery:
         await self._store.start(
             follower.room, secrets.token_hex(8), code, STARTER, commit, known_end=self._last_end
         )
-        follower.state.on(Event.MISSED)  # whoever began it, it is read like anybody's
+        follower.state.on(Event.MISSED)  # read the entry from the journal, whichever node began it
 
     async def _begin_with_what_waits(self, expected: bytes | None) -> None:
-        """Make the first entries from all that waits; ``expected`` is the code that is there."""
+        """Append the updates that wait as the first entries, if the code is still ``expected``."""
         follower = self._follower
         epoch = secrets.token_hex(8)
         answer = await self._store.start(

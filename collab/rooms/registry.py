@@ -1,4 +1,4 @@
-"""The rooms of this node: loaded when somebody comes, let go a while after the last has left."""
+"""The rooms of this node: loaded for the first member, closed a while after the last has left."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from collab.store.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 IDLE_CHECK_INTERVAL = 1.0
-"""Seconds until a room that nobody is in, but that waits for Redis, is looked at again."""
+"""Seconds between checks of an empty room that cannot be closed because it waits for Redis."""
 
 BATCHES = 20
-"""Parts in which all rooms are looked at: one by one each would cost a round trip of its own (340
-µs instead of 30), all at once the node would stand still for them."""
+"""Batches into which all rooms are divided for upkeep. A check of a single room costs a round trip
+of its own (340 µs instead of 30); a check of all rooms at once would block the node."""
 
 
 class Rooms:
     """All rooms that this node holds now.
 
-    ``on_emit`` is given what is said on the channel of a room and is not this service's own.
+    ``on_emit`` is called with each python-socketio message on the channel of a room.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Rooms:
         self._upkeep: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
-        """Begin to look after the rooms."""
-        self._subscriber.on_reconnect.append(self._returned)
+        """Start the upkeep of the rooms: checks and presence reports."""
+        self._subscriber.on_return.append(self._returned)
         self._upkeep = [
             asyncio.create_task(self._every(self._config.check_interval, Room.check)),
             asyncio.create_task(self._every(self._config.presence_interval, Room.report)),
         ]
 
     async def close(self) -> None:
-        """Let all rooms go. What waits for Redis has half of the drain time to get there."""
+        """Close all rooms. They have half of the drain time to commit their updates."""
         tasks = [*self._upkeep, *self._loading.values()]
         for task in tasks:
             task.cancel()
@@ -78,13 +78,13 @@ class Rooms:
                 await asyncio.gather(*(room.flush() for room in rooms))
         except TimeoutError:
             lost = sum(not room.idle for room in rooms)
-            log.error("Redis did not take everything in time", extra={"rooms": lost})
+            log.error("not all updates were committed in time", extra={"rooms": lost})
         await asyncio.gather(*(room.close() for room in rooms))
 
     async def hold(self, name: str) -> Room:
-        """Return a room, loaded, and keep it until `release` is called once for each `hold`.
+        """Load a room and return it; the node keeps it until each `hold` has had its `release`.
 
-        Raises StoreUnavailable if it can't be loaded, RoomClosed if it is ended meanwhile.
+        Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it meanwhile.
         """
         self._holds[name] = self._holds.get(name, 0) + 1
         if timer := self._release_timers.pop(name, None):
@@ -102,7 +102,7 @@ class Rooms:
             raise
 
     def release(self, name: str) -> None:
-        """End one `hold`; the last one starts the grace time."""
+        """End one `hold`; after the last one the room is closed when the grace time is over."""
         self._holds[name] -= 1
         if not self._holds[name]:
             del self._holds[name]
@@ -114,15 +114,15 @@ class Rooms:
         return self._rooms.get(name)
 
     def check(self, name: str) -> None:
-        """Compare a room with Redis now, if this node holds it."""
+        """Compare a room with Redis soon, if this node holds it."""
         if room := self._rooms.get(name):
             room.check()
 
     async def create(self, name: str, code: str, author: Author) -> None:
-        """Begin a room with a text, in Redis; this node need not hold it.
+        """Begin a room with a text, in Redis; this node need not hold the room.
 
-        Of several callers that try at once one succeeds. Raises RoomExists if the room has a text,
-        or StoreUnavailable.
+        If several callers try at once, one succeeds. Raises RoomExists if the room has a text, or
+        StoreUnavailable.
         """
         replica = Replica()
         update = replica.edit(Delta.of(code)) if code else replica.state()
@@ -133,7 +133,7 @@ class Rooms:
         if isinstance(answer, Refused):
             raise RoomExists("the room has a text already")
         self._metrics.changes.inc()
-        self.check(name)  # a node passes over the announcements that it makes itself
+        self.check(name)  # a node ignores its own announcements
 
     async def _load(self, name: str) -> Room:
         try:
@@ -147,7 +147,7 @@ class Rooms:
                 raise RoomClosed(name)
             self._rooms[name] = room
             self._metrics.rooms.inc()
-            if name not in self._holds:  # everybody went while it was being loaded
+            if name not in self._holds:  # everybody left while it was being loaded
                 self._schedule_release(self._config.room_grace, room)
             return room
         finally:
@@ -178,7 +178,7 @@ class Rooms:
         closing.add_done_callback(self._closing.discard)
 
     async def _every(self, interval: float, action: Callable[[Room], None]) -> None:
-        """Look at each room once an interval, a few at a time."""
+        """Call ``action`` for each room once an interval, in batches."""
         while True:
             rooms = list(self._rooms.values())
             batches = [rooms[i::BATCHES] for i in range(min(BATCHES, len(rooms)))] or [[]]
@@ -186,12 +186,12 @@ class Rooms:
                 for room in batch:
                     try:
                         action(room)
-                    except Exception:  # one room's mistake must not end the care for all others
-                        log.exception("a room was not looked after", extra={"room": room.name})
+                    except Exception:  # an error in one room must not stop the upkeep of the others
+                        log.exception("the upkeep of a room failed", extra={"room": room.name})
                 await asyncio.sleep(interval / len(batches))
 
     def _returned(self) -> None:
-        """Pub/sub was away: commits were missed here, and elsewhere who is here."""
+        """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
             room.check()
             room.report()

@@ -1,4 +1,4 @@
-"""One room on this node: its members, and what each of them is to be told."""
+"""One room on this node: its members, its journal, and the edits that they exchange."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Room:
-    """One room on this node, from the first member's coming to a while after the last one's going.
+    """One room on this node, from the first member's joining to a while after the last has left.
 
-    ``on_emit`` is given what is said on the room's channel and is not this service's own. When
-    somebody has ended the room, ``on_end`` is called with it before its members leave.
+    ``on_emit`` is called with each python-socketio message on the room's channel. When somebody has
+    ended the room, ``on_end`` is called with the room before its members leave.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Room:
         self._on_end = on_end
         self._members = Members(metrics)
         self._channel = room_channel(name)
-        # The room's parts refer to it weakly: the collector, which runs seldom, would be the only
-        # one to free a cycle, and a room that was let go may be large.
+        # The room's parts refer to it weakly: only the garbage collector, which runs seldom, could
+        # free a cycle, and a closed room may be large.
         me = weakref.proxy(self)
         self._presence = Presence(
             config.node_id,
@@ -98,7 +98,7 @@ class Room:
         )
 
     async def open(self) -> None:
-        """Listen to the room's channel, and load it. Raises StoreUnavailable."""
+        """Subscribe to the room's channel, and load the room. Raises StoreUnavailable."""
         await self._subscriber.subscribe(self._channel, self._handle_message)
         try:
             await self._journal.open()
@@ -107,7 +107,7 @@ class Room:
             raise
 
     async def close(self) -> None:
-        """Let the room go; what Redis has not confirmed is given up (see ``flush``)."""
+        """Close the room, and fail updates that Redis has not confirmed. `flush` waits for them."""
         self._presence.close()
         await self._subscriber.unsubscribe(self._channel, self._handle_message)
         await self._journal.close()
@@ -116,46 +116,46 @@ class Room:
             await asyncio.wait(self._replies)
 
     def _end(self) -> None:
-        self._on_end(self)  # whoever asks for the room from now on gets another one
+        self._on_end(self)  # a `hold` from now on loads a new room
         self._members.end()
 
     async def flush(self) -> None:
-        """Wait until all of the room is in Redis."""
+        """Wait until Redis has all updates of the room."""
         await self._journal.flush()
 
     @property
     def text(self) -> str:
-        """The text as it is here."""
+        """The text of this node's replica."""
         return self._journal.replica.text
 
     @property
     def exists(self) -> bool:
-        """Whether anybody has given the room a text, be it empty."""
+        """Whether the room has a text, which may be empty."""
         return self._journal.exists
 
     @property
     def ended(self) -> bool:
-        """Whether somebody has ended the room: nobody can come in, and nothing more is written."""
+        """Whether somebody has ended the room. Nobody can join, and nothing is written any more."""
         return self._journal.ended
 
     @property
     def idle(self) -> bool:
-        """Whether nobody is here and nothing waits: the room can be let go."""
+        """Whether the room can be closed: no members are here, and no updates wait."""
         return not self._members and self._journal.settled
 
     # Members
 
     def enter(self, id: str, identity: Identity, line: TextLine, habit: Habit) -> TextMember:
-        """Take in a text member of which nothing is known. Raises RoomFull or RoomClosed.
+        """Add a text member. Raises RoomFull or RoomClosed.
 
-        ``habit`` is what is known of the pages of its site. One that has left on the same
-        connection is the member that it was.
+        ``habit`` is what the node has learned about the pages of the member's site. A member that
+        has left and joins again on the same connection keeps its views.
         """
         self._check_open()
         return self.texts.enter(id, identity, self, line, habit)
 
     def reconnect(self, old: str, id: str, identity: Identity, line: TextLine) -> TextMember | None:
-        """Take in a text member that was here as ``old``; None if it was not, or too long ago.
+        """Add a text member that was here as ``old``; None if it was not, or left too long ago.
 
         Raises RoomFull or RoomClosed.
         """
@@ -165,7 +165,7 @@ class Room:
     async def restore(
         self, left: Departed, id: str, identity: Identity, line: TextLine, habit: Habit
     ) -> TextMember | None:
-        """Take in a text member that was on another node; None if its views lead nowhere here.
+        """Add a text member that was on another node; None if its views do not fit the journal.
 
         Raises RoomFull, RoomClosed or StoreUnavailable.
         """
@@ -173,18 +173,18 @@ class Room:
         return await self.texts.restore(left, id, identity, self, line, habit)
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
-        """Let a text member go; what it may be showing is kept if it ``may_return``."""
+        """Remove a text member; its views are kept if it ``may_return``."""
         self.texts.leave(member, may_return=may_return)
 
     def join_yjs(self, id: str, identity: Identity, line: YjsLine) -> YjsMember:
-        """Take in a Yjs member. Raises RoomFull or RoomClosed."""
+        """Add a Yjs member. Raises RoomFull or RoomClosed."""
         self._check_open()
         member = YjsMember(id, identity, line)
         self.yjs.enter(member)
         return member
 
     def leave_yjs(self, member: YjsMember) -> None:
-        """Let a Yjs member go."""
+        """Remove a Yjs member."""
         self.yjs.leave(member)
 
     def _check_open(self) -> None:
@@ -196,9 +196,9 @@ class Room:
     # Edits
 
     def broadcast(self, edit: Edit, by: TextMember | YjsMember | None = None) -> None:
-        """Send an edit that is in the replica to all members here but the one that made it.
+        """Send an edit that is in the replica to all members here except its author ``by``.
 
-        Every edit passes here: the members', the HTTP API's, and those of other nodes.
+        Every edit passes here: edits of members, of the HTTP API, and of other nodes.
         """
         if not edit.delta.is_identity:
             self.texts.broadcast(edit.delta, exclude=by)
@@ -207,7 +207,7 @@ class Room:
     def commit(
         self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None
     ) -> asyncio.Future[None]:
-        """Send on an edit that was made here, and commit it; done when Redis has it."""
+        """Broadcast and commit an edit that was made here; the Future is done when Redis has it."""
         self.broadcast(edit, by)
         return self._journal.append(edit.update, str(author))
 
@@ -222,8 +222,8 @@ class Room:
     def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> asyncio.Future[None]:
         """Merge a member's text; the Future is done when Redis has it.
 
-        ``turn`` says whether the client may have kept it back. Raises NotAllowed if the member may
-        only read; it is sent the text again.
+        ``turn`` says whether the client may have delayed the text. Raises NotAllowed if the member
+        may only read; the member then gets the room's text again.
         """
         if not member.identity.may_write:
             member.peer.resend()
@@ -239,12 +239,12 @@ class Room:
         )
 
     async def merge_text(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
-        """Merge a text from somebody who is no member; the Future is done when Redis has it.
+        """Merge a text that comes over HTTP; the Future is done when Redis has it.
 
-        It is an edit of ``base``, of the present text if that is None. Raises RoomClosed or
-        StoreUnavailable, and has done nothing then.
+        The text is an edit of ``base``, or of the present text if ``base`` is None. Raises
+        RoomClosed or StoreUnavailable, and changes nothing then.
         """
-        await self._store.call("PING")  # an edit can't be taken back: is Redis there to take it?
+        await self._store.call("PING")  # fail before the edit, which could not be undone
         way = IDENTITY
         if base is None or not self.exists:
             base = self.text
@@ -257,13 +257,13 @@ class Room:
         return self._edit(delta, author)
 
     async def _delta_from(self, text: str) -> Delta:
-        """Return the way from a text that the room had, or may have had, to the present one."""
+        """Return the delta to the present text from a text that the room had, or may have had."""
         found = await nearest_text(text, await self._journal.read(), self._searches, near=0)
         if found is None or found.distance:
             return Delta.from_splices(diff(text, self.text))
         return compose(found.way, Delta.from_splices(diff(found.tail, self.text)))
 
-    # What other nodes say
+    # Messages of other nodes
 
     def _handle_message(self, message: bytes) -> None:
         self._metrics.announcements.inc()
@@ -293,23 +293,23 @@ class Room:
     # Presence and upkeep
 
     def people(self) -> list[Person]:
-        """Return who is in the room, on all nodes."""
+        """Return the room's members on all nodes."""
         return self._presence.people()
 
     @property
     def presence(self) -> Presence:
-        """The members as they see each other."""
+        """The room's presence."""
         return self._presence
 
     async def _publish(self, channel: str, message: bytes) -> None:
-        with contextlib.suppress(StoreUnavailable):  # reports and questions come again
+        with contextlib.suppress(StoreUnavailable):  # reports and questions are repeated
             await self._store.publish(channel, message)
 
     def check(self) -> None:
-        """Compare with Redis and mend what differs; forget who waited too long."""
+        """Compare with Redis and repair differences; drop views that were kept for too long."""
         self._journal.check()
         self.texts.expire_absent()
 
     def report(self) -> None:
-        """Tell the other nodes who is here, and forget those that are silent."""
+        """Report this node's members to the other nodes; drop the members of silent nodes."""
         self._presence.heartbeat()

@@ -1,7 +1,7 @@
-"""Who is in a room, on all nodes, and the state that each member shows: the rules, without I/O.
+"""The members of a room on all nodes, and the state that each one shows: the rules, without I/O.
 
 Each node reports its own members, and applies the reports of the others. The node makes a state for
-each text member; a Yjs member's state is its own. States are never journalled.
+each text member; a Yjs member sends its own. The journal never contains states.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from collab.rooms.person import Person, default_color
 from collab.store.channel import PresenceReport, ReportedMember
 
 MAX_MISSED_REPORTS = 3
-"""Intervals without a report after which a node's members are taken as gone."""
+"""Intervals without a report after which a node's members count as gone."""
 RENEW_INTERVAL = 18.0
-"""Seconds after which a state is sent again though it is the same: Yjs forgets it after 30, and a
-tab in the foreground sends its own every 15 to 18."""
+"""Seconds after which an unchanged state is sent again: Yjs drops a state after 30 seconds, and a
+browser tab in the foreground sends its own every 15 to 18."""
 CLOCK_TTL = 120.0
-"""Seconds for which the clock of a client that left is kept: the client may come back with it."""
+"""Seconds for which the clock of a client that left is kept: the client may return with it."""
 
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A member here or elsewhere.
+    """A member on this node or another.
 
-    ``name`` is the name that it joined with, which counts as long as the state that it shows has
-    none. ``client`` is its id in awareness, if it has named one; ``claim`` says since when, in an
-    order that all nodes agree on. ``clock`` is the clock of ``state``.
+    ``name`` is the name with which the member joined; it is used while its state contains none.
+    ``client`` is its client id in awareness, if the member has sent one. ``claim`` is the time at
+    which it did, in an order on which all nodes agree. ``clock`` is the clock of ``state``.
     """
 
     id: str
@@ -46,19 +46,19 @@ class _Member:
         self.person = Person.showing(None, self.id, self.name, self.node)
 
     def show(self, state: State | None) -> bool:
-        """Use name and color of the state that is shown; return whether that changed them."""
+        """Use name and color of the shown state; return whether they changed."""
         person = Person.showing(state, self.id, self.name, self.node)
         changed, self.person = person != self.person, person
         return changed
 
     def reported(self) -> ReportedMember:
-        """Return what the other nodes are told of this member."""
+        """Return the member as a report to other nodes contains it."""
         return ReportedMember(self.id, self.name, self.client, self.claim, self.clock, self.state)
 
 
 @dataclass(slots=True)
 class _Node:
-    """Another node: when its last report came, the number of that, and its members."""
+    """Another node: the time and the number of its last report, and its members."""
 
     name: str
     reported: float
@@ -67,19 +67,20 @@ class _Node:
 
 
 class Roster:
-    """The people of one room, and their states. Times are monotonic seconds, given by the caller.
+    """The people of one room, and their states. The caller passes times, in monotonic seconds.
 
-    A client id is shown by the member that named it first, until that member leaves; the state of
-    another member that names it waits. What is shown follows from the known members alone, so that
-    nodes that know the same members show the same, whichever reports they have missed before.
+    The state of a client id is that of the member that claimed the id first, until that member
+    leaves; the state of another member with the same client id waits. The shown states depend only
+    on the known members: nodes that know the same members show the same states, whichever reports
+    they have missed before.
 
-    ``changed`` are the clients whose states are to be sent to Yjs members, ``changed_here`` those
-    of them that the other nodes don't know, ``people_changed`` says that text members are to be
-    sent the list; the caller that sends them clears these.
+    ``changed`` has the clients whose states must be sent to Yjs members, ``changed_here`` those of
+    them that the other nodes don't know yet, and ``people_changed`` says that text members need a
+    new list. The caller that sends these clears them.
     """
 
     def __init__(self, node: str, interval: float) -> None:
-        """``interval`` is how many seconds lie between two reports of a node."""
+        """``interval`` is the time between two reports of a node, in seconds."""
         self._node = node
         self._timeout = MAX_MISSED_REPORTS * interval
         self._here: dict[str, _Member] = {}
@@ -97,7 +98,7 @@ class Roster:
         return any(node.members for node in self._elsewhere.values())
 
     def people(self) -> list[Person]:
-        """Return everybody, in an order that is the same on every node."""
+        """Return all members, in the same order on every node."""
         everybody = [*self._here.values()]
         for node in self._elsewhere.values():
             everybody += node.members.values()
@@ -106,7 +107,7 @@ class Roster:
         )
 
     def name(self, id: str) -> str:
-        """Return what a member here is called."""
+        """Return the name of a member on this node."""
         return self._here[id].person.name
 
     def clients(self) -> set[int]:
@@ -114,7 +115,7 @@ class Roster:
         return self._states.clients()
 
     def states(self, clients: Iterable[int]) -> bytes:
-        """Return an awareness update with the states of ``clients``, and that others have none."""
+        """Return an awareness update about ``clients``: their states, or that they have none."""
         return self._states.encode(clients)
 
     # Members here
@@ -125,7 +126,7 @@ class Roster:
         self.people_changed = True
 
     def introduce(self, id: str) -> None:
-        """Make a state for a member that has none of its own, in a color that nobody has yet."""
+        """Make a state for a member that sends none, in an unused color if there is one."""
         taken = {person.color for person in self.people() if person.id != id}
         user = {"name": self._here[id].name, "color": default_color(id, taken)}
         self.set_state(id, secrets.randbits(32), {"user": user})
@@ -137,11 +138,11 @@ class Roster:
             self._forget(member)
 
     def set_state(self, id: str, client: int, state: State | None, clock: int = 0) -> bool:
-        """Set the state of a member here, None to show none, with the member's own clock.
+        """Set the state of a member here, None for no state, with the member's own clock.
 
-        The client that a member names first stays its own; the caller sees to that. Returns
-        whether the client has been here before and must be sent the states of the others again: it
-        has dropped them, but keeps their clocks.
+        The caller makes sure that a member keeps the client id that it sent first. Returns whether
+        the client has been here before: then it has dropped the states of the others but keeps
+        their clocks, so that they must be sent again with new clocks.
         """
         member = self._here[id]
         first = member.client is None
@@ -149,13 +150,13 @@ class Roster:
         if first:
             latest = max((rival.claim for rival in self._claims.get(client, ())), default=0)
             member.claim = max(time.time_ns(), latest + 1)
-        # One more for a first state: others may know this clock as that of a member that left.
+        # A first state gets the next clock: others may know this one from a member that left.
         self._assign(member, client, state, max(clock + first, member.clock + 1))
         self.changed_here.add(client)
         return returns
 
     def renew(self, age: float = RENEW_INTERVAL) -> None:
-        """Send the states of members here again that were set ``age`` seconds ago, or longer."""
+        """Send again the states of members here that were set at least ``age`` seconds ago."""
         for client in self._claims:
             member = self._holder(client)
             if (
@@ -167,12 +168,12 @@ class Roster:
     # Other nodes
 
     def report(self, *, ask: bool) -> PresenceReport:
-        """Return what to tell the other nodes; ``ask`` them for their reports in return."""
+        """Return a report of all members here; ``ask`` requests reports in return."""
         self.changed_here.clear()
         return self._report(self._here.values(), full=True, ask=ask)
 
     def changes(self) -> PresenceReport:
-        """Return what changed here since the last report."""
+        """Return a report of the members here that changed since the last report."""
         members = [member for member in self._here.values() if member.client in self.changed_here]
         self.changed_here.clear()
         return self._report(members, full=False, ask=False)
@@ -184,18 +185,18 @@ class Roster:
         )
 
     def apply(self, report: PresenceReport, now: float) -> bool:
-        """Apply a node's report; return whether it asks for one."""
+        """Apply a node's report; return whether the node asks for one."""
         if report.node == self._node:
             return False
         node = self._elsewhere.get(report.node) or _Node(report.node, now)
-        if report.at > node.at:  # two connections to Redis may overtake each other
+        if report.at > node.at:  # reports may overtake each other
             node.reported, node.at = now, report.at
             self._elsewhere[report.node] = node
             self._replace(node, report.members, full=report.full)
         return report.ask
 
     def expire(self, now: float) -> None:
-        """Forget nodes that were silent for too long, and clocks that nobody needs any more."""
+        """Drop nodes that were silent for too long, and clocks that are no longer needed."""
         for name, node in list(self._elsewhere.items()):
             if now - node.reported > self._timeout:
                 self._replace(node, [], full=True)
@@ -203,7 +204,7 @@ class Roster:
         self._states.forget(CLOCK_TTL)
 
     def _replace(self, node: _Node, members: list[ReportedMember], *, full: bool) -> None:
-        """Replace what a node reports of ``members``; if that is ``full``, it has no others."""
+        """Apply the reported ``members``; if the report is ``full``, the node has no others."""
         for each in members:
             member = node.members.get(each.id)
             if member is None:
@@ -221,7 +222,7 @@ class Roster:
     # States
 
     def _assign(self, member: _Member, client: int, state: State | None, clock: int) -> None:
-        """Give a member a state; show it if the client is the member's to show."""
+        """Set a member's state; show it if the member holds the client id."""
         if member.client is None:
             member.client = client
             self._claims.setdefault(client, []).append(member)
@@ -234,7 +235,7 @@ class Roster:
         self.people_changed = True
 
     def _withdraw(self, member: _Member) -> None:
-        """Take a member's client away; another member that waited to show it does so now."""
+        """Release a member's client id; another member that claimed it shows its state now."""
         client = member.client
         if client is not None:
             member.client, member.state = None, None
@@ -242,12 +243,12 @@ class Roster:
             self._update_shown(client)
 
     def _holder(self, client: int) -> _Member | None:
-        """Return the member that shows a client: the one that named it first."""
+        """Return the member that holds a client id: the first that claimed it."""
         claims = self._claims.get(client, ())
         return min(claims, key=lambda member: (member.claim, member.id), default=None)
 
     def _update_shown(self, client: int, *, again: bool = False) -> None:
-        """Show what is to be shown of a client, and send it ``again`` if it is the same."""
+        """Update the shown state of a client; ``again`` sends it even if it has not changed."""
         member = self._holder(client)
         state = None if member is None else member.state
         if again or state != self._states.state(client):
@@ -258,7 +259,7 @@ class Roster:
             self._claims.pop(client, None)
 
     def _set_state(self, client: int, member: _Member | None) -> None:
-        """Show a member's state of a client, None if nobody has it; its clock moves on."""
+        """Show a member's state for a client, None to show none, with the next clock."""
         clock = max(member.clock if member else 0, self._states.next_clock(client))
         self._states.set(client, clock, member.state if member else None)
         self.changed.add(client)

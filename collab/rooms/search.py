@@ -1,9 +1,9 @@
-"""Which of a room's texts somebody was looking at who sends one, and never got one from here.
+"""Finds the earlier text of a room that an unknown page was showing.
 
-A page that comes back after its connection broke, to a node that does not know it, sends its whole
-text. It is taken for an edit of that text, of all that the room had, that makes the smallest edit.
-The texts are not kept: the journal is played forward, and each is compared as it comes by. That may
-take some hundred milliseconds for a large room, so it is done in slices, by one search at a time.
+A page that reconnects to a node that does not know it sends its whole text. The node treats this
+text as an edit of that text in the room's history which makes the edit smallest. The texts are not
+stored: the search plays the journal forward and compares each text. This may take some hundred
+milliseconds for a large room, so a search runs in slices, one search at a time.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from collab.merge.units import utf8_size
 from collab.store.records import Entry, EntryId, Reading
 
 RECENT_SECONDS, MAX_RECENT = 120, 256
-"""Seconds of history, and entries of it, that are searched in any case."""
+"""Seconds of history, and the most entries of it, that are always searched."""
 NEAR: Final = 16
-"""Code points of an edit: if a recent text is as near, older ones are not searched."""
+"""Code points of an edit: if a recent text is this near, older texts are not searched."""
 MAX_UTF8: Final = 4
-"""Bytes of a code point."""
+"""Bytes of a code point, at most."""
 SLICE_SECONDS: Final = 0.005
-"""Seconds for which a search keeps everybody else from the event loop."""
+"""Seconds for which a search blocks the event loop."""
 
 
 class Searches:
-    """Lets one search of a node go on at a time, and that one in slices."""
+    """Lets one search of a node run at a time, in slices."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -40,19 +40,19 @@ class Searches:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until no other search of this node goes on."""
+        """Wait until no other search of this node runs."""
         async with self._turn:
             self._until = perf_counter() + SLICE_SECONDS
             yield
 
     async def pause(self) -> None:
-        """Let others have the event loop, if it is time."""
+        """Yield to the event loop if the slice is over."""
         if perf_counter() > self._until:
             await asyncio.sleep(0)
             self._until = perf_counter() + SLICE_SECONDS
 
     async def replay_after(self, updates: list[bytes], others: list[bytes]) -> Replay:
-        """Return a replay that is behind ``updates``, and that ``others`` will be played in."""
+        """Return a replay that has skipped ``updates`` and will play ``others``."""
         past = Replay([*updates, *others])
         for update in updates:
             past.skip(update)
@@ -61,9 +61,9 @@ class Searches:
 
 
 class Found(NamedTuple):
-    """A text that the room had, the way from it to ``tail``, and how far it is from the one sought.
+    """A text that the room had, the delta from it to ``tail``, and its distance from the code.
 
-    ``tail`` is what the journal added up to when it was read.
+    ``tail`` is the text that the journal added up to when it was read.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Found(NamedTuple):
 
 
 class _Search:
-    """One search through one reading of a journal, for a text at a distance of ``max_distance``."""
+    """One search through one reading of a journal, for a text within ``max_distance``."""
 
     def __init__(self, code: str, reading: Reading, searches: Searches, max_distance: int) -> None:
         self._code = code
@@ -86,7 +86,7 @@ class _Search:
     async def compare_range(
         self, first: int, last: int, *, exact: int = MAX_QUICK_DISTANCE
     ) -> None:
-        """Compare the text before each of the updates from ``first`` on, and after the last."""
+        """Compare the texts before the updates from ``first`` to ``last``, both included."""
         past = await self._searches.replay_after(self._updates[:first], self._updates[first:last])
         for index in range(first, last):
             self._compare(index, past, exact)
@@ -95,7 +95,7 @@ class _Search:
         self._compare(last, past, exact)
 
     def _compare(self, index: int, past: Replay, exact: int) -> None:
-        """Keep a text that is nearer, or as near and later."""
+        """Keep the text as the best so far if it is nearer, or as near and later."""
         max_distance = self.distance - (self._index is not None and index < self._index)
         if abs(past.size - self._size) > MAX_UTF8 * max_distance:
             return
@@ -104,7 +104,7 @@ class _Search:
             self._index, self.distance = index, distance
 
     async def result(self) -> Found | None:
-        """Return the nearest text, with the way from it to the tail."""
+        """Return the nearest text, with the delta from it to the tail."""
         if self._index is None:
             return None
         onward = self._updates[self._index :]
@@ -126,9 +126,9 @@ async def nearest_text(
 ) -> Found | None:
     """Return the text in a room's history that ``code`` is the smallest edit of.
 
-    ``reading`` is a complete one. Recent texts come first; if none is within ``near`` code points,
-    all are searched, as far as the journal goes back. ``None`` if there is no journal, or no text
-    within ``max_distance`` code points: the less that is, the faster it is known.
+    ``reading`` is a complete one. Recent texts are searched first; if none is within ``near`` code
+    points, all are searched, as far as the journal goes back. ``None`` if there is no journal, or
+    no text within ``max_distance`` code points; a smaller distance makes the search faster.
     """
     if reading.epoch is None:
         return None
@@ -139,7 +139,7 @@ async def nearest_text(
         first = 1 + _first_recent(reading.entries, reading.tail[0])
         await search.compare_range(first, 1 + len(reading.entries))
         if search.distance > MAX_QUICK_DISTANCE:
-            # One with many differences here and there has seemed to be farther than an empty one.
+            # The quick comparison overestimates the distance if differences are many and scattered.
             await search.compare_range(first, 1 + len(reading.entries), exact=MAX_DISTANCE)
         if search.distance > near:
             await search.compare_range(1, first)
@@ -147,7 +147,7 @@ async def nearest_text(
 
 
 def _first_recent(entries: Sequence[Entry], now: int) -> int:
-    """Return which entry is the first of the recent ones; ``now`` is in milliseconds."""
+    """Return the index of the first recent entry; ``now`` is in milliseconds."""
     first = max(0, len(entries) - MAX_RECENT)
     while first < len(entries) and entries[first].id[0] < now - RECENT_SECONDS * 1000:
         first += 1
@@ -159,8 +159,8 @@ async def text_at(
 ) -> Found | None:
     """Return the text that the journal added up to when ``last`` was its last entry.
 
-    ``epoch`` None is before there was a journal. ``None`` is returned if this is another journal,
-    or if it does not reach back to that entry any more.
+    If ``epoch`` is None, there was no journal yet. Returns None if this is another journal, or if
+    it does not reach back to that entry any more.
     """
     updates = [reading.base, *(entry.update for entry in reading.entries)]
     ids = [reading.base_id, *(entry.id for entry in reading.entries)]

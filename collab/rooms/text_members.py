@@ -1,4 +1,4 @@
-"""The text members of a room on one node: who is here, what each may be showing, who may return."""
+"""The text members of a room on one node: their views, and those that have left and may return."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collab.rooms.room import Room
 
 QUIET_TIMEOUT: Final = 0.5
-"""Seconds that a busy room has to be quiet for a moment, in which views are handed over."""
+"""Seconds to wait for a moment without work in a busy room, in which views are handed over."""
 
 
 class TextLine(ReceiveLine, PresenceLine, Protocol):
-    """The way to one text member's page: each call says that something is due, not what."""
+    """The connection to a text member's page: each call says that a message is due, not which."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +69,7 @@ class TextMembers:
         return self._journal.replica.text
 
     def broadcast(self, delta: Delta, exclude: object) -> None:
-        """Tell the members, but the one that is ``but``, of an edit of the replica."""
+        """Pass an edit of the replica to all members except ``exclude``, and to kept views."""
         for member in self._members.text.values():
             if member is not exclude:
                 member.peer.advance(delta)
@@ -78,12 +78,12 @@ class TextMembers:
         for trail in self._trails:
             trail.advance(delta)
 
-    # Coming and going
+    # Joining and leaving
 
     def enter(
         self, id: str, identity: Identity, room: Room, line: TextLine, habit: Habit
     ) -> TextMember:
-        """Take in a member. One that has left on the same connection is the member that it was."""
+        """Add a member; one that left and joins again on the same connection keeps its views."""
         peer = self._absent.pop(id)
         if peer is None:
             peer = TextPeer.blank(self._text, habit, line, self._clock)
@@ -93,7 +93,7 @@ class TextMembers:
     def reconnect(
         self, old: str, id: str, identity: Identity, room: Room, line: TextLine
     ) -> TextMember | None:
-        """Take in a member that was here, as ``old``, on another connection; None if it was not."""
+        """Add a member that was here as ``old`` on another connection; None if it was not."""
         peer = self._absent.pop(old)
         if peer is None:
             return None
@@ -101,10 +101,10 @@ class TextMembers:
         return self._enter(TextMember(id, identity, room, peer, line))
 
     async def hand_over(self, id: str, room: str) -> Departed | None:
-        """Return what a member that has left leaves behind, for the node where it comes back.
+        """Return what a member that has left leaves behind, for the node to which it reconnects.
 
-        None if it is not known here, or if the journal can't be quiet now. It is not known here any
-        more then.
+        None if the member is not known here, or if the journal is too busy now. If the member is
+        returned, this node does not know it any more.
         """
         peer = self._absent.pop(id) if await self._quiet() else None
         if peer is None:
@@ -116,9 +116,9 @@ class TextMembers:
         )  # fmt: skip
 
     async def _quiet(self) -> bool:
-        """Wait until the replica is what the journal's last entry ends; return whether it is.
+        """Wait until the replica is what the journal adds up to; return whether it is in time.
 
-        It is not in time in a room that never rests, or while Redis is away.
+        It is not in a room that is always busy, or while Redis is away.
         """
         try:
             async with asyncio.timeout(QUIET_TIMEOUT):
@@ -129,12 +129,12 @@ class TextMembers:
     async def restore(
         self, left: Departed, id: str, identity: Identity, room: Room, line: TextLine, habit: Habit
     ) -> TextMember | None:
-        """Take in a member that was on another node; None if its views lead nowhere here.
+        """Add a member that was on another node; None if its views do not fit the journal.
 
         Raises StoreUnavailable.
         """
         self._journal.check()
-        await self._quiet()  # else the last of the way is told from the texts alone
+        await self._quiet()  # otherwise only a diff of the texts gives the last part of the delta
         with self._follow_replica() as start:
             found = await text_at(left.epoch, left.last, await self._journal.read(), self._searches)
         if found is None or any(way.apply(text) != found.text for text, way in left.views):
@@ -152,35 +152,35 @@ class TextMembers:
         return member
 
     def greet(self, member: TextMember) -> None:
-        """Send a member that joins, or joins again, the text if the room has one."""
+        """Send the text, if the room has one, to a member that joins or joins again."""
         member.peer.mount(owed=self._journal.exists)
 
     def leave(self, member: TextMember, *, may_return: bool) -> None:
-        """Let a member go; what it may be showing is kept if it ``may_return``."""
+        """Remove a member; its views are kept if it ``may_return``."""
         self._members.remove(member.id)
         self._presence.left(member.id)
         if may_return:
             self._absent.add(member.id, member.peer, self._clock())
 
     def expire_absent(self) -> None:
-        """Let go of the views of those who have been away for too long."""
+        """Drop the views of members that have been away for too long."""
         self._absent.expire(self._clock())
 
     def close(self) -> None:
-        """Let go of all views."""
+        """Drop all views that are kept."""
         self._absent.clear()
 
-    # Members that are not known
+    # Unknown members
 
     async def recognise(self, member: TextMember, code: str) -> None:
-        """Find out what a member may have been showing that sends its first text, ``code``.
+        """Find the view that a member was showing that sends its first text, ``code``.
 
-        Raises StoreUnavailable. The member then keeps on its screen what it has sent, until it
-        sends more or joins.
+        Raises StoreUnavailable. Then no receive overwrites the member's screen until it sends
+        another text or joins.
         """
         if member.peer.is_known() or not self._journal.exists:
             return
-        member.peer.hold()  # a receive would overwrite what it shows
+        member.peer.hold()  # a receive would overwrite the text on its screen
         shown = partial(self._shown_by_others, member)
         with self._follow_replica() as start:
             view = await nearest_view(code, start, self._journal, self._searches, shown)
@@ -193,7 +193,7 @@ class TextMembers:
 
     @contextmanager
     def _follow_replica(self) -> Iterator[Trail]:
-        """Give the room's text now, as the one view of a trail that follows the replica."""
+        """Yield a trail with the present text as its only view; it follows the replica."""
         start = Trail()
         start.append(self._text)
         self._trails.append(start)

@@ -1,4 +1,4 @@
-"""The Yjs members of a room on one node: their updates come in here, and others' go out."""
+"""The Yjs members of a room on one node: applies their updates, and sends them those of others."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from collab.rooms.presence import AwarenessLine, Presence
 
 
 class YjsLine(AwarenessLine, Protocol):
-    """The way to one Yjs member."""
+    """The connection to one Yjs member."""
 
     def update(self, update: bytes) -> None:
-        """An update is to be written."""
+        """Schedule an update to be written."""
 
 
 @dataclass(slots=True, eq=False)
 class YjsMember:
     """A member that has a copy of the document.
 
-    Its identity has the name that it came with; `Presence.name` is what it is called. ``client`` is
-    its id in awareness: the first it named.
+    Its identity has the name with which it joined; `Presence.name` returns its present name.
+    ``client`` is its id in awareness: the first that it sent.
     """
 
     id: str
@@ -46,7 +46,7 @@ class YjsMember:
 
 
 CommitEdit = Callable[[Edit, Author, YjsMember | None], object]
-"""Sends an edit that is in the replica to everyone but the member that made it, and to Redis."""
+"""Sends an edit that is in the replica to all but the member that made it, and commits it."""
 
 
 class YjsMembers:
@@ -75,33 +75,36 @@ class YjsMembers:
 
     @property
     def _gate(self) -> Gate:
-        if self._gate_or_none is None:  # not before the room is loaded: its replica is another then
+        if self._gate_or_none is None:  # only after the room is loaded, which replaces the replica
             self._gate_or_none = Gate(self._replica, self._limits)
         return self._gate_or_none
 
     def enter(self, member: YjsMember) -> None:
-        """Take in a member."""
+        """Add a member."""
         self._members.add_yjs(member)
         self._presence.entered(member.id, member.identity.name, introduce=False)
 
     def leave(self, member: YjsMember) -> None:
-        """Let a member go."""
+        """Remove a member."""
         self._members.remove(member.id)
         self._presence.left(member.id)
 
     # The document
 
     def state_vector(self) -> bytes:
-        """Return what of the document is here."""
+        """Return the state vector of the replica."""
         return self._replica.state_vector()
 
     def missing_from(self, state_vector: bytes) -> bytes:
-        """Return what a copy with ``state_vector`` lacks. Raises BadUpdate or UpdateTooLarge."""
+        """Return the update that a copy with ``state_vector`` lacks.
+
+        Raises BadUpdate or UpdateTooLarge.
+        """
         read_state_vector(state_vector, self._limits)
         return self._replica.diff_since(state_vector)
 
     def changes_document(self, update: bytes) -> bool:
-        """Whether an update changes anything here. Raises BadUpdate or UpdateTooLarge."""
+        """Whether an update changes the replica. Raises BadUpdate or UpdateTooLarge."""
         have = read_state_vector(self._replica.state_vector())
         seen = survey(update, self._limits)
         return any(end > have.get(client, 0) for client, _, end in seen.runs) or not covers(
@@ -109,14 +112,14 @@ class YjsMembers:
         )
 
     def stored(self) -> asyncio.Future[None] | None:
-        """Return what is done when Redis has all that is here now; None if it has."""
+        """Return a Future that is done when Redis has the present replica; None if Redis has it."""
         return self._journal.stored()
 
     def change(self, member: YjsMember, update: bytes) -> None:
-        """Merge a member's update, send it to everybody else, and commit it.
+        """Merge a member's update, send it to all other members, and commit it.
 
-        Raises BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge; the room is
-        unchanged then.
+        Raises BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge, and changes
+        nothing then.
         """
         if update == EMPTY_UPDATE:
             return
@@ -134,7 +137,7 @@ class YjsMembers:
             self._commit(Edit(IDENTITY, repair), author, None)
 
     def broadcast(self, update: bytes, exclude: object) -> None:
-        """Send an update that is in the replica to the members, but to the one that is ``but``."""
+        """Send an update that is in the replica to all members except ``exclude``."""
         for member in list(self._members.yjs.values()):
             if member is not exclude:
                 member.line.update(update)
@@ -142,7 +145,7 @@ class YjsMembers:
     # Awareness
 
     def set_state(self, member: YjsMember, client: int, state: State | None, clock: int) -> None:
-        """Take a member's state. Of the clients it names, the first is itself; others are not."""
+        """Set a member's state. Its first client id is its own; states of others are ignored."""
         if member.client is None and state is not None:
             member.client = client
         if member.client == client:
