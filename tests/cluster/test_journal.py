@@ -1,4 +1,4 @@
-"""Many nodes on one room's journal: whoever races, dies or goes deaf, all end with one text."""
+"""Several nodes on one journal end with one text, though they race, die or miss messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Client = redis.asyncio.Redis
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_nodes_that_commit_at_once_and_hear_badly_end_with_one_text(
+async def test_nodes_that_commit_at_once_and_miss_announcements_end_with_one_text(
     redis_server: Redis, store: Client, room: str, seed: int
 ) -> None:
     """Announcements are dropped, doubled and reordered, and history is compacted meanwhile."""
@@ -49,10 +49,10 @@ async def test_nodes_that_commit_at_once_and_hear_badly_end_with_one_text(
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_what_was_acknowledged_survives_nodes_killed_and_replies_lost_at_any_step(
+async def test_acknowledged_changes_survive_killed_nodes_and_lost_replies_at_any_step(
     redis_server: Redis, store: Client, room: str, seed: int
 ) -> None:
-    """A reply is lost after its script has run, or a node ends between any two steps."""
+    """A reply is lost after its script has run, or a node dies between any two steps."""
     random = Random(100 + seed)
     async with (
         proxy(redis_server.port) as wire,
@@ -65,7 +65,7 @@ async def test_what_was_acknowledged_survives_nodes_killed_and_replies_lost_at_a
             random.choice(nodes.alive).type(random)
             chance = random.random()
             if chance < 0.08:
-                wire.to_client = lambda piece: []  # scripts run, nobody hears how they ended
+                wire.to_client = lambda piece: []  # scripts run, but their answers are lost
                 await asyncio.sleep(random.choice((0, 0.002, 0.01)))
                 wire.cut()
                 wire.to_client = None
@@ -90,7 +90,7 @@ async def test_what_was_acknowledged_survives_nodes_killed_and_replies_lost_at_a
 async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
     redis_server: Redis, store: Client, room: str, heard: bool, authors: int
 ) -> None:
-    """What is typed by the same author meanwhile is an entry of its own, which is not lost."""
+    """A later edit of the same author is a separate entry, which is not lost."""
     async with (
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
@@ -99,24 +99,26 @@ async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
         await converge(node)
         wire.to_client = lambda piece: [piece] if heard and b"\nJ " in piece else []
         done = [node.insert(f"{number} ", author=str(number)) for number in range(authors)]
-        flown = "".join(f"{number} " for number in range(authors))
-        await wait_for_snapshot(store, room, f"first {flown}")
+        sent = "".join(f"{number} " for number in range(authors))
+        await wait_for_snapshot(store, room, f"first {sent}")
         if heard:
-            await asyncio.wait_for(asyncio.gather(*done), 1)  # it is as good as the answer
+            await asyncio.wait_for(
+                asyncio.gather(*done), 1
+            )  # the announcement confirms the commit too
         assert all(each.done() == heard for each in done)
         later = node.insert("last", author=str(authors - 1))
         wire.cut()
         wire.to_client = None
         await asyncio.gather(*done, later)
         await converge(node)
-        assert await assert_one_truth(store, room, node) == f"first {flown}last"
+        assert await assert_one_truth(store, room, node) == f"first {sent}last"
         assert await store.xlen(room_keys(room)[1]) == authors + 2
 
 
 async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_appended_again(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """The announcement tells nothing of which part of what waits by then is in the journal."""
+    """The announcement does not tell which of the updates that wait by then are in the journal."""
     async with (
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
@@ -124,17 +126,17 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
         await node.insert("first ")
         await converge(node)
         late: list[bytes] = []
-        hear, node.journal.handle_announcement = node.journal.handle_announcement, late.append  # type: ignore[assignment]
+        handle, node.journal.handle_announcement = node.journal.handle_announcement, late.append  # type: ignore[assignment]
         wire.to_client = lambda piece: [piece] if b"\nJ " in piece else []
         done = node.insert("second ")
         await eventually(lambda: late)
         wire.refuse()
         await eventually(lambda: node.journal._follower.waiting.sent_count)
         later = node.insert("last")
-        hear(late.pop())  # type: ignore[arg-type]
+        handle(late.pop())  # type: ignore[arg-type]
         wire.to_client = None
         wire.accept()
-        node.journal.handle_announcement = hear  # type: ignore[method-assign]
+        node.journal.handle_announcement = handle  # type: ignore[method-assign]
         await asyncio.gather(done, later)
         await converge(node)
         assert await assert_one_truth(store, room, node) == "first second last"
@@ -144,7 +146,7 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
 async def test_a_lost_reply_to_the_first_commit_of_a_room_begins_it_once(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    def deafen(piece: bytes) -> list[bytes]:
+    def drop_answers(piece: bytes) -> list[bytes]:
         if b"\r\nJ " in piece:  # the script that begins a journal, with its announcement
             wire.to_client = lambda piece: []
         return [piece]
@@ -153,7 +155,7 @@ async def test_a_lost_reply_to_the_first_commit_of_a_room_begins_it_once(
         proxy(redis_server.port) as wire,
         peers(f"redis://127.0.0.1:{wire.port}/0", room, "a") as (node,),
     ):
-        wire.to_server = deafen
+        wire.to_server = drop_answers
         done = node.insert("only")
         await wait_for_snapshot(store, room, "only")
         wire.to_server = None
@@ -165,10 +167,10 @@ async def test_a_lost_reply_to_the_first_commit_of_a_room_begins_it_once(
         assert await store.xlen(room_keys(room)[1]) == 1
 
 
-async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forgotten(
+async def test_an_announcement_received_while_the_journal_is_being_read_is_handled(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be of a commit that the script did not see; nothing else would tell until a check."""
+    """The commit may be newer than the reading, and otherwise only a check would find it."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await other.insert("one ")
         await converge(node, other)
@@ -178,12 +180,14 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
             nonlocal late
             reading = await read(*asked)  # type: ignore[arg-type]
             if late:
-                said, late = late, ""
+                text, late = late, ""
                 node.deaf = True
                 await other.insert("missed ")
                 node.deaf = False
-                await other.insert(said)
-                await asyncio.sleep(0.05)  # it is heard, and there is a gap before it
+                await other.insert(text)
+                await asyncio.sleep(
+                    0.05
+                )  # the announcement arrives, and the entry before it is missing
             return reading
 
         monkeypatch.setattr(node.store, "read", slow_read)
@@ -195,7 +199,7 @@ async def test_an_announcement_heard_while_the_journal_is_being_read_is_not_forg
 # Nodes that go wrong
 
 
-async def test_a_mistake_in_the_journals_work_is_logged_and_ends_nothing(
+async def test_an_unexpected_error_in_the_journals_work_is_logged_and_the_work_goes_on(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -218,10 +222,10 @@ async def test_a_mistake_in_the_journals_work_is_logged_and_ends_nothing(
         assert await assert_one_truth(store, room, node, other) == "one commit read check "
 
 
-async def test_a_replica_that_went_astray_gives_and_gets_what_is_missing(
+async def test_a_replica_that_differs_from_the_journal_is_repaired_and_repairs_it(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """However a node came to be apart, the next check finds it by the snapshot and mends both."""
+    """The next check finds any difference by the snapshot, and repairs both sides."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await node.insert("one ")
         await converge(node, other)
@@ -237,10 +241,10 @@ async def test_a_replica_that_went_astray_gives_and_gets_what_is_missing(
         assert sorted(text.split()) == sorted(["one", "two", "three"]) or "two" in text
 
 
-async def test_a_node_started_again_with_its_old_name_applies_what_it_said_before(
+async def test_a_node_restarted_with_its_old_name_applies_its_own_earlier_entries(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """Also two nodes that were given one name: neither takes the other's entries for its own."""
+    """This holds for two nodes with one name too: each applies the other's entries."""
     async with peers(redis_server.url, room, "a", "a") as (node, namesake):
         await node.insert("one ")
         await eventually(lambda: namesake.text == "one ", within=1)
@@ -250,7 +254,7 @@ async def test_a_node_started_again_with_its_old_name_applies_what_it_said_befor
         await assert_one_truth(store, room, node, namesake)
 
 
-async def test_a_room_closed_while_its_journal_waits_says_so_and_stays_closed(
+async def test_closing_a_room_fails_updates_that_wait_and_later_ones(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with (

@@ -1,4 +1,4 @@
-"""A room that expires is over; what is found in its place begins the next."""
+"""A room that expires is over; a text that is found in its place begins the next room."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.processes import Redis
 Client = redis.asyncio.Redis
 
 
-async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
+async def test_writing_a_room_back_never_shortens_the_expiry_that_other_nodes_set(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as (node, other):
@@ -45,10 +45,10 @@ async def test_what_is_written_back_never_shortens_a_life_that_others_gave(
             assert await store.ttl(key) > 500
 
 
-async def test_every_node_knows_a_rooms_deadline_from_what_is_announced(
+async def test_every_node_knows_a_rooms_deadline_from_announcements(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """One that thinks it later than it is takes the room's end for a loss and brings it back."""
+    """A node with a later deadline would take the expiry for a loss and write the room back."""
     clock = asyncio.get_running_loop().time
     await store.set(f"code_{room}", "starter", ex=50)
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as (node, other):
@@ -66,7 +66,7 @@ async def test_every_node_knows_a_rooms_deadline_from_what_is_announced(
         await eventually(lambda: 45 < other.journal._follower.deadline - clock() <= 50)
 
 
-async def test_an_idle_room_expires_is_not_brought_back_by_checks_and_lives_with_the_next_change(
+async def test_an_idle_room_expires_and_only_the_next_change_brings_it_back(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=1.2) as (node, other):
@@ -82,7 +82,7 @@ async def test_an_idle_room_expires_is_not_brought_back_by_checks_and_lives_with
 
 
 async def dead(client: Client, room: str, *nodes: Peer) -> None:
-    """Let a room end, as its nodes see it."""
+    """Let a room expire for all of its nodes."""
     for node in nodes:
         node.journal._follower.set_deadline(0)
     await client.delete(*room_keys(room))
@@ -97,7 +97,7 @@ async def dead(client: Client, room: str, *nodes: Peer) -> None:
 async def test_a_starter_written_over_a_dead_room_wins_whoever_holds_it_open(
     redis_server: Redis, store: Client, room: str, cold_first: bool, typing: bool
 ) -> None:
-    """What the holders tell of their old text must make sense to a node that never had it."""
+    """A node that never had the old text must be able to apply the holders' updates about it."""
     async with cluster(redis_server.url, room, "a", "b", ttl=600.0) as nodes:
         node, other = nodes.alive
         await node.insert("what was asked last week")
@@ -126,7 +126,7 @@ async def test_a_starter_written_over_a_dead_room_wins_whoever_holds_it_open(
 async def test_a_journal_that_began_with_a_starter_is_no_new_starter_when_it_comes_back(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """Redis is emptied, the room goes on, and then an old dump is loaded: nothing is over."""
+    """Redis is emptied, the room goes on, then an old dump is loaded: the room must not end."""
     await store.set(f"code_{room}", "starter ", ex=600)
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         saved = await dump_keys(store, room)
@@ -157,7 +157,7 @@ async def test_nodes_that_begin_rooms_from_the_same_text_at_once_build_one_copy_
             assert await store.xlen(room_keys(name)[1]) == 1
 
 
-async def test_a_text_that_appears_in_an_open_empty_room_is_taken_up_with_what_is_typed(
+async def test_a_starter_written_to_an_open_empty_room_is_merged_with_edits(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):

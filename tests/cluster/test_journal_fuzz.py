@@ -1,6 +1,6 @@
-"""Random faults of Redis under several nodes that type: all end equal, with every token once.
+"""Random faults of Redis while several nodes type: all end equal, with every token once.
 
-``JOURNAL_EFFORT=20`` makes it a long night's.
+``JOURNAL_EFFORT=20`` makes the test run for a whole night.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ Dump = dict[str, tuple[bytes, int]]
 
 
 class Faults:
-    """What may go wrong, and does so in about a third of the steps.
+    """Faults, of which one happens in about a third of the steps.
 
-    ``flush``: the room's keys are gone. ``older``: they are as they were, at worst before the
-    first join. ``former``: they are those of another room of that name. ``part``: one of them is
-    gone. ``answers``: scripts run and nobody hears how they ended. ``cold``: another node comes.
+    ``flush``: the room's keys are gone. ``older``: the keys are in an older state, at worst from
+    before the first join. ``former``: the keys are those of another room of that name. ``part``:
+    one key is gone. ``answers``: scripts run, but their answers are lost. ``cold``: another node
+    loads the room.
     """
 
     def __init__(self, store: Client, wire: Proxy, room: str, random: Random, kind: str) -> None:
@@ -53,7 +54,7 @@ class Faults:
         self.former: Dump = {}
 
     async def one(self, nodes: Cluster) -> None:
-        """Let one thing go wrong, or nothing."""
+        """Cause one fault, or none."""
         random, store, keys = self._random, self._store, room_keys(self._room)
         chance, kinds = random.random(), self._kinds
         if chance < 0.05 and "flush" in kinds:
@@ -84,7 +85,7 @@ class Faults:
 
 @pytest.mark.parametrize("kind", ["flush", "older", "former", "part", "answers", "cold", "all"])
 @pytest.mark.parametrize("seed", range(6 * EFFORT))
-async def test_whatever_goes_wrong_all_end_equal_and_nothing_is_lost_or_doubled(
+async def test_after_any_faults_all_nodes_end_equal_and_nothing_is_lost_or_doubled(
     redis_server: Redis, store: Client, room: str, kind: str, seed: int
 ) -> None:
     random = Random(f"{kind} {seed}")

@@ -52,10 +52,10 @@ async def test_history_is_bounded_and_compacting_while_others_commit_loses_nothi
         assert cold.text == text
 
 
-async def test_a_room_that_never_rests_is_compacted_all_the_same(
+async def test_a_room_that_is_always_busy_is_compacted(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something waits at every moment, so what comes after committing would never get its turn."""
+    """Updates wait at every moment, so work that comes after commits would never be done."""
     async with peers(redis_server.url, room, "a", max_entries=8) as (node,):
         compact = node.store.compact
         compacted: list[bool] = []
@@ -69,7 +69,7 @@ async def test_a_room_that_never_rests_is_compacted_all_the_same(
             while len(compacted) < 3:
                 node.insert("x")
                 await asyncio.sleep(0)
-        assert all(compacted), "it came to compacting only when nothing waited"
+        assert all(compacted), "compaction ran only when no update waited"
         assert await store.xlen(room_keys(room)[1]) <= 24
         await converge(node)
         await assert_one_truth(store, room, node)
@@ -78,7 +78,7 @@ async def test_a_room_that_never_rests_is_compacted_all_the_same(
 async def test_a_compaction_of_what_redis_has_lost_is_refused(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """A base that ends behind the journal's end would make every node seem to be in order."""
+    """With a base beyond the journal's end every node would seem to be up to date."""
     async with peers(redis_server.url, room, "a") as (node,):
         await node.insert("kept ")
         saved = await dump_keys(store, room)

@@ -1,4 +1,4 @@
-"""Redis comes back other than it was, or others wrote into the journal: nothing stays lost."""
+"""Nothing stays lost if Redis comes back in another state, or others write to the journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.processes import Redis
 Client = redis.asyncio.Redis
 
 
-async def test_redis_emptied_is_given_everything_back_with_the_time_that_was_left(
+async def test_after_redis_is_emptied_the_room_is_written_back_with_the_time_that_was_left(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b", ttl=600.0) as nodes:
@@ -32,7 +32,7 @@ async def test_redis_emptied_is_given_everything_back_with_the_time_that_was_lef
         await converge(*nodes)
         for key in room_keys(room):
             await store.pexpire(key, 100_000)
-        await converge(*nodes)  # they check, and see when the room is going to end
+        await converge(*nodes)  # the nodes check, and learn the deadline
         await store.delete(*room_keys(room))
         await converge(*nodes)
         assert sorted((await assert_one_truth(store, room, *nodes)).split()) == ["one", "two"]
@@ -41,7 +41,7 @@ async def test_redis_emptied_is_given_everything_back_with_the_time_that_was_lef
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_redis_gone_back_in_time_or_emptied_while_people_type_loses_nothing(
+async def test_an_emptied_or_older_redis_while_people_type_loses_nothing(
     redis_server: Redis, store: Client, room: str, seed: int
 ) -> None:
     random = Random(200 + seed)
@@ -69,7 +69,7 @@ async def test_redis_gone_back_in_time_or_emptied_while_people_type_loses_nothin
 async def test_an_entry_id_is_never_given_twice_even_if_redis_and_its_clock_go_back(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """Else a node that holds the lost entry takes the other one for it, and is apart for good."""
+    """Otherwise a node with the lost entry takes the new one for it, and differs permanently."""
     _, stream, head = room_keys(room)
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await node.insert("x")
@@ -107,7 +107,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(
 
 
 @pytest.mark.parametrize("half", [1, 2], ids=["without stream", "without head"])
-async def test_half_a_journal_is_none_and_is_made_whole_by_who_holds_the_room(
+async def test_a_journal_without_one_of_its_keys_is_written_back_by_a_holder(
     redis_server: Redis, store: Client, room: str, half: int
 ) -> None:
     async with cluster(redis_server.url, room, "a", "b") as nodes:
@@ -124,10 +124,10 @@ async def test_half_a_journal_is_none_and_is_made_whole_by_who_holds_the_room(
         assert await assert_one_truth(store, room, *nodes.alive) == "all of it"
 
 
-async def test_a_bad_entry_is_passed_over_by_all_alike_and_the_room_goes_on(
+async def test_all_nodes_skip_a_bad_entry_and_the_room_goes_on(
     redis_server: Redis, store: Client, room: str
 ) -> None:
-    """Hands other than this service's wrote into the journal; the room must still open."""
+    """Another program wrote to the journal; the room must still open."""
     _, stream, head = room_keys(room)
     async with cluster(redis_server.url, room, "a", max_entries=6) as nodes:
         (node,) = nodes.alive

@@ -1,4 +1,4 @@
-"""The snapshot is what the journal adds up to, whoever raced, died, or wrote over it."""
+"""The snapshot is what the journal adds up to, after races, deaths of nodes and overwriting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.processes import Redis
 Client = redis.asyncio.Redis
 
 
-async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_after(
+async def test_in_a_saturated_room_nodes_append_behind_unseen_entries_and_settle_later(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_state, "REFUSALS_BEFORE_APPEND", 0)
@@ -32,7 +32,7 @@ async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_a
     async with peers(redis_server.url, room, "a", "b", "c", max_entries=16) as nodes:
         await nodes[0].insert(".")
         for node in nodes:
-            node.deaf = True  # so each of them is always behind when it commits
+            node.deaf = True  # so that each is behind whenever it commits
         for _ in range(60):
             random.choice(nodes).type(random)
             await asyncio.sleep(random.choice((0, 0.001)))
@@ -44,7 +44,7 @@ async def test_in_a_saturated_room_nodes_append_unseen_and_settle_the_snapshot_a
         assert all(text.count(token) == 1 for node in nodes for token in node.sent)
 
 
-async def test_a_settle_owed_by_a_node_that_died_is_paid_by_those_that_live(
+async def test_other_nodes_settle_in_place_of_a_node_that_died(
     redis_server: Redis, store: Client, room: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):
@@ -68,7 +68,7 @@ async def test_a_settle_owed_by_a_node_that_died_is_paid_by_those_that_live(
 
 
 @pytest.mark.parametrize("wrong", ["written over", "deleted", "another type of bytes"])
-async def test_a_live_rooms_snapshot_is_mended(
+async def test_the_snapshot_of_a_live_room_is_repaired(
     redis_server: Redis, store: Client, room: str, wrong: str
 ) -> None:
     async with peers(redis_server.url, room, "a", "b") as (node, other):
@@ -86,7 +86,7 @@ async def test_a_live_rooms_snapshot_is_mended(
 async def test_a_node_that_is_always_late_appends_after_three_refusals_and_settles_the_snapshot(
     redis_server: Redis, store: Client, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody checks here: it is the node's own debt that brings the snapshot up to date."""
+    """Nobody checks here: the node's own settle brings the snapshot up to date."""
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await node.insert("begun ")
         await converge(node, other)

@@ -1,4 +1,4 @@
-"""The messages of a room's channel: their bytes, and what is refused.
+"""The messages of a room's channel: their bytes, and which bytes are rejected.
 
 Nodes of an older version publish and read the same bytes: a test here that has to be changed means
 that a rolling restart loses messages.
@@ -118,7 +118,7 @@ def test_the_bytes_of_each_message_are_those_of_older_versions(message: bytes) -
      b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada",7,1,1,"'
      + b"[" * 100_000 + b'"]]}'],
 )  # fmt: skip
-def test_what_is_no_message_is_a_value_error(junk: bytes) -> None:
+def test_parsing_anything_else_raises_a_value_error(junk: bytes) -> None:
     with pytest.raises(ValueError):
         parse(junk)
 

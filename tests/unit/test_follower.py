@@ -1,4 +1,4 @@
-"""What a node makes of announcements and of Redis' answers, without Redis."""
+"""How a node handles announcements and answers of Redis, without Redis."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ FIRST, SECOND, THIRD = (1, 7), (2, 7), (3, 7)
 
 
 class Node:
-    """A follower of the journal ``e``, whose last entry was FIRST, and what its members were told.
+    """A follower of the journal ``e`` with the last entry FIRST, and the edits sent to members.
 
-    ``loaded`` False: it has no journal yet.
+    If ``loaded`` is False, it has no journal yet.
     """
 
     def __init__(self, *, loaded: bool = True) -> None:
         self.now = NOW
-        self.told: list[Edit] = []
+        self.sent: list[Edit] = []
         self.follower = Follower(
-            "room", Metrics(), self.told.append, ttl=TTL, clock=lambda: self.now
+            "room", Metrics(), self.sent.append, ttl=TTL, clock=lambda: self.now
         )
         self.state = self.follower.state
         if loaded:
@@ -56,7 +56,7 @@ async def node() -> Node:
 
 
 def typed(text: str) -> bytes:
-    """Return an update that builds on nothing."""
+    """Return an update that depends on no other."""
     return Replica().edit(Delta.of(text))
 
 
@@ -67,18 +67,18 @@ def announced(previous: EntryId, id: EntryId, update: bytes, *, epoch: str = "e"
 # Announcements
 
 
-async def test_the_announced_entry_that_is_next_is_applied_and_told(node: Node) -> None:
+async def test_an_announced_entry_that_is_next_is_applied_and_sent_to_members(node: Node) -> None:
     node.follower.handle_announcement(announced(FIRST, SECOND, typed("x")), own=False)
     assert node.text == "x"
-    assert [edit.delta for edit in node.told] == [Delta.of("x")]
+    assert [edit.delta for edit in node.sent] == [Delta.of("x")]
     assert (node.follower.last, node.follower.deadline) == (SECOND, NOW + 30.0)
     assert node.state.due == set()
 
 
 async def test_an_announced_entry_behind_one_that_is_missing_is_not_applied(node: Node) -> None:
-    """It could be: it builds on nothing. But entries are applied in the journal's order only."""
+    """The update depends on no other, but entries are applied only in the journal's order."""
     node.follower.handle_announcement(announced(SECOND, THIRD, typed("x")), own=False)
-    assert (node.text, node.told, node.follower.last) == ("", [], FIRST)
+    assert (node.text, node.sent, node.follower.last) == ("", [], FIRST)
     assert node.state.due == {Work.CATCH_UP}
 
 
@@ -91,24 +91,24 @@ async def test_an_entry_of_another_journal_is_not_applied(node: Node) -> None:
 
 
 @pytest.mark.parametrize("own", [False, True])
-async def test_an_announcement_of_what_was_applied_changes_nothing(node: Node, own: bool) -> None:
+async def test_an_announcement_of_an_applied_entry_changes_nothing(node: Node, own: bool) -> None:
     node.follower.handle_announcement(announced(ZERO, FIRST, typed("x")), own=own)
     assert (node.text, node.follower.last, node.state.due) == ("", FIRST, set())
 
 
-async def test_an_own_commit_behind_entries_that_are_not_here_is_left_to_its_answer(
+async def test_an_own_commit_behind_missed_entries_waits_for_its_answer(
     node: Node,
 ) -> None:
     node.follower.handle_announcement(announced(SECOND, THIRD, typed("x")), own=True)
     assert (node.text, node.follower.last, node.state.due) == ("", FIRST, set())
 
 
-async def test_an_entry_that_brings_nothing_new_is_told_to_nobody(node: Node) -> None:
-    """Somebody has written back what is here."""
+async def test_an_entry_that_changes_nothing_is_sent_to_nobody(node: Node) -> None:
+    """Another node has written back what this node has."""
     update = typed("x")
     node.follower.handle_announcement(announced(FIRST, SECOND, update), own=False)
     node.follower.handle_announcement(announced(SECOND, THIRD, update), own=False)
-    assert node.follower.last == THIRD and len(node.told) == 1
+    assert node.follower.last == THIRD and len(node.sent) == 1
 
 
 async def test_an_expired_room_is_followed_again_with_the_next_entry(node: Node) -> None:
@@ -120,10 +120,10 @@ async def test_an_expired_room_is_followed_again_with_the_next_entry(node: Node)
 async def test_an_announced_refresh_of_the_expiry_moves_the_deadline_alone(node: Node) -> None:
     node.follower.handle_announcement(announced(FIRST, SECOND, b""), own=False)
     assert (node.follower.last, node.follower.deadline) == (SECOND, NOW + 30.0)
-    assert node.told == []
+    assert node.sent == []
 
 
-async def test_an_announced_entry_that_cannot_be_applied_makes_the_node_read_it_all(
+async def test_an_announced_entry_that_cannot_be_applied_makes_a_reload_due(
     node: Node,
 ) -> None:
     node.follower.handle_announcement(announced(FIRST, SECOND, b"\xff nonsense"), own=False)
@@ -139,7 +139,7 @@ async def test_the_announcement_of_the_commit_in_flight_is_as_good_as_its_answer
     id = (2, commit.nonce)
     node.follower.handle_announcement(announced(FIRST, id, commit.merged), own=True)
     assert done.done() and node.follower.last == id
-    assert node.told == [], "the members know what one of them did"
+    assert node.sent == [], "the members know what one of them did"
     node.follower.handle_committed(Committed(id, NOW + 60.0, 2, 20, []))
     assert not node.follower.in_flight and node.follower.last == id
 
@@ -147,7 +147,7 @@ async def test_the_announcement_of_the_commit_in_flight_is_as_good_as_its_answer
 async def test_the_announcement_of_a_commit_whose_answer_was_lost_makes_the_node_read(
     node: Node,
 ) -> None:
-    """What waits by then may be more than what was committed."""
+    """By then more updates may wait than were committed."""
     done = node.type("x")
     commit = node.follower.start_commit()
     node.follower.requeue_commit()
@@ -161,7 +161,7 @@ async def test_the_announcement_of_a_commit_whose_answer_was_lost_makes_the_node
 
 
 async def test_an_entry_of_a_lost_commit_is_found_once_however_often_it_is_read(node: Node) -> None:
-    """What its second author did is an entry of its own, and may not be there."""
+    """The update of the second author is a separate entry, which may be missing."""
     node.type("one ", "a")
     node.type("two ", "b")
     commit = node.follower.start_commit()
@@ -172,7 +172,7 @@ async def test_an_entry_of_a_lost_commit_is_found_once_however_often_it_is_read(
     assert node.follower.waiting.updates == commit.updates[1:]
 
 
-async def test_the_place_in_the_journal_never_goes_back(node: Node) -> None:
+async def test_the_position_in_the_journal_never_goes_back(node: Node) -> None:
     node.follower.advance_to(THIRD)
     node.follower.advance_to(SECOND)
     assert node.follower.last == THIRD
@@ -188,7 +188,7 @@ async def test_entries_are_applied_in_order_and_once(node: Node) -> None:
     node.follower.apply_entries(entries)
     node.follower.apply_entries(entries)
     assert (node.text, node.follower.last) == ("zyx", THIRD)
-    assert len(node.told) == 3
+    assert len(node.sent) == 3
 
 
 async def test_entries_behind_one_that_cannot_be_applied_are_not(node: Node) -> None:
@@ -210,7 +210,7 @@ async def test_a_commit_behind_entries_that_were_missed_applies_them_and_owes_th
     assert node.state.due == {Work.SETTLE}
 
 
-async def test_a_commit_that_sets_the_snapshot_settles_what_was_owed(node: Node) -> None:
+async def test_a_commit_that_sets_the_snapshot_makes_a_settle_unnecessary(node: Node) -> None:
     node.state.on(Event.SNAPSHOT_OWED)
     node.type("mine")
     node.follower.start_commit()
@@ -243,7 +243,7 @@ async def test_any_other_refusal_makes_the_node_read_the_journal(node: Node, rea
     assert node.state.next(waiting=True) is Work.CATCH_UP
 
 
-async def test_what_is_given_up_fails_whether_it_waits_or_is_in_flight(node: Node) -> None:
+async def test_fail_pending_fails_updates_that_wait_and_those_in_flight(node: Node) -> None:
     first = node.type("one")
     node.follower.start_commit()
     second = node.type("two")
@@ -257,7 +257,7 @@ async def test_what_is_given_up_fails_whether_it_waits_or_is_in_flight(node: Nod
 # Checks
 
 
-async def test_a_check_finds_what_differs_and_asks_for_the_work_that_mends_it(node: Node) -> None:
+async def test_a_check_finds_differences_and_makes_their_repair_due(node: Node) -> None:
     node.follower.apply(typed("text"))
     digest = hashlib.sha1(b"text").hexdigest()
     as_it_is = Standing("e", FIRST, FIRST, digest, NOW + 5.0)
@@ -277,7 +277,7 @@ async def test_a_check_finds_what_differs_and_asks_for_the_work_that_mends_it(no
     assert node.follower.deadline == NOW + 5.0
 
 
-async def test_a_snapshot_is_not_compared_while_edits_wait_that_it_cannot_have(node: Node) -> None:
+async def test_a_snapshot_is_not_compared_while_edits_wait(node: Node) -> None:
     node.type("mine")
     node.follower.compare(Standing("e", FIRST, FIRST, hashlib.sha1(b"").hexdigest(), None))
     assert node.state.due == set()
@@ -287,7 +287,7 @@ async def test_a_snapshot_is_not_compared_while_edits_wait_that_it_cannot_have(n
 async def test_a_room_without_a_journal_is_read_only_if_redis_has_anything_of_it(
     begun: bool,
 ) -> None:
-    """Either it was never begun, or it has expired: nothing is brought back by a check."""
+    """Nobody has begun a journal, or it has expired: a check restores nothing."""
     node = Node(loaded=begun)
     node.state.on(Event.EXPIRED)
     assert node.state.phase is Phase.ABSENT

@@ -1,4 +1,4 @@
-"""What a journal adds up to, and what waits for it, without Redis."""
+"""The document that a journal adds up to, and the updates that wait, without Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collab.store.records import STARTER, Entry, Reading
 
 
 def written(*texts: str) -> tuple[Replica, list[Entry]]:
-    """Return a replica that went through the texts, and the entries that tell how."""
+    """Return a replica that had these texts one after the other, and the entries that led to it."""
     replica = Replica()
     entries = []
     for number, text in enumerate(texts):
@@ -42,8 +42,8 @@ def test_the_sum_is_the_document_whatever_its_characters(letter: str) -> None:
     assert share_authors(total, replica) and not share_authors(total, written("other")[0])
 
 
-def test_documents_of_many_authors_are_the_same_in_whatever_order_they_are_told_of() -> None:
-    """Their state vectors are equal, but the bytes of these come in any order."""
+def test_documents_of_many_authors_are_equal_whatever_the_order_of_their_state_vectors() -> None:
+    """Their state vectors are equal, but the order of the bytes varies."""
     authors = [written(str(number))[0] for number in range(8)]
     for _ in range(5):
         one, other = Replica(), Replica()
@@ -54,7 +54,7 @@ def test_documents_of_many_authors_are_the_same_in_whatever_order_they_are_told_
         assert same(one, other)
 
 
-def test_what_is_no_update_is_passed_over_and_the_rest_stays() -> None:
+def test_an_invalid_update_is_skipped_and_the_others_stay() -> None:
     replica, entries = written("a", "ab", "abc")
     entries.insert(1, Entry((1, 1), "", b"\xff\xff nonsense"))
     total = add_up("r", b"", entries)
@@ -62,8 +62,8 @@ def test_what_is_no_update_is_passed_over_and_the_rest_stays() -> None:
     assert same(total, replica)
 
 
-def test_what_builds_on_something_missing_is_left_out_by_the_sum_and_by_the_fold() -> None:
-    """A document with pieces put aside must never be written back, nor become a base."""
+def test_an_update_that_depends_on_a_missing_one_is_left_out_of_the_sum_and_the_base() -> None:
+    """A document with pending pieces must never be written back, nor become a base."""
     _, entries = written("a", "ab", "abc")
     del entries[1]
     total = add_up("r", b"", entries)
@@ -87,7 +87,7 @@ def test_a_compaction_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
     assert compact("r", reading(left, compacted.base), most_entries, most_bytes) is None
 
 
-def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_same() -> None:
+def test_documents_with_different_deletions_outside_the_text_are_not_the_same() -> None:
     """Their texts and state vectors are equal."""
     client: Doc[Any] = Doc()
     shared = client.get("settings", type=Map)
@@ -103,7 +103,7 @@ def test_documents_that_differ_in_what_is_deleted_outside_the_text_are_not_the_s
     assert same(one, other)
 
 
-def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever_it_was() -> None:
+def test_entries_up_to_a_nodes_last_one_are_earlier_and_a_starter_always_is() -> None:
     _, entries = written("a", "ab", "abc")
     assert earlier_state("r", reading(entries), (1500, 0)).text == "ab"
     assert earlier_state("r", reading(entries), (-1, 0)).text == ""
@@ -115,7 +115,7 @@ def test_what_was_before_a_nodes_last_entry_is_earlier_and_a_starter_is_whenever
     assert earlier_state("r", compacted, (500, 0)).text == "", "the base may hold what came since"
 
 
-def test_updates_stay_their_authors_until_there_are_too_many() -> None:
+def test_updates_keep_their_authors_until_there_are_too_many() -> None:
     replica = Replica()
     pending = Pending()
     for number in range(MAX_PENDING):
@@ -129,13 +129,13 @@ def test_updates_stay_their_authors_until_there_are_too_many() -> None:
     assert same(copy, replica)
 
 
-async def test_what_is_found_in_the_journal_waits_no_more_and_what_came_later_does() -> None:
-    replica, flown, later = Replica(), Pending(), Pending()
+async def test_updates_found_in_the_journal_wait_no_longer_and_later_ones_do() -> None:
+    replica, sent, later = Replica(), Pending(), Pending()
     for author in "ab":
-        flown.add(author, replica.edit(Delta.of(author)))
-    commit = flown.make_commit(replica)
+        sent.add(author, replica.edit(Delta.of(author)))
+    commit = sent.make_commit(replica)
     later.add("b", replica.edit(Delta.of("c")))
-    waiting = flown.followed_by(later)
+    waiting = sent.followed_by(later)
     waiting.add("b", replica.edit(Delta.of("d")))
     assert [update.author for update in waiting.updates] == ["a", "b", "b"]
     assert waiting.was_sent((7, commit.nonce)) and not waiting.was_sent((7, commit.nonce + 1))
@@ -146,7 +146,7 @@ async def test_what_is_found_in_the_journal_waits_no_more_and_what_came_later_do
     assert len(again.updates) == 1 and again.text == "dcba"
 
 
-async def test_the_whole_document_flies_in_place_of_what_waits_until_it_is_found() -> None:
+async def test_the_whole_document_is_sent_in_place_of_updates_until_it_is_in_the_journal() -> None:
     replica, pending = Replica(), Pending()
     replica.edit(Delta.of("old "))
     pending.add("a", replica.edit(Delta.of("new ")))
@@ -157,31 +157,31 @@ async def test_the_whole_document_flies_in_place_of_what_waits_until_it_is_found
     assert [update.author for update in pending.make_commit(replica).updates] == ["a"]
 
 
-async def test_all_who_ask_what_is_stored_are_told_when_the_last_of_it_is() -> None:
-    flown, later = Pending(), Pending()
-    first = flown.stored()
-    assert flown.stored() is first
+async def test_all_callers_of_stored_share_a_future_that_is_done_when_all_is_stored() -> None:
+    sent, later = Pending(), Pending()
+    first = sent.stored()
+    assert sent.stored() is first
     second = later.stored()
-    both = flown.followed_by(later)
+    both = sent.followed_by(later)
     assert both.stored() is first
     both.succeed()
     await asyncio.gather(first, second)
 
 
-async def test_what_flew_waits_again_before_what_came_meanwhile_and_for_the_longer_time() -> None:
-    flown, later = Pending(), Pending()
-    first, second = flown.wait(5.0, 30.0), later.wait(9.0, 1800.0)
-    flown.add("a", b"1")
+async def test_sent_updates_wait_again_before_later_ones_with_the_longer_ttl() -> None:
+    sent, later = Pending(), Pending()
+    first, second = sent.wait(5.0, 30.0), later.wait(9.0, 1800.0)
+    sent.add("a", b"1")
     later.add("b", b"2")
-    both = flown.followed_by(later)
+    both = sent.followed_by(later)
     assert [update.update for update in both.updates] == [b"1", b"2"]
     assert (both.since, both.ttl) == (5.0, 1800.0)
-    first.cancel()  # whoever asked has gone away
+    first.cancel()  # the caller has gone away
     both.succeed()
     await second
 
 
-async def test_what_is_given_up_fails_without_a_warning_that_nobody_looked() -> None:
+async def test_futures_that_nobody_awaits_fail_without_a_warning() -> None:
     pending = Pending()
     done = pending.wait(0.0, 1.0)
     pending.fail(StoreUnavailable("closed"))

@@ -1,4 +1,4 @@
-"""The states of a journal: every event in every phase, and which work comes when."""
+"""The states of a journal: every event in every phase, and the order of the work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PHASES = {
     (Phase.FOLLOWING, Event.ENDED): Phase.ENDED,
     (Phase.FOLLOWING, Event.CLOSED): Phase.CLOSED,
 }
-"""Where each event leads from each phase; all others stay where they are."""
+"""The phase after each event in each phase; all others do not change the phase."""
 
 DUE = {
     Event.MISSED: {Work.CATCH_UP},
@@ -44,7 +44,7 @@ DUE = {
     Event.SNAPSHOT_WRONG: {Work.RELOAD, Work.SETTLE},
     Event.TOO_LONG: {Work.COMPACT},
 }
-"""What each event makes due; all others, nothing."""
+"""The work that each event makes due; all others make none due."""
 
 WAYS: dict[Phase, list[Event]] = {
     Phase.LOADING: [],
@@ -56,7 +56,7 @@ WAYS: dict[Phase, list[Event]] = {
 
 
 def in_phase(phase: Phase, *events: Event) -> JournalState:
-    """Return a state that has come to a phase, and has seen some events there."""
+    """Return a state in a phase, after some events in that phase."""
     state = JournalState()
     for event in (*WAYS[phase], *events):
         state.on(event)
@@ -65,7 +65,7 @@ def in_phase(phase: Phase, *events: Event) -> JournalState:
 
 
 def works(state: JournalState, *, waiting: bool = False) -> list[Work]:
-    """Do all that is due, with success; return it in order. What waits is committed at once."""
+    """Do all due work with success, and return it in order. One commit takes all that waits."""
     done: list[Work] = []
     while work := state.start(waiting=waiting and Work.COMMIT not in done):
         done.append(work)
@@ -82,7 +82,7 @@ def test_each_event_leads_from_each_phase_where_the_table_says(phase: Phase, eve
 
 
 @pytest.mark.parametrize("event", Event)
-def test_an_event_leaves_what_is_due_already_but_for_what_it_settles(event: Event) -> None:
+def test_an_event_keeps_the_work_that_is_due_except_what_it_drops(event: Event) -> None:
     state = in_phase(Phase.FOLLOWING)
     state.due = set(Work)
     state.on(event)
@@ -94,7 +94,7 @@ def test_an_event_leaves_what_is_due_already_but_for_what_it_settles(event: Even
     assert state.due == set(Work) - dropped.get(event, set())
 
 
-def test_what_is_due_is_done_in_the_order_of_its_urgency() -> None:
+def test_due_work_is_done_in_the_order_of_its_urgency() -> None:
     state = in_phase(
         Phase.FOLLOWING, Event.SNAPSHOT_OWED, Event.CHECK_REQUESTED, Event.TOO_LONG, Event.MISSED
     )
@@ -103,13 +103,13 @@ def test_what_is_due_is_done_in_the_order_of_its_urgency() -> None:
     ]  # fmt: skip
 
 
-def test_reading_the_whole_journal_is_catching_up_too() -> None:
+def test_a_reload_includes_catching_up() -> None:
     state = in_phase(Phase.FOLLOWING, Event.MISSED, Event.DISTRUSTED)
     assert works(state) == [Work.RELOAD]
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_what_waits_is_committed_to_a_journal_and_begins_one_where_there_is_none(
+def test_updates_that_wait_are_committed_or_begin_a_journal(
     phase: Phase,
 ) -> None:
     wanted = {Phase.ABSENT: Work.CATCH_UP, Phase.FOLLOWING: Work.COMMIT}
@@ -145,8 +145,8 @@ def test_a_compaction_that_fails_keeps_no_commit_waiting() -> None:
 
 
 @pytest.mark.parametrize("event", [Event.MISSED, Event.DISTRUSTED, Event.CHECK_REQUESTED])
-def test_what_is_asked_for_while_it_is_being_done_is_done_again(event: Event) -> None:
-    """What is announced while the journal is being read may be later than what is read."""
+def test_work_requested_while_it_is_running_is_done_again(event: Event) -> None:
+    """A commit announced while the journal is being read may be newer than the reading."""
     state = in_phase(Phase.FOLLOWING, event)
     work = state.start(waiting=False)
     state.on(event)

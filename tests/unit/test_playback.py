@@ -30,7 +30,7 @@ def reading(texts: list[str], compacted: int) -> Reading:
 
 
 def in_javascript(text: str, ops: list[int | str]) -> str:
-    """Apply ops as JavaScript counts."""
+    """Apply ops with lengths in UTF-16 units, as JavaScript does."""
     units, out, position = text.encode("utf-16-le"), b"", 0
     for op in ops:
         if isinstance(op, str):
@@ -60,7 +60,7 @@ def test_a_starter_is_the_base_of_a_history_without_entries() -> None:
     assert playback.base == again.text == "größe 🐍" and list(playback.play()) == []
 
 
-def test_an_entry_that_is_no_update_is_passed_over() -> None:
+def test_an_entry_that_is_no_valid_update_is_skipped() -> None:
     journal = reading(["a", "ab"], 0)
     journal.entries.insert(1, Entry((0, 1), "x X", b"not an update"))
     steps = list(Playback("room", journal).play())

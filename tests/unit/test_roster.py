@@ -1,4 +1,4 @@
-"""The roster: what nodes tell each other about who is there, and what each shows."""
+"""The roster: the reports that nodes exchange about members, and what each node shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def flags(roster: Roster) -> bool:
     return changed
 
 
-def test_two_nodes_that_heard_each_other_show_the_same_list() -> None:
+def test_two_nodes_that_received_each_others_reports_show_the_same_list() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
     b.enter("2", "Bob")
@@ -37,7 +37,7 @@ def test_two_nodes_that_heard_each_other_show_the_same_list() -> None:
     assert a.people() == b.people() and names(a) == ["Ada", "Bob"]
 
 
-def test_a_report_that_says_the_same_changes_nothing() -> None:
+def test_an_unchanged_report_changes_nothing() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
     b.apply(a.report(ask=False), 0.0)
@@ -46,7 +46,7 @@ def test_a_report_that_says_the_same_changes_nothing() -> None:
     assert not flags(b)
 
 
-def test_who_leaves_is_gone_with_the_next_report_and_with_its_state() -> None:
+def test_a_member_that_leaves_is_gone_with_its_state_after_the_next_report() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
     a.introduce("1")
@@ -57,13 +57,13 @@ def test_who_leaves_is_gone_with_the_next_report_and_with_its_state() -> None:
     assert flags(b) and names(b) == [] and b.clients() == set()
 
 
-def test_a_node_does_not_take_its_own_report_for_somebody_elses() -> None:
+def test_a_node_ignores_its_own_report() -> None:
     (a,) = nodes("a")
     a.enter("1", "Ada")
     assert not a.apply(a.report(ask=True), 0.0) and names(a) == ["Ada"] and not a.has_others
 
 
-def test_a_silent_nodes_people_are_gone_within_thirty_seconds() -> None:
+def test_the_members_of_a_silent_node_are_gone_within_thirty_seconds() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
     a.introduce("1")
@@ -75,7 +75,7 @@ def test_a_silent_nodes_people_are_gone_within_thirty_seconds() -> None:
     assert MAX_MISSED_REPORTS * INTERVAL < 30
 
 
-def test_a_report_that_was_overtaken_by_a_later_one_brings_nobody_back() -> None:
+def test_a_report_that_arrives_after_a_later_one_is_ignored() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
     before = a.report(ask=False)
@@ -96,8 +96,8 @@ def test_a_text_member_has_a_state_with_name_and_color() -> None:
     assert shown == {"user": {"name": "Ada", "color": default_color("1")}}
 
 
-def test_a_text_member_that_comes_later_takes_a_color_that_nobody_has() -> None:
-    """Who was there keeps theirs, on whichever node; more people than colors share them."""
+def test_a_text_member_that_joins_later_gets_an_unused_color() -> None:
+    """Members of all nodes keep their colors; more members than colors share them."""
     a, b = nodes("a", "b")
     first, *others = [id for id in map(str, range(1000)) if default_color(id) == COLORS[0]]
     a.enter(first, "Ada")
@@ -113,7 +113,7 @@ def test_a_text_member_that_comes_later_takes_a_color_that_nobody_has() -> None:
         assert len(set(shown.values())) == min(count, len(COLORS))
 
 
-def test_a_yjs_member_is_called_what_its_state_says_and_a_guest_until_then() -> None:
+def test_a_yjs_member_has_the_name_in_its_state_and_is_a_guest_until_then() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "guest-1")
     b.apply(a.report(ask=False), 0.0)
@@ -124,7 +124,7 @@ def test_a_yjs_member_is_called_what_its_state_says_and_a_guest_until_then() -> 
     assert b.people()[0].color == "#123456"
 
 
-def test_a_cursor_that_moves_is_told_to_yjs_members_and_not_to_text_members() -> None:
+def test_a_cursor_that_moves_is_sent_to_yjs_members_and_not_to_text_members() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "guest-1")
     a.set_state("1", 7, state("Ada"))
@@ -141,14 +141,16 @@ def test_a_cursor_that_moves_is_told_to_yjs_members_and_not_to_text_members() ->
     [{}, {"user": None}, {"user": "Ada"}, {"user": {"name": 7, "color": 7}}, {"user": []},
      {"user": {"name": "\x00\ud800", "color": "url(https://evil.example)"}}],
 )  # fmt: skip
-def test_a_state_that_says_nothing_useful_leaves_the_fallback(shown: dict[str, object]) -> None:
+def test_a_state_without_a_valid_name_and_color_leaves_the_fallback(
+    shown: dict[str, object],
+) -> None:
     (a,) = nodes("a")
     a.enter("1", "guest-1")
     a.set_state("1", 7, shown)
     assert names(a) == ["guest-1"] and a.people()[0].color == default_color("1")
 
 
-def test_a_client_is_shown_by_who_said_it_first_until_that_one_goes() -> None:
+def test_a_client_id_belongs_to_the_first_member_that_sent_it_until_it_leaves() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "guest-1")
     a.set_state("1", 7, state("Ada"))
@@ -163,24 +165,24 @@ def test_a_client_is_shown_by_who_said_it_first_until_that_one_goes() -> None:
     assert names(a) == names(b) == ["Mallory"]
 
 
-def test_a_client_that_comes_back_is_seen_by_those_who_know_its_clock() -> None:
+def test_a_client_that_returns_is_seen_by_clients_that_know_its_clock() -> None:
     (a,) = nodes("a")
     witness = Awareness(Doc())
 
-    def look() -> set[int]:
+    def visible() -> set[int]:
         witness.apply_awareness_update(a.states(a.changed), None)
         a.changed.clear()
         return set(witness.states) - {witness.client_id}
 
     a.enter("1", "guest-1")
-    assert not a.set_state("1", 7, state("Ada"), clock=5) and look() == {7}
+    assert not a.set_state("1", 7, state("Ada"), clock=5) and visible() == {7}
     a.leave("1")
-    assert look() == set()
+    assert visible() == set()
     a.enter("2", "guest-2")
-    assert a.set_state("2", 7, state("Ada"), clock=5) and look() == {7}
+    assert a.set_state("2", 7, state("Ada"), clock=5) and visible() == {7}
 
 
-def test_a_state_is_told_again_before_yjs_forgets_it() -> None:
+def test_a_state_is_sent_again_before_yjs_drops_it() -> None:
     (a,) = nodes("a")
     a.enter("1", "Ada")
     a.introduce("1")

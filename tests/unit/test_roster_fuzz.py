@@ -1,6 +1,6 @@
-"""Reports between nodes are lost and overtake each other; after a few that are not, all agree.
+"""Reports between nodes are lost and overtake each other; after a few complete ones all agree.
 
-``PRESENCE_EFFORT=100`` tries for minutes.
+``PRESENCE_EFFORT=100`` makes the test run for minutes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collab.store.channel import PresenceReport
 EFFORT = int(os.environ.get("PRESENCE_EFFORT", "1"))
 INTERVAL = 8.0
 CLIENTS = (101, 102, 103)
-"""Few, so that connections often name one that another, which is not gone yet, has named."""
+"""Few client ids, so that a connection often sends the id of another one that is not gone yet."""
 
 
 class Rosters:
-    """Three nodes and what they tell each other. Each tells a Yjs client of what changes."""
+    """Three nodes and the reports between them. Each node sends changes to a Yjs client."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -31,15 +31,15 @@ class Rosters:
         self.nodes = {name: Roster(name, INTERVAL) for name in "abc"}
         self.told = {name: Awareness(Doc()) for name in "abc"}
         self.members: dict[str, str] = {}
-        """Who is where."""
+        """The node of each member."""
         self.shown: dict[str, tuple[int, dict[str, Any] | None]] = {}
-        """The client and state that each Yjs member told last."""
+        """The client and the state that each Yjs member sent last."""
         self._clocks = dict.fromkeys(CLIENTS, 0)
         self._names = itertools.count()
         self._late: list[tuple[str, PresenceReport]] = []
 
     def step(self) -> None:
-        """Let one thing happen."""
+        """Do one random thing."""
         random, chance = self.random, self.random.random()
         self.now += random.random()
         if chance < 0.35:
@@ -53,19 +53,19 @@ class Rosters:
             self._beat(random.choice("abc"), safe=False)
         elif self._late:
             name, report = self._late.pop(random.randrange(len(self._late)))
-            self._hear(name, report, safe=False)
-        self._tell_clients()
+            self._receive(name, report, safe=False)
+        self._send_to_clients()
 
     def rest(self) -> None:
-        """Lose nothing any more, until everybody has reported twice and what is dead is known."""
+        """Lose no reports until each node has reported twice and dead nodes have timed out."""
         for _ in range(MAX_MISSED_REPORTS):
             self.now += INTERVAL
             for name in self.nodes:
                 self._beat(name, safe=True)
-            self._tell_clients()
+            self._send_to_clients()
 
     def states(self, name: str) -> dict[int, Any]:
-        """Return what a client who comes to a node now is told."""
+        """Return the states that a client gets which joins at a node now."""
         fresh, roster = Awareness(Doc()), self.nodes[name]
         fresh.apply_awareness_update(roster.states(roster.clients()), None)
         return {c: state for c, state in fresh.states.items() if c != fresh.client_id}
@@ -119,15 +119,15 @@ class Rosters:
             if chance < 0.25:
                 self._late.append((name, report))
             else:
-                self._hear(name, report, safe=safe)
+                self._receive(name, report, safe=safe)
 
-    def _hear(self, name: str, report: PresenceReport, *, safe: bool) -> None:
+    def _receive(self, name: str, report: PresenceReport, *, safe: bool) -> None:
         roster = self.nodes[name]
         if roster.apply(report, self.now):
             roster.renew(0)
             self._send(name, roster.report(ask=False), safe=safe)
 
-    def _tell_clients(self) -> None:
+    def _send_to_clients(self) -> None:
         for name, roster in self.nodes.items():
             self.told[name].apply_awareness_update(roster.states(roster.changed), None)
             roster.changed.clear()
@@ -149,7 +149,7 @@ def test_nodes_that_missed_reports_agree_on_people_and_states_after_the_next(blo
             assert rosters.states(name) == states, f"seed {seed}"
             told = rosters.told[name]
             known = {c: state for c, state in told.states.items() if c != told.client_id}
-            assert known == states, f"seed {seed}: what a client was told piece by piece"
+            assert known == states, f"seed {seed}: what a client received piece by piece"
         for client in CLIENTS:
             claimed = [state for own, state in rosters.shown.values() if own == client]
             assert states.get(client) in (claimed or [None]), f"seed {seed}"

@@ -1,4 +1,4 @@
-"""The search through a room's history for the text that somebody was looking at."""
+"""The search through a room's history for the text that a client was showing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from collab.rooms.search import NEAR, RECENT_SECONDS, Found, Searches, nearest_t
 from collab.store.records import Entry, Reading
 
 AT_A_STRETCH = 0.02
-"""Seconds for which a search may keep everybody else from the event loop."""
+"""Seconds for which a search may block the event loop."""
 
 
 def journal(*texts: str, every: int = 1000) -> Reading:
-    """Return a journal of a room that had these texts, one each ``every`` milliseconds."""
+    """Return the journal of a room that had these texts, one every ``every`` milliseconds."""
     replica, entries = Replica(), []
     for number, text in enumerate(texts):
         update = replica.edit(Delta.from_splices(diff(replica.text, text)))
@@ -45,7 +45,7 @@ async def find(code: str, reading: Reading, near: int = NEAR) -> Found:
     return found
 
 
-async def test_the_nearest_text_is_found_and_the_way_from_it() -> None:
+async def test_the_nearest_text_is_found_with_the_delta_from_it() -> None:
     lines = ["start\n" + "".join(f"line {n}\n" for n in range(count)) for count in range(8)]
     reading = journal(*lines)
     for text in lines:
@@ -53,13 +53,13 @@ async def test_the_nearest_text_is_found_and_the_way_from_it() -> None:
     assert (await find(lines[3], reading)).tail == lines[-1]
 
 
-async def test_of_texts_that_are_as_near_it_is_the_latest() -> None:
+async def test_of_equally_near_texts_the_latest_is_found() -> None:
     found = await find("ab!", journal("ab", "abc", "ab", "x"))
     assert found.way.apply("ab") == "x"
     assert edit_size(found.way.to_splices()) == 3, "by the short way"
 
 
-async def test_a_text_that_is_farther_than_asked_for_is_not_found() -> None:
+async def test_a_text_beyond_the_maximal_distance_is_not_found() -> None:
     texts = ["start\n" + "".join(f"line {n}\n" for n in range(count)) for count in range(8)]
     texts[4] += "größer 🐍\n"
     reading, searches = journal(*texts), Searches()
@@ -72,17 +72,17 @@ async def test_a_text_that_is_farther_than_asked_for_is_not_found() -> None:
             assert found.way.apply(found.text) == found.tail == texts[-1]
 
 
-async def test_before_a_room_had_a_text_it_had_none() -> None:
+async def test_the_history_of_a_room_begins_with_an_empty_text() -> None:
     assert (await find("", journal("abc", "abcd"))).text == ""
 
 
-async def test_no_journal_has_no_text() -> None:
+async def test_nothing_is_found_without_a_journal() -> None:
     assert (
         await nearest_text("a", Reading(None, (0, 0), [], None, complete=True), Searches()) is None
     )
 
 
-async def test_if_no_recent_text_is_near_it_is_sought_as_far_as_the_journal_goes() -> None:
+async def test_if_no_recent_text_is_near_the_whole_journal_is_searched() -> None:
     old = "a text that was there an hour ago, and was replaced\n" * 3
     new = "another one altogether, of which little is the same"
     reading = journal(old, new, new + "!", every=(RECENT_SECONDS + 1) * 1000)
@@ -92,8 +92,8 @@ async def test_if_no_recent_text_is_near_it_is_sought_as_far_as_the_journal_goes
     assert (await find(near, reading)).text == new
 
 
-async def test_a_text_with_many_differences_here_and_there_is_nearer_than_none() -> None:
-    """It was thought to be far, and all of the text was there twice."""
+async def test_a_text_with_many_scattered_differences_is_nearer_than_an_empty_one() -> None:
+    """Otherwise all of the text would be in the room twice."""
     letters = [chr(0x4E00 + n) for n in range(600)]
     room = "".join(letters)
     for place in range(0, 600, 12):
@@ -101,13 +101,13 @@ async def test_a_text_with_many_differences_here_and_there_is_nearer_than_none()
     assert (await find("".join(letters), journal(room[:1], room))).text == room
 
 
-async def test_a_text_that_the_room_had_long_ago_is_found_though_a_recent_one_is_near() -> None:
+async def test_a_text_from_long_ago_is_found_though_a_recent_text_is_near() -> None:
     reading = journal("one", "one two", "one two!", every=(RECENT_SECONDS + 1) * 1000)
     found = await find("one two", reading, near=0)
     assert (found.text, found.distance, found.tail) == ("one two", 0, "one two!")
 
 
-async def test_a_folded_base_is_where_the_history_begins() -> None:
+async def test_the_history_begins_with_a_compacted_base() -> None:
     whole = journal("one", "one two", "one two three")
     base = whole_state(replace(whole, entries=whole.entries[:2]))
     compacted = replace(whole, entries=whole.entries[2:], base=base, base_id=(2000, 0))
@@ -115,7 +115,7 @@ async def test_a_folded_base_is_where_the_history_begins() -> None:
     assert (await find("", compacted)).text == "one two", "what was before is not known any more"
 
 
-async def test_the_text_of_a_moment_is_known_by_the_entry_that_was_its_last() -> None:
+async def test_the_text_of_a_moment_is_found_by_the_last_entry_of_that_moment() -> None:
     reading = journal("one", "one two", "one two three")
     found = await text_at("e", (2000, 0), reading, Searches())
     assert found is not None
@@ -128,7 +128,7 @@ async def test_the_text_of_a_moment_is_known_by_the_entry_that_was_its_last() ->
 
 
 def _long_history(size: int, entries: int, letter: str) -> Reading:
-    """Return a room of ``size`` code points that was edited all over."""
+    """Return the journal of a room of ``size`` code points with edits all over its text."""
     rng = random.Random(size)
     text = "".join(rng.choice("abcdefgh \n") for _ in range(size))
     texts = [text]
@@ -142,8 +142,8 @@ def _long_history(size: int, entries: int, letter: str) -> Reading:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("letter", ["x", "🐍"])
 @pytest.mark.parametrize("size", [5_000, 100_000])
-async def test_a_search_lets_others_have_the_event_loop(size: int, letter: str) -> None:
-    """Three return at once, with a text of which half is new."""
+async def test_a_search_does_not_block_the_event_loop(size: int, letter: str) -> None:
+    """Three clients return at once, with a text of which half is new."""
     reading = _long_history(size, 500, letter)
     rng = random.Random(1)
     strange = "".join(rng.choice("ABCDEFGH \n") for _ in range(size // 2))
