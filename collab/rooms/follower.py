@@ -25,7 +25,7 @@ EXPIRY_TOLERANCE = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
 
 OnEdit = Callable[[Edit], None]
-"""Called with each edit of the replica that was made on another node."""
+"""Called with each edit of the replica that no member of this node has made."""
 
 
 class Follower:

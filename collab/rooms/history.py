@@ -52,9 +52,7 @@ def share_authors(one: Replica, other: Replica) -> bool:
 
 
 def _clocks(replica: Replica) -> dict[int, int]:
-    return read_state_vector(
-        replica.state_vector()
-    )  # decoded, because the order of the bytes varies
+    return read_state_vector(replica.state_vector())  # the order of its bytes varies
 
 
 def earlier_state(room: str, reading: Reading, last: EntryId) -> Replica:

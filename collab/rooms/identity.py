@@ -17,8 +17,8 @@ class Role(Enum):
 class Identity:
     """Who a client is, as `collab.admission` has decided it.
 
-    ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one
-    room; a client that no room has admitted is a viewer.
+    ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one room;
+    a client that no room has admitted is a viewer.
     """
 
     subject: str

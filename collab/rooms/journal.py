@@ -26,9 +26,9 @@ from collab.store.store import Store
 class Journal:
     """Follows and extends the journal of one room.
 
-    ``on_edit`` is called with each edit that was made on another node, ``on_end`` when somebody has
-    ended the room. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the
-    history.
+    ``on_edit`` is called with each edit of the replica that no member of this node has made,
+    ``on_end`` when somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and
+    ``max_bytes`` bound the history.
     """
 
     def __init__(
