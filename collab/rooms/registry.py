@@ -58,7 +58,7 @@ class Rooms:
 
     def open(self) -> None:
         """Start the upkeep of the rooms: checks and presence reports."""
-        self._subscriber.on_return.append(self._returned)
+        self._subscriber.on_reconnect.append(self._returned)
         self._upkeep = [
             asyncio.create_task(self._every(self._config.check_interval, Room.check)),
             asyncio.create_task(self._every(self._config.presence_interval, Room.report)),

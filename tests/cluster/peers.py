@@ -62,7 +62,7 @@ class Peer:
     async def open(self) -> None:
         await self.store.open(5)
         await self.subscriber.open()
-        await self.subscriber.listen(self._channel, self._receive)
+        await self.subscriber.subscribe(self._channel, self._receive)
         await self.journal.open()
         self.shown, self._showing = self.text, True
         self.subscriber.on_reconnect.append(self.journal.check)
