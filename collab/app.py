@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 Drain = Callable[[], Awaitable[None]]
 DRAIN: web.AppKey[Drain] = web.AppKey("drain")
 """What moves an application's clients off; it does nothing before the start, or twice."""
-KEEPALIVE = 75.0
+KEEPALIVE_TIMEOUT = 75.0
 """Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that no request
 meets a closing one."""
-LAST_REQUESTS = 5.0
+LAST_REQUESTS_TIMEOUT = 5.0
 """Seconds that requests which are under way have when all clients are moved off."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
@@ -64,8 +64,8 @@ class NodeRunner(web.AppRunner):
         super().__init__(
             create_app(config),
             access_log=None,
-            keepalive_timeout=KEEPALIVE,
-            shutdown_timeout=LAST_REQUESTS,
+            keepalive_timeout=KEEPALIVE_TIMEOUT,
+            shutdown_timeout=LAST_REQUESTS_TIMEOUT,
         )
 
     async def cleanup(self) -> None:

@@ -17,14 +17,14 @@ from collab.rooms.identity import Identity
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
-from collab.sio.server import event_words
+from collab.sio.server import encode_event
 from collab.wire.outbox import Render
 
 
 @lru_cache(maxsize=32)
-def _receive_words(text: str) -> str:
+def _encode_receive(text: str) -> str:
     """Encode a ``receive`` once for all who get it; the cache need only span one fan-out."""
-    return event_words("receive", {"type": "receive", "code": text})
+    return encode_event("receive", {"type": "receive", "code": text})
 
 
 class Line:
@@ -110,13 +110,13 @@ class Line:
             return []
         self._metrics.receives.inc()
         ping = self._socket.ping_packet
-        words = _receive_words(receive.text)
-        return [ping(receive.before), eio.Packet(eio.MESSAGE, words), ping(receive.behind)]
+        encoded = _encode_receive(receive.text)
+        return [ping(receive.before), eio.Packet(eio.MESSAGE, encoded), ping(receive.behind)]
 
     def _render_presence(self) -> list[eio.Packet]:
         people = [person.payload() for person in self._room.people()]
-        words = event_words("presence", {"room": self._room.name, "members": people})
-        return [eio.Packet(eio.MESSAGE, words)]
+        encoded = encode_event("presence", {"room": self._room.name, "members": people})
+        return [eio.Packet(eio.MESSAGE, encoded)]
 
 
 @dataclass(slots=True)

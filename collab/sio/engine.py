@@ -61,14 +61,14 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
     def __init__(
         self, *, config: Config, metrics: Metrics, admission: Admission,
-        words: Callable[[CollabError], str],
+        encode_error: Callable[[CollabError], str],
         on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]], **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.config = config
         self.metrics = metrics
         self.admission = admission
-        self.words = words
+        self.encode_error = encode_error
         self.on_message = on_message
 
     def _log_error_once(self, message: str, message_key: str) -> None:
@@ -118,7 +118,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
         def render() -> list[packet.Packet]:
             self.metrics.errors.labels(problem.code).inc()
-            return [packet.Packet(packet.MESSAGE, self.words(problem))]
+            return [packet.Packet(packet.MESSAGE, self.encode_error(problem))]
 
         return render
 

@@ -28,10 +28,10 @@ async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
     while not packets:
         if not await outbox.wait():
             return []
-        packets = outbox.take()
+        packets = outbox.pop()
     size = eio.size(packets)
     while outbox and size < MAX_ANSWER_SIZE:
-        more = outbox.take()
+        more = outbox.pop()
         size += eio.size(more)
         packets += more
     return packets

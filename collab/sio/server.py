@@ -75,7 +75,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             config=config,
             metrics=metrics,
             admission=admission,
-            words=_error_words,
+            encode_error=_encode_error,
             on_message=self._take,
             cors_allowed_origins=partial(_may_connect, admission),
             cors_credentials=False,
@@ -201,8 +201,8 @@ def _may_connect(admission: Admission, origin: str | None, environ: dict[str, An
     return admission.origins.allow(origin, sockname)
 
 
-def _error_words(problem: CollabError) -> str:
-    return event_words("error", problem.payload())
+def _encode_error(problem: CollabError) -> str:
+    return encode_event("error", problem.payload())
 
 
 def _own_fault(fault: BaseException, sid: str) -> CollabError:
@@ -211,6 +211,6 @@ def _own_fault(fault: BaseException, sid: str) -> CollabError:
     return CollabError("the server made a mistake")
 
 
-def event_words(event: str, argument: Any) -> str:
+def encode_event(event: str, argument: Any) -> str:
     """Return an event of the default namespace as it stands in an Engine.IO message."""
     return "2" + orjson.dumps([event, argument]).decode()

@@ -27,7 +27,7 @@ class _Slot(Generic[M]):
     render: Render[M]
 
 
-def _one(message: object) -> int:
+def _count_one(message: object) -> int:
     return 1
 
 
@@ -42,7 +42,7 @@ class Outbox(Generic[M]):
     document must be sent, however large it is.
     """
 
-    def __init__(self, limit: int, size_of: Callable[[M], int] = _one) -> None:
+    def __init__(self, limit: int, size_of: Callable[[M], int] = _count_one) -> None:
         self._limit = limit
         self._size_of = size_of
         self._size = 0
@@ -95,7 +95,7 @@ class Outbox(Generic[M]):
             self._waiting.remove(slot)
             self._size -= SLOT_SIZE
 
-    def take(self) -> list[M]:
+    def pop(self) -> list[M]:
         """Return the next messages to write: none if nothing waits, or if a slot had nothing."""
         if self._waiting:
             head = self._waiting.popleft()

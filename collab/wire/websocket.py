@@ -24,7 +24,7 @@ Message = str | bytes
 
 RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
-MAX_REASON: Final = 120
+MAX_REASON_BYTES: Final = 120
 """Bytes of the reason for a close, in a frame that has 125."""
 VIOLATIONS: Final = frozenset(
     (WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT, WSCloseCode.MESSAGE_TOO_BIG)
@@ -131,11 +131,11 @@ class WebSocket(web.WebSocketResponse):
     async def write_outbox(self, outbox: Outbox[M], encode: Callable[[M], Message]) -> None:
         """Write what waits in ``outbox`` until it is closed and empty, or the connection is gone.
 
-        What `Outbox.take` returns at once leaves in one write.
+        What `Outbox.pop` returns at once leaves in one write.
         """
         with contextlib.suppress(OSError, RuntimeError):  # it is gone; whoever reads sees it too
             while await outbox.wait() and self.is_open:
-                await self.send_messages([encode(message) for message in outbox.take()])
+                await self.send_messages([encode(message) for message in outbox.pop()])
 
     async def _send(self, message: Message) -> None:
         if isinstance(message, str):
@@ -181,4 +181,4 @@ class WebSocket(web.WebSocketResponse):
 
 
 def _reason(reason: str) -> bytes:
-    return reason.encode()[:MAX_REASON]
+    return reason.encode()[:MAX_REASON_BYTES]

@@ -32,7 +32,7 @@ TOO_MANY_WAITING = 2
 
 
 @lru_cache(maxsize=4)
-def _update_words(update: bytes) -> bytes:
+def _encode_update(update: bytes) -> bytes:
     """Frame an update once for all who get it; the cache need only span one fan-out."""
     return protocol.update_message(update)
 
@@ -78,7 +78,7 @@ class Session:
 
     def update(self, update: bytes) -> None:
         """Write an update, when the client can take it."""
-        self._send(_update_words(update))
+        self._send(_encode_update(update))
 
     def awareness_due(self, clients: Collection[int]) -> None:
         """Write the states of ``clients``, as they are when the client can take them."""

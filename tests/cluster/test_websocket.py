@@ -13,7 +13,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from collab.wire.outbox import Outbox
-from collab.wire.websocket import MAX_REASON, RESTART, Closed, Farewell, WebSocket
+from collab.wire.websocket import MAX_REASON_BYTES, RESTART, Closed, Farewell, WebSocket
 
 LIMIT = 1000
 DATA_SEGMENTS_OUT = 156
@@ -144,7 +144,7 @@ async def test_a_client_that_sends_too_much_is_told_so_before_the_close_frame() 
         assert await client.receive_bytes() == b"words"
         kind, code, reason = await next_from(client)
         assert (kind, code) == (WSMsgType.CLOSE, 1009)
-        assert isinstance(reason, str) and len(reason) == MAX_REASON
+        assert isinstance(reason, str) and len(reason) == MAX_REASON_BYTES
         assert reason.startswith("1009, because")
         await client.close()
 

@@ -25,7 +25,7 @@ def measured(limit: int = 10) -> Outbox[bytes]:
 def written(outbox: Outbox[M]) -> list[M]:
     messages = []
     while outbox:
-        messages += outbox.take()
+        messages += outbox.pop()
     return messages
 
 
@@ -116,7 +116,7 @@ def test_a_slot_is_never_refused_but_leaves_less_room_for_messages() -> None:
     outbox = counted(1)
     outbox.put("a")
     outbox.put_slot("receive", lambda: ["b"])
-    outbox.take()
+    outbox.pop()
     with pytest.raises(OutboxFull):
         outbox.put("c")
     outbox.drop_slot("receive")
@@ -129,7 +129,7 @@ def test_more_bytes_than_the_limit_do_not_wait() -> None:
     outbox.put(b"123456")
     with pytest.raises(OutboxFull):
         outbox.put(b"12345")
-    outbox.take()
+    outbox.pop()
     outbox.put(b"12345")
     outbox.put(b"67890")
     assert written(outbox) == [b"12345", b"67890"]
