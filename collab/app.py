@@ -123,7 +123,7 @@ class _Node:
             manager = RoomManager(url, store, subscriber)
             await manager.open()
             stack.push_async_callback(manager.close)
-            rooms = Rooms(config, store, subscriber, metrics, manager.hear)
+            rooms = Rooms(config, store, subscriber, metrics, manager.receive)
             rooms.open()
             stack.push_async_callback(rooms.close)
             socket_io = SocketIOEndpoint(

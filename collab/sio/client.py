@@ -75,9 +75,9 @@ class Line:
     def receive_due_in(self, seconds: float) -> None:
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, self._time_is_up)
+            self._timer = loop.call_later(seconds, self._on_timer)
 
-    def _time_is_up(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self.receive_due()
 

@@ -85,21 +85,21 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         try:
             self.admission.origins.check(origin, sockname)
         except OriginNotAllowed as forbidden:
-            return self._turn_away(forbidden, HTTPStatus.FORBIDDEN)
+            return self._refuse(forbidden, HTTPStatus.FORBIDDEN)
         # At either answer the load balancer asks the next node. It may have sent a session's
         # handshake there while this node was down or full.
         if (sid := request.query.get("sid")) is None:
             try:
                 self.admission.check_capacity()
             except (Draining, NodeFull) as problem:
-                return self._turn_away(problem, HTTPStatus.SERVICE_UNAVAILABLE, origin)
+                return self._refuse(problem, HTTPStatus.SERVICE_UNAVAILABLE, origin)
         elif sid not in self.sockets:
             unknown = UnknownSession("this node has no session of that sid")
-            return self._turn_away(unknown, HTTPStatus.NOT_FOUND, origin)
+            return self._refuse(unknown, HTTPStatus.NOT_FOUND, origin)
         response: web.StreamResponse = await super().handle_request(request)
         return response
 
-    def _turn_away(
+    def _refuse(
         self, problem: CollabError, status: HTTPStatus, origin: str | None = None
     ) -> web.Response:
         """Return the answer to a request; a page of ``origin`` may read it."""
@@ -109,7 +109,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             headers.append(("Access-Control-Allow-Origin", origin))
         return web.Response(status=status, headers=headers, body=refusal["response"])
 
-    async def tell(self, socket: EngineSocket, problem: CollabError) -> None:
+    async def send_error(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
         await socket.send_render(self.render_error(problem))
 

@@ -78,9 +78,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         loop = asyncio.get_running_loop()
-        self._heartbeat = loop.call_later(self.server.ping_interval, self._beat)
+        self._heartbeat = loop.call_later(self.server.ping_interval, self._send_heartbeat)
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         if not (self.closing or self.closed):
             self.last_ping = time.time()
             self.outbox.put_slot("heartbeat", self._render_heartbeat)
@@ -107,16 +107,16 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         try:
             self.outbox.put(pkt)
         except OutboxFull:
-            await self._reads_too_slowly()
+            await self._disconnect_slow_client()
 
     async def send_render(self, render: Render[packet.Packet]) -> None:
         """Do the same with what ``render`` makes when it is written."""
         try:
             self.outbox.put_render(render)
         except OutboxFull:
-            await self._reads_too_slowly()
+            await self._disconnect_slow_client()
 
-    async def _reads_too_slowly(self) -> None:
+    async def _disconnect_slow_client(self) -> None:
         log.warning("client reads too slowly", extra={"sid": self.sid})
         await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
 
@@ -136,7 +136,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             return packets
         if not self._leaving.begun:
             raise exceptions.SocketIsClosedError()
-        await self._leaving.last_post()
+        await self._leaving.wait_for_last_post()
         return self.server.refusal(Draining(), HTTPStatus.GONE)
 
     async def _write(self, ws: WebSocket) -> None:
@@ -153,7 +153,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self.last_ping:
             self.schedule_ping()
         if pkt.packet_type == packet.MESSAGE:
-            await self._handle(pkt.data)
+            await self._handle_message(pkt.data)
         elif pkt.packet_type == packet.PONG:
             self.pings.handle_pong()
         elif pkt.packet_type == packet.UPGRADE:
@@ -165,7 +165,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         elif pkt.packet_type != packet.NOOP:
             raise exceptions.UnknownPacketError()
 
-    async def _handle(self, message: str | bytes) -> None:
+    async def _handle_message(self, message: str | bytes) -> None:
         """Handle a message. Its client is not silent meanwhile: the node reads nothing from it."""
         self._handling = True
         try:
@@ -183,7 +183,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 stream, server.max_http_buffer_size, server.config.max_polling_packets
             )
         except CollabError as problem:
-            await server.tell(self, problem)
+            await server.send_error(self, problem)
             return
         except ConnectionError:  # the client went away in the middle of it
             return
@@ -196,7 +196,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 try:
                     await self.receive(pkt)
                 except exceptions.UnknownPacketError:
-                    await server.tell(self, BadEvent("that is not an Engine.IO packet"))
+                    await server.send_error(self, BadEvent("that is not an Engine.IO packet"))
         self._leaving.posted.set()
 
     # The WebSocket
@@ -211,7 +211,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _websocket_handler(self, ws: WebSocket) -> None:
         if self.connected:
-            self.upgraded = await self._probed(ws)
+            self.upgraded = await self._complete_upgrade(ws)
             self._settled.set()
             if not self.upgraded:
                 return
@@ -220,7 +220,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         writer = asyncio.create_task(self._write(ws))
         try:
             with contextlib.suppress(exceptions.SocketIsClosedError):
-                await ws.read_messages(self._read)
+                await ws.read_messages(self._handle_raw)
         finally:
             self.outbox.close()
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
@@ -228,7 +228,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 writer.cancel()
             await asyncio.wait([writer])
 
-    async def _probed(self, ws: WebSocket) -> bool:
+    async def _complete_upgrade(self, ws: WebSocket) -> bool:
         try:
             async with asyncio.timeout(UPGRADE_TIMEOUT):
                 if await ws.read() != "2probe":
@@ -242,14 +242,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         except (TimeoutError, OSError, Closed):
             return False
 
-    async def _read(self, message: str | bytes) -> None:
+    async def _handle_raw(self, message: str | bytes) -> None:
         if eio.is_over(message, self.server.max_http_buffer_size):
-            await self.server.tell(self, self.server.message_too_large())
+            await self.server.send_error(self, self.server.message_too_large())
         else:
             try:
                 await self.receive(eio.decode(message))
             except (exceptions.UnknownPacketError, ValueError):
-                await self.server.tell(self, BadEvent("that is not an Engine.IO packet"))
+                await self.server.send_error(self, BadEvent("that is not an Engine.IO packet"))
         if self.closed:
             raise exceptions.SocketIsClosedError()
 

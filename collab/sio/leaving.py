@@ -45,27 +45,27 @@ class Leaving:
         answered = asyncio.Event()
         with contextlib.suppress(OSError, RuntimeError):
             await ws.send_messages([ping_packet(answered.set).encode()])
-            await _within(ANSWER_TIMEOUT, answered)
+            await _wait_for(ANSWER_TIMEOUT, answered)
             await ws.send_messages([UNKNOWN_PACKET])
-            await _within(ANSWER_TIMEOUT, self.over)
+            await _wait_for(ANSWER_TIMEOUT, self.over)
         if not self.over.is_set():
             await ws.announce_close(RESTART, str(Draining()))
 
-    async def last_post(self) -> None:
+    async def wait_for_last_post(self) -> None:
         """Wait for the moment to tell a polling client to go.
 
         What it has not put into a request when it hears of it, it throws away. It has put
         everything into one right after the answer to the one before, or if it has nothing to say.
         """
         self.posted.clear()
-        await _within(SILENCE_TIMEOUT, self.posted)
+        await _wait_for(SILENCE_TIMEOUT, self.posted)
 
     def end_soon(self) -> None:
         """End a polling session that is over, when requests that overtook each other are here."""
         asyncio.get_running_loop().call_later(SILENCE_TIMEOUT, self.over.set)
 
 
-async def _within(seconds: float, event: asyncio.Event) -> None:
+async def _wait_for(seconds: float, event: asyncio.Event) -> None:
     """Wait until ``event`` is set, for ``seconds`` at the most."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

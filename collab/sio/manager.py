@@ -22,7 +22,7 @@ from collab.store.subscriber import Subscriber
 
 STANDARD_CHANNEL = "socketio"
 """Where a plain AsyncRedisManager publishes."""
-HEARD_LIMIT = 10_000
+MAX_RECEIVED = 10_000
 """Messages of other services that may wait here: past it the newest are dropped."""
 
 
@@ -36,12 +36,12 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         self.json = json
         self._store = store
         self._subscriber = subscriber
-        self._heard: asyncio.Queue[bytes] = asyncio.Queue(HEARD_LIMIT)
+        self._received: asyncio.Queue[bytes] = asyncio.Queue(MAX_RECEIVED)
         self._rooms_of: dict[str, set[str]] = defaultdict(set)
 
     async def open(self) -> None:
         """Listen to the standard channel."""
-        await self._subscriber.subscribe(STANDARD_CHANNEL, self.hear)
+        await self._subscriber.subscribe(STANDARD_CHANNEL, self.receive)
         self.thread = asyncio.create_task(self._thread())
 
     async def close(self) -> None:
@@ -50,14 +50,14 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         with contextlib.suppress(asyncio.CancelledError):
             await self.thread
 
-    def hear(self, message: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         """Take a message of a channel: what is not JSON is for others."""
-        if message.startswith(b"{") and not self._heard.full():
-            self._heard.put_nowait(message)
+        if message.startswith(b"{") and not self._received.full():
+            self._received.put_nowait(message)
 
     async def _listen(self) -> AsyncIterator[bytes]:
         while True:
-            yield await self._heard.get()
+            yield await self._received.get()
 
     async def _publish(self, data: dict[str, Any]) -> None:
         room = data.get("room")

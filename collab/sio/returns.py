@@ -63,7 +63,7 @@ class Returns:
     ) -> None:
         self._rooms = rooms
         self._let_go = let_go
-        self._handovers = Handovers(store, subscriber, questions, self._give)
+        self._handovers = Handovers(store, subscriber, questions, self._hand_over)
         self._absent: dict[str, Absent] = {}  # by the digest of their pid
         self._leaving: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
@@ -91,15 +91,15 @@ class Returns:
         None if nobody knows it. It is known to nobody any more then.
         """
         member = digest(pid)
-        return await self._take(member) or await self._handovers.claim(member)
+        return await self._remove(member) or await self._handovers.claim(member)
 
-    async def _take(self, member: str) -> Absent | None:
+    async def _remove(self, member: str) -> Absent | None:
         await self._let_go(member)
         return self._absent.pop(member, None)
 
-    async def _give(self, member: str) -> list[Departed] | None:
+    async def _hand_over(self, member: str) -> list[Departed] | None:
         """Return what a client leaves in its rooms, for the node where it has come back."""
-        absent = await self._take(member)
+        absent = await self._remove(member)
         if absent is None:
             return None
         departed: list[Departed] = []
@@ -125,7 +125,7 @@ class Returns:
             await asyncio.wait(self._leaving)
 
     async def _leave(self, member: str) -> None:
-        departed = await self._give(member)
+        departed = await self._hand_over(member)
         if departed is None:
             return
         try:

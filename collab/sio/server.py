@@ -76,7 +76,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             metrics=metrics,
             admission=admission,
             encode_error=_encode_error,
-            on_message=self._take,
+            on_message=self._handle_message,
             cors_allowed_origins=partial(_may_connect, admission),
             cors_credentials=False,
             max_http_buffer_size=config.max_frame_bytes,
@@ -89,7 +89,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         self._application = application
         self.on("connect", application.connect)
         self.on("disconnect", application.disconnect)
-        self._answering: set[asyncio.Future[None]] = set()
+        self._sending: set[asyncio.Future[None]] = set()
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
@@ -100,13 +100,13 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         assert isinstance(socket, EngineSocket)
         return socket
 
-    async def _take(self, socket: EngineSocket, message: str | bytes) -> None:
+    async def _handle_message(self, socket: EngineSocket, message: str | bytes) -> None:
         try:
             await self._dispatch(socket, self._parse(message))
         except CollabError as problem:
-            await self.eio.tell(socket, problem)
+            await self.eio.send_error(socket, problem)
         except Exception as fault:
-            await self.eio.tell(socket, _own_fault(fault, socket.sid))
+            await self.eio.send_error(socket, _internal_error(fault, socket.sid))
 
     @staticmethod
     def _parse(message: str | bytes) -> packet.Packet:
@@ -157,18 +157,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
                 raise BadEvent("there is no such event; there are " + ", ".join(events))
             reply = await handler(sid, data[1] if len(data) > 1 else None)
         except CollabError as problem:
-            await self._failed(eio_sid, id, problem)
+            await self._send_failure(eio_sid, id, problem)
             return
         except Exception as fault:
-            await self._failed(eio_sid, id, _own_fault(fault, eio_sid))
+            await self._send_failure(eio_sid, id, _internal_error(fault, eio_sid))
             return
         if isinstance(reply, asyncio.Future):
             if id is not None:
-                reply.add_done_callback(lambda done: self._answer_later(eio_sid, id, done))
+                reply.add_done_callback(lambda done: self._acknowledge_when_done(eio_sid, id, done))
         elif id is not None:
             await self._acknowledge(eio_sid, id, reply)
 
-    def _answer_later(self, eio_sid: str, id: int, done: asyncio.Future[Reply]) -> None:
+    def _acknowledge_when_done(self, eio_sid: str, id: int, done: asyncio.Future[Reply]) -> None:
         if done.cancelled() or eio_sid not in self.eio.sockets:
             return
         problem = done.exception()
@@ -176,11 +176,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             answer = self._acknowledge(eio_sid, id, done.result())
         else:
             if not isinstance(problem, CollabError):
-                problem = _own_fault(problem, eio_sid)
-            answer = self._failed(eio_sid, id, problem)
-        answering = asyncio.ensure_future(answer)
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
+                problem = _internal_error(problem, eio_sid)
+            answer = self._send_failure(eio_sid, id, problem)
+        sending = asyncio.ensure_future(answer)
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
 
     async def _acknowledge(self, eio_sid: str, id: int, reply: Reply) -> None:
         pong = self._application.acknowledging(self.manager.sid_from_eio_sid(eio_sid, "/"))
@@ -189,9 +189,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await socket.send_render(lambda: [socket.ping_packet(pong)])
         await self._send_packet(eio_sid, packet.Packet(packet.ACK, data=[reply], id=id))
 
-    async def _failed(self, eio_sid: str, id: int | None, problem: CollabError) -> None:
+    async def _send_failure(self, eio_sid: str, id: int | None, problem: CollabError) -> None:
         if socket := self.eio.sockets.get(eio_sid):
-            await self.eio.tell(socket, problem)
+            await self.eio.send_error(socket, problem)
         if id is not None:
             await self._acknowledge(eio_sid, id, {"ok": False, "error": problem.payload()})
 
@@ -205,7 +205,7 @@ def _encode_error(problem: CollabError) -> str:
     return encode_event("error", problem.payload())
 
 
-def _own_fault(fault: BaseException, sid: str) -> CollabError:
+def _internal_error(fault: BaseException, sid: str) -> CollabError:
     """Log a fault of ours, at the edge; return what a client is told, which has no details."""
     log.error("event failed", exc_info=fault, extra={"sid": sid})
     return CollabError("the server made a mistake")

@@ -25,9 +25,9 @@ from collab.yjs.ending import ROOM_CLOSED, TOO_LARGE, Ended
 
 log = logging.getLogger(__name__)
 
-MOST_EARLY = 3
+MAX_EARLY_ANSWERS = 3
 """Answers to step 1, one after the other, that build on what is not here, until it is given up."""
-TOO_MANY_WAITING = 2
+MAX_WAITING_QUESTIONS = 2
 """Questions of one client for what is stored that wait: the next to be answered, and the last."""
 
 
@@ -52,10 +52,10 @@ class Session:
         self._metrics = metrics
         self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, size_of=len)
         self._changed: set[int] = set()
-        self._told: set[int] = set()
+        self._shown: set[int] = set()
         self._greeted = False
-        self._asked = False
-        self._early = 0
+        self._requested = False
+        self._early_answers = 0
         self._missing = False
         self._denied = False
         self._deferred: int | None = None
@@ -95,8 +95,8 @@ class Session:
 
     async def run(self) -> Ended:
         """Serve the client until it goes or must go; return with what the connection ended."""
-        self._ask()
-        writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._counted))
+        self._request_missing()
+        writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
             ended = Ended(await self._ws.read_messages(self._read), "")
         except Ended as problem:
@@ -134,11 +134,11 @@ class Session:
             reason = "text frames are not understood here"
             raise Ended(WSCloseCode.UNSUPPORTED_DATA, reason, "bad_frame")
         try:
-            await self._take(message)
+            await self._handle(message)
         except protocol.BadFrame as problem:
             raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
 
-    def _counted(self, message: bytes) -> bytes:
+    def _count_update(self, message: bytes) -> bytes:
         if protocol.is_update(message):
             self._metrics.updates.inc()
         return message
@@ -154,25 +154,25 @@ class Session:
 
     # What the client says
 
-    async def _take(self, frame: bytes) -> None:
+    async def _handle(self, frame: bytes) -> None:
         message = protocol.parse(frame)
         aware = isinstance(message, protocol.Aware)
         if delay := self._paces[aware].wait(asyncio.get_running_loop().time()):
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
         if isinstance(message, protocol.Update):
-            self._take_update(message)
+            self._handle_update(message)
         elif isinstance(message, protocol.Aware):
-            self._take_states(message)
+            self._handle_states(message)
         elif isinstance(message, protocol.Step1):
-            self._answer_step1(message)
+            self._handle_step1(message)
         elif isinstance(message, protocol.Stored):
-            self._promise(message.number)
+            self._confirm_stored(message.number)
         else:
             self._greeted = False
             self._greet()
 
-    def _answer_step1(self, message: protocol.Step1) -> None:
+    def _handle_step1(self, message: protocol.Step1) -> None:
         try:
             lacking = self.room.yjs.missing_from(message.state_vector)
         except BadUpdate as problem:
@@ -182,24 +182,24 @@ class Session:
             raise Ended(TOO_LARGE, str(problem), problem.code) from None
         self._send(protocol.step2_message(lacking))
 
-    def _ask(self) -> None:
+    def _request_missing(self) -> None:
         """Ask the client for what is not here."""
-        self._asked = True
+        self._requested = True
         self._send(protocol.step1_message(self.room.yjs.state_vector()))
 
-    def _take_update(self, message: protocol.Update) -> None:
+    def _handle_update(self, message: protocol.Update) -> None:
         yjs, update = self.room.yjs, message.update
         try:
             if not message.answer:
                 yjs.change(self.member, update)
             else:
-                self._asked = False
+                self._requested = False
                 self._greet()
                 if self.member.identity.may_write or yjs.changes_document(update):
                     yjs.change(self.member, update)
-                self._early, self._missing = 0, False
+                self._early_answers, self._missing = 0, False
         except EarlyUpdate as problem:
-            self._early_update(message, problem)
+            self._handle_early_update(message, problem)
         except BadUpdate as problem:
             reason = f"not an update: {problem}"
             raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
@@ -211,19 +211,19 @@ class Session:
                 self._send(protocol.denied_message(str(problem)))
         if self._deferred is not None and not self._missing:
             number, self._deferred = self._deferred, None
-            self._promise(number)
+            self._confirm_stored(number)
 
-    def _early_update(self, message: protocol.Update, problem: EarlyUpdate) -> None:
+    def _handle_early_update(self, message: protocol.Update, problem: EarlyUpdate) -> None:
         """Ask for all that is missing; what comes until the answer does will be in the answer."""
         self._missing = True
         if message.answer:
-            self._early += 1
-            if self._early >= MOST_EARLY:
+            self._early_answers += 1
+            if self._early_answers >= MAX_EARLY_ANSWERS:
                 raise Ended(WSCloseCode.POLICY_VIOLATION, str(problem), problem.code) from None
-        if not self._asked:
-            self._ask()
+        if not self._requested:
+            self._request_missing()
 
-    def _promise(self, number: int) -> None:
+    def _confirm_stored(self, number: int) -> None:
         """Tell the client, with this number, when all of the room that is here now is in Redis.
 
         What it sent on a connection before this one is in that, whoever it was there.
@@ -238,11 +238,11 @@ class Session:
             self._send(protocol.stored_message(number, self._config.node_id))
         else:
             if all(waits is not stored for _, waits in self._questions):
-                stored.add_done_callback(self._keep_promise)
-            del self._questions[TOO_MANY_WAITING - 1 :]
+                stored.add_done_callback(self._send_confirmations)
+            del self._questions[MAX_WAITING_QUESTIONS - 1 :]
             self._questions.append((number, stored))
 
-    def _keep_promise(self, stored: asyncio.Future[None]) -> None:
+    def _send_confirmations(self, stored: asyncio.Future[None]) -> None:
         due = [number for number, waits in self._questions if waits is stored]
         self._questions = [each for each in self._questions if each[1] is not stored]
         if due and not (stored.cancelled() or stored.exception()):
@@ -250,13 +250,13 @@ class Session:
 
     # Awareness
 
-    def _take_states(self, message: protocol.Aware) -> None:
+    def _handle_states(self, message: protocol.Aware) -> None:
         member = self.member
         for client, clock, raw in message.states:
             # y-websocket sends back whatever it is told of others: that is passed over.
             if member.client is not None and client != member.client:
                 continue
-            if member.client is None and client in self._told:
+            if member.client is None and client in self._shown:
                 continue  # it shows no state of its own
             try:
                 state = protocol.parse_state(raw)
@@ -275,7 +275,7 @@ class Session:
         """Return what changed; nothing is told too, for y-websocket takes silence for an end."""
         clients, self._changed = self._changed - {self.member.client}, set()
         if self.member.client is None:
-            self._told |= clients
+            self._shown |= clients
         return [protocol.awareness_message(self.room.presence.states(clients))]
 
 
