@@ -96,7 +96,7 @@ async def storm(
             "members": [
                 {
                     "room": room,
-                    "door": "yjs" if m >= members - yjs else "text",
+                    "endpoint": "yjs" if m >= members - yjs else "text",
                     "url": f"http://127.0.0.1:{wires[(r + m) % len(wires)].port}",
                     "transports": TRANSPORTS[way],
                     "echoes": m < echoing,

@@ -72,7 +72,7 @@ class YjsEndpoint:
     async def _serve(self, session: Session, room: str) -> None:
         self._admission.add(session)
         self._metrics.connections.labels("yjs").inc()
-        log.info("connected", extra={"sid": session.id, "room": room, "door": "yjs"})
+        log.info("connected", extra={"sid": session.id, "room": room, "endpoint": "yjs"})
         try:
             ended = await session.run()
         except Exception:  # the edge: a fault of ours is logged here, and told without details

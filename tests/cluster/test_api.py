@@ -164,7 +164,7 @@ async def test_a_put_while_two_people_type_loses_nothing(
 
 async def typed_by_two(nodes: Nodes, room: str, seconds: float) -> list[Typist]:
     """Let the storm's people type, one on each node; return what they did and what they show."""
-    member = {"room": room, "door": "text", "transports": ["websocket"]}
+    member = {"room": room, "endpoint": "text", "transports": ["websocket"]}
     members = [{**member, "url": node.url} for node in nodes]
     async with typists() as people:
         await people.begin({"seed": 1, "members": members})

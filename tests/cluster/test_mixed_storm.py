@@ -1,4 +1,4 @@
-"""The storm with half of the members on each door: nothing lost, nothing risen, one text."""
+"""The storm with half of the members on each endpoint: nothing lost, nothing risen, one text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.processes import Node, Redis
 
 
 @pytest.mark.parametrize("seed", [1])
-async def test_members_of_both_doors_type_at_once_on_two_nodes_and_nothing_is_lost(
+async def test_members_of_both_endpoints_type_at_once_on_two_nodes_and_nothing_is_lost(
     nodes: tuple[Node, Node], redis_server: Redis, seed: int
 ) -> None:
     outcome = await storm(

@@ -1,4 +1,4 @@
-"""Door two with y-websocket's own provider: documents, limits, and what is not the protocol."""
+"""The Yjs endpoint with y-websocket's own provider: documents, limits, and what is not the protocol."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def document(text: str) -> Doc[Any]:
 # Documents
 
 
-async def test_what_one_types_all_others_see_at_both_doors_and_on_both_nodes(
+async def test_what_one_types_all_others_see_at_both_endpoints_and_on_both_nodes(
     nodes: Nodes, yjs: YjsHost, js: JsHost, room: str, store: redis.asyncio.Redis
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)

@@ -1,4 +1,4 @@
-"""Presence at both doors: one list, on all nodes."""
+"""Presence at both endpoints: one list, on all nodes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def state(name: str) -> dict[str, Any]:
     return {"user": {"name": name, "color": "#123456"}}
 
 
-async def test_both_doors_and_both_nodes_show_the_same_people(
+async def test_both_endpoints_and_both_nodes_show_the_same_people(
     brisk: Nodes, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
     ada = await yjs.connect(brisk[0].url, room, params={"name": "Ada"})

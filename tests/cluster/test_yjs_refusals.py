@@ -52,7 +52,7 @@ async def test_a_room_that_is_full_turns_the_next_one_away(
             assert (await closing(wire))[0] == 1013
 
 
-async def test_a_node_that_is_full_counts_both_doors(
+async def test_a_node_that_is_full_counts_both_endpoints(
     redis_server: Redis, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
     node = Node(redis_server.url, "small", COLLAB_MAX_CONNECTIONS="2")
@@ -231,7 +231,7 @@ def _mutated(rng: random.Random, frame: bytes) -> bytes:
 # Those who may only read
 
 
-async def test_a_viewer_sees_everything_and_changes_nothing_at_either_door(
+async def test_a_viewer_sees_everything_and_changes_nothing_at_either_endpoint(
     redis_server: Redis, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
     node = Node(redis_server.url, "one")

@@ -45,5 +45,5 @@ async def test_every_member_reconnects_and_every_change_is_acknowledged(
 async def test_every_text_member_is_recovered_after_each_reconnect(
     outcomes: dict[str, Outcome], way: str
 ) -> None:
-    members = [member for member in outcomes[way].members if member.door == "text"]
+    members = [member for member in outcomes[way].members if member.endpoint == "text"]
     assert [member.recovered for member in members] == [member.returns for member in members]

@@ -103,7 +103,7 @@ async def test_rooms_named_in_the_query_spread_over_the_nodes(
 async def test_a_room_in_the_path_is_on_the_same_node_as_the_room_in_the_query(
     cluster: Cluster, http: aiohttp.ClientSession, form: str
 ) -> None:
-    """All endpoints of a room are on one node, whether a client encodes its colons or not."""
+    """All endpoints of a room are on one node, whether a client encodes the colons in it or not."""
     for _ in range(4):
         room = form.format(secrets.token_hex(4))
         encoded = room.replace(":", "%3A")

@@ -9,13 +9,13 @@ export class Person {
    * @param {any} member what the plan says of this person
    * @param {number} seed
    */
-  constructor({ room, door, thinks, traced }, seed) {
+  constructor({ room, endpoint, thinks, traced }, seed) {
     this.random = randomness(seed);
     this.cursor = 0;
     this.heard = Date.now();
     this.typing = true;
     this.report = {
-      room, door, inserted: "", deleted: "", changes: 0, receives: 0, returns: 0, recovered: 0,
+      room, endpoint, inserted: "", deleted: "", changes: 0, receives: 0, returns: 0, recovered: 0,
       refused: [], disconnects: [], upgraded: 0, trace: [],
     };
     this.acked = new Set(); // all letters of the texts whose change was acknowledged

@@ -1,5 +1,5 @@
 // People who type at once, each on a page of its own.
-//   in: a JSON plan on one line: {seed, traced, members: [{room, url, door: "text" | "yjs", ...}]}; they type
+//   in: a JSON plan on one line: {seed, traced, members: [{room, url, endpoint: "text" | "yjs", ...}]}; they type
 //       until the input ends. What else a text member may have: text_page.mjs.
 //   out: {what: "ready"} when they begin, and at rest {what: "rest", members: [...]}
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ let people = [];
 
 async function begin({ seed, traced, members }) {
   people = members.map((member, i) =>
-    new (member.door === "yjs" ? YjsPage : TextPage)({ ...member, traced }, seed * 1000 + i));
+    new (member.endpoint === "yjs" ? YjsPage : TextPage)({ ...member, traced }, seed * 1000 + i));
   await Promise.all(people.map((person) => person.ready()));
   say({ what: "ready" });
   await Promise.all(people.map((person) => person.type()));

@@ -44,7 +44,7 @@ class Ending:
         """Return a row of the table whose head is `HEAD`."""
         outcome = self.outcome
         lost, risen, apart = outcome.faults
-        returns = sum(member.returns for member in outcome.members if member.door == "text")
+        returns = sum(member.returns for member in outcome.members if member.endpoint == "text")
         cells = (
             self.scene, self.way, outcome.changes, outcome.inserted,
             f"{lost} ({lost / max(1, outcome.inserted):.2%})", len(outcome.beyond_help),
@@ -113,9 +113,9 @@ def _members(
     for r, room in enumerate(rooms):
         for m in range(MEMBERS):
             url = f"http://127.0.0.1:{next(links).port}"
-            member: dict[str, Any] = {"room": room, "thinks": True, "url": url, "door": "yjs"}
+            member: dict[str, Any] = {"room": room, "thinks": True, "url": url, "endpoint": "yjs"}
             if way != "yjs" and (r, m) != (2, 0):
-                member |= {"door": "text", "transports": TRANSPORTS[way], "habit": next(habit)}
+                member |= {"endpoint": "text", "transports": TRANSPORTS[way], "habit": next(habit)}
                 member["url"] += f"/?room={room}" if r == 1 else ""
             members.append(member)
     return members

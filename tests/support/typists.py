@@ -25,7 +25,7 @@ class Typist:
     """What one of them did, shows at rest, and was told."""
 
     room: str
-    door: str
+    endpoint: str
     text: str
     inserted: str
     deleted: str
