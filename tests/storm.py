@@ -131,19 +131,19 @@ async def _table(ways: list[str], seconds: float, members: int, seed: int, laten
     async with running(server):
         servers: Servers = {"ours": ours(server.url), "naive": naive(server.url)}
         async with running(*(node for nodes in servers.values() for node in nodes)):
-            _say(HEAD)
+            _print_line(HEAD)
             for title, nodes in servers.items():
                 for way in ways:
                     outcome = await storm(
                         nodes, server.url, way,
                         seconds=seconds, members=members, seed=seed, lateness=lateness,
                     )  # fmt: skip
-                    _say(row(f"{title}, {way}", outcome))
+                    _print_line(row(f"{title}, {way}", outcome))
                     if outcome.refused or outcome.disconnects or outcome.unanswered:
-                        _say(f"{outcome.refused} {outcome.disconnects} {outcome.unanswered}")
+                        _print_line(f"{outcome.refused} {outcome.disconnects} {outcome.unanswered}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

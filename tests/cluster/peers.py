@@ -22,7 +22,7 @@ from collab.store import channel
 from collab.store.keys import room_channel, room_keys
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
-from tests.support.clients import PATIENCE
+from tests.support.clients import WAIT_TIMEOUT
 
 FILLER = "~"
 """The only character that random edits delete: tokens stay whole."""
@@ -189,9 +189,9 @@ async def peers(url: str, room: str, *names: str, **options: float) -> AsyncIter
         yield nodes.alive
 
 
-async def converge(*nodes: Peer) -> None:
-    """Deliver all messages, and check until no node has work left and all nodes are equal."""
-    async with asyncio.timeout(PATIENCE):
+async def rest(*nodes: Peer) -> None:
+    """Let what is said be heard, and check until nobody has anything to do and all are equal."""
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             for node in nodes:
                 node.chaos = None
@@ -286,6 +286,6 @@ async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer)
 
 async def wait_for_snapshot(client: redis.asyncio.Redis, room: str, text: str) -> None:
     """Wait until the snapshot is ``text``."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while await client.get(f"code_{room}") != text.encode():  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.005)

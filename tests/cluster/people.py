@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import redis.asyncio
 
 from tests.cluster.wire import WireMember, wire_member
-from tests.support.clients import PATIENCE
+from tests.support.clients import WAIT_TIMEOUT
 from tests.support.processes import Node
 from tests.support.proxy import proxy
 
@@ -37,7 +37,7 @@ async def all_show(members: Sequence[WireMember], text: str) -> None:
 
 async def until(check: Callable[[], Awaitable[bool]], pause: float = 0.01) -> None:
     """Wait until ``check()`` comes true."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             if await check():
                 return

@@ -11,7 +11,7 @@ import redis.asyncio
 from pycrdt import Doc, Text
 
 from tests.cluster.caller import Caller, calling, played
-from tests.support.clients import PATIENCE, JsHost
+from tests.support.clients import WAIT_TIMEOUT, JsHost
 from tests.support.processes import Node, Redis, running
 
 Nodes = tuple[Node, Node]
@@ -111,7 +111,7 @@ async def test_more_histories_than_a_node_sends_at_once_are_told_to_come_later(
 
 async def until_history_is(status: int, node: Node, room: str) -> str | None:
     """Ask for a history until the answer is ``status``; return its Retry-After."""
-    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(WAIT_TIMEOUT), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{node.url}/api/rooms/{room}/history") as answer:
                 if answer.status == status:

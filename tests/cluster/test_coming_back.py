@@ -114,7 +114,7 @@ async def test_who_comes_back_is_the_member_that_it_was_if_anybody_knows_it(
     ada.emit("change", {"room": room, "code": "one\ntwo\n"})
     let_in(way, wire, nodes)
     known = way != KILLED
-    assert (await ada.returns())["recovered"] is known
+    assert (await ada.until_reconnected())["recovered"] is known
     merged = "one\ntwo\nfour\n" if known else "one\ntwo\nthree\nfour\n"
     await at_rest(store, room, merged, ada)
     if known:
@@ -145,7 +145,7 @@ async def test_a_page_that_reads_in_two_rooms_is_back_in_both_though_it_says_not
     for name in rooms:
         await bob.change(name, f"{name} meanwhile")
     let_in(way, wire, nodes)
-    assert (await ada.returns())["recovered"] is True
+    assert (await ada.until_reconnected())["recovered"] is True
     await eventually(lambda: {f"{name} meanwhile" for name in rooms} <= set(ada.codes))
     assert not {f"{name} before" for name in rooms} & set(ada.codes)
     for name in rooms:
@@ -174,7 +174,7 @@ async def test_edits_of_both_sides_meanwhile_are_all_there_in_both_rooms(
         for count in range(1, 4):
             ada.emit("change", {"room": name, "code": f"{name}\n" + "ada"[:count]})
     let_in(way, wire, nodes)
-    assert (await ada.returns())["recovered"] is True
+    assert (await ada.until_reconnected())["recovered"] is True
     for name in rooms:
         await until_stored(store, name, f"bob\n{name}\nada")
     for client in (ada, bob):
@@ -198,7 +198,7 @@ async def test_clients_that_poll_are_known_too(
     await bob.change(room, "zero\none\n")
     ada.emit("change", {"room": room, "code": "one!\n"})
     let_in(way, wire, nodes)
-    assert (await ada.returns())["recovered"] is True
+    assert (await ada.until_reconnected())["recovered"] is True
     await at_rest(store, room, "zero\none!\n", ada, bob)
 
 
@@ -227,7 +227,7 @@ async def test_who_comes_back_again_and_again_to_alternating_nodes_is_known_each
         ada.emit("change", {"room": room, "code": shown.removesuffix(gone)})
         wire.target = (home, *nodes)[times % 3].port
         wire.accept()
-        assert (await ada.returns(times))["recovered"] is True
+        assert (await ada.until_reconnected(times))["recovered"] is True
         text = text.removesuffix(gone)
         await at_rest(store, room, text, ada, bob)
     assert text == "".join(f"bob {times}\n" for times in range(6, 0, -1))
@@ -246,7 +246,7 @@ async def test_what_a_killed_node_has_acknowledged_is_there_when_its_client_come
     await bob.change(room, "# bob\nacknowledg")
     ada.emit("change", {"room": room, "code": "acknowledged"})
     let_in(KILLED, wire, nodes)
-    assert (await ada.returns())["recovered"] is False
+    assert (await ada.until_reconnected())["recovered"] is False
     await at_rest(store, room, "# bob\nacknowledged", ada, bob)
 
 
@@ -300,7 +300,7 @@ async def test_a_pid_is_in_no_log_no_url_no_presence_and_not_in_redis(
             await pair[1].stop()
         else:
             wire.cut()
-        back = await ada.returns(times)
+        back = await ada.until_reconnected(times)
         assert (back["recovered"], back["pid"]) == (True, pid)
         await ada.change(room, "ada" + "!" * times)
         await bob.shows("ada" + "!" * times)

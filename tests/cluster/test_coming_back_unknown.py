@@ -65,7 +65,7 @@ async def test_a_page_that_was_away_for_long_and_never_joins_adds_its_key_and_de
     ada.emit("change", {"room": room, "code": "# Ada!\n"})
     wire.target = (home if to == "the same node" else nodes[1]).port
     wire.accept()
-    assert (await ada.returns())["recovered"] is False
+    assert (await ada.until_reconnected())["recovered"] is False
     merged = text.replace("# Ada\n", "# Ada!\n")
     await bob.shows(merged)
     await ada.shows(merged)
@@ -159,7 +159,7 @@ async def test_a_client_whose_change_the_node_is_placing_is_not_taken_for_silent
     assert refused["error"]["code"] == "store_unavailable"
     assert (await (await back.type(room, "Bob's!")))["ok"]
     await bob.shows("Bob's!")
-    back.answering = False
+    back.sends_pongs = False
     await eventually(lambda: back.closed, "who is silent is not disconnected any more")
 
 
@@ -188,9 +188,9 @@ async def test_a_node_that_drains_while_redis_is_away_leaves_no_views_and_ends_i
 
 # A hundred at once
 
-CROWD, SPREAD = 100, 0.5
+CLIENTS, ARRIVAL_SECONDS = 100, 0.5
 """Clients, and the seconds in which they come: socket.io-client waits for 0.5 to 1.5 at random."""
-ROUND_TRIP, LONGEST = 0.25, 2.0
+ROUND_TRIP, MAX_ROUND_TRIP = 0.25, 2.0
 """Seconds that nine of ten changes of somebody else may take meanwhile, and each of them, on a
 machine that does other work too. All searches together take longer."""
 
@@ -209,9 +209,11 @@ async def test_a_hundred_that_return_at_once_keep_nobody_waiting_and_end_with_on
         await (await bob.type(room, text))
     node = Node(redis_server.url, "crowded")
     await stack.enter_async_context(running(node))
-    crowd = [await stack.enter_async_context(wire_member(node.url)) for _ in range(CROWD)]
-    for member in crowd:
-        member.answering = False  # what each is sent for the others' letters is not the matter here
+    members = [await stack.enter_async_context(wire_member(node.url)) for _ in range(CLIENTS)]
+    for member in members:
+        member.sends_pongs = (
+            False  # what each is sent for the others' letters is not the matter here
+        )
     other = await js.connect(node.url)
     await other.change(f"{room}-other", "")
 
@@ -224,26 +226,26 @@ async def test_a_hundred_that_return_at_once_keep_nobody_waiting_and_end_with_on
     loop = asyncio.get_running_loop()
     began = loop.time()
     answers = []
-    for number, member in enumerate(crowd):
+    for number, member in enumerate(members):
         mine = text[:number] + chr(0x5E00 + number) + text[number:]
         answers.append(await member.type(room, mine))
-        await asyncio.sleep(SPREAD / CROWD)
+        await asyncio.sleep(ARRIVAL_SECONDS / CLIENTS)
     async with asyncio.timeout(50):
         assert all([(await answer)["ok"] for answer in answers])
         took = loop.time() - began
-    for member in crowd:
-        member.answering = True
-        await member.answer()
+    for member in members:
+        member.sends_pongs = True
+        await member.send_pongs()
     typing.cancel()
     await asyncio.wait([typing])
     trips = sorted(other.trips)
     sys.stdout.write(
-        f"\n{CROWD} are back after {took:.1f} s; meanwhile {len(trips)} round trips of another, "
+        f"\n{CLIENTS} are back after {took:.1f} s; meanwhile {len(trips)} round trips of another, "
         f"{trips[len(trips) // 2] * 1000:.0f} ms at the median, {trips[-1] * 1000:.0f} at most\n"
     )
-    assert not any(member.closed for member in crowd) and other.state("disconnect") is None
-    await eventually(lambda: len({member.text for member in (bob, *crowd)}) == 1, within=20)
-    assert len(bob.text) == len(text) + CROWD
-    assert {chr(0x5E00 + number) for number in range(CROWD)} <= set(bob.text)
+    assert not any(member.closed for member in members) and other.state("disconnect") is None
+    await eventually(lambda: len({member.text for member in (bob, *members)}) == 1, within=20)
+    assert len(bob.text) == len(text) + CLIENTS
+    assert {chr(0x5E00 + number) for number in range(CLIENTS)} <= set(bob.text)
     await until_stored(store, room, bob.text)
-    assert trips[len(trips) * 9 // 10] < ROUND_TRIP and trips[-1] < LONGEST
+    assert trips[len(trips) * 9 // 10] < ROUND_TRIP and trips[-1] < MAX_ROUND_TRIP

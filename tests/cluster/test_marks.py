@@ -33,7 +33,7 @@ class Wire:
         self._written = b""
         self._cuts: set[int] = set()
 
-    def take(self, piece: bytes) -> list[bytes]:
+    def record(self, piece: bytes) -> list[bytes]:
         self._written += piece
         self._cuts.add(len(self._written))
         return [piece]
@@ -68,7 +68,7 @@ async def test_a_receive_and_its_marks_come_in_one_piece(
     node = Node(redis_server.url, "marks", COLLAB_DEFLATE=str(int(deflate)))
     wire = Wire()
     async with running(node), proxy(node.port) as link:
-        link.to_client = wire.take
+        link.to_client = wire.record
         url = f"http://127.0.0.1:{link.port}"
         async with (
             wire_member(node.url) as typist,

@@ -60,15 +60,15 @@ async def test_a_member_that_answers_no_mark_waits_with_a_bounded_set_of_views(
     for text in ("a", "b"):  # until it is known that it doesn't echo
         await (await typist.type(room, text))
         await silent.shows(text)
-    await silent.does_not_wait(room)
+    await silent.send_without_waiting(room)
     await (await silent.type(room, "bc"))  # and may have many receives on their way
     silent.codes.clear()
-    silent.answering = False
+    silent.sends_pongs = False
     for i in range(100):
         await (await typist.type(room, "x" * (i + 1)))
     assert 20 < len(silent.codes) <= 32
-    await silent.answer()
-    silent.answering = True
+    await silent.send_pongs()
+    silent.sends_pongs = True
     await silent.shows("x" * 100)
 
 

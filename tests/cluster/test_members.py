@@ -50,18 +50,18 @@ async def test_a_member_that_only_reads_has_one_receive_and_its_marks_in_flight(
     await (await typist.type(room, "a"))
     await reader.shows("a")
     await eventually(lambda: reader.log[-3:] == ["ping", "receive", "ping"])
-    await reader.does_not_wait(room + "-other")
+    await reader.send_without_waiting(room + "-other")
     reader.log.clear()
-    reader.answering = False
+    reader.sends_pongs = False
     for i in range(20):
         await (await typist.type(room, "x" * (i + 1)))
     await reader.shows("x")
     await reader.ask("join", {"room": room + "-other"})
     assert reader.pings == 2 and reader.log.count("receive") == 1
-    await reader.answer()  # the newest text follows, and nothing in between
+    await reader.send_pongs()  # the newest text follows, and nothing in between
     await reader.shows("x" * 20)
     assert reader.pings == 4 and reader.log.count("receive") == 2
-    await reader.answer()
+    await reader.send_pongs()
     await reader.ask("join", {"room": room + "-other"})
     assert reader.pings == 4
 
@@ -84,7 +84,7 @@ async def test_a_receive_to_a_member_that_types_stands_between_two_marks(
 
 async def echoing(client: JsClient, room: str) -> None:
     await client.join(room)
-    client._host.tell({"do": "echo", "id": client._id, "room": room})
+    client._host.send_command({"do": "echo", "id": client._id, "room": room})
 
 
 async def test_two_echoing_editors_in_one_room_do_not_play_ping_pong(
@@ -126,7 +126,7 @@ async def test_echoing_editors_that_people_type_in_make_nothing_grow_and_lose_no
 # Three at once
 
 
-CROWD = {
+CONCURRENT_EDITS = {
     "the same line is deleted by all": (
         "keep\ngone\nkeep too\n",
         ["keep\nkeep too\n", "keep\nkeep too\n", "keep\nkeep too\n"],
@@ -165,11 +165,11 @@ CROWD = {
 }
 
 
-@pytest.mark.parametrize("case", CROWD)
+@pytest.mark.parametrize("case", CONCURRENT_EDITS)
 async def test_three_people_edit_at_once(
     nodes: Nodes, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis, case: str
 ) -> None:
-    base, texts, expected = CROWD[case]
+    base, texts, expected = CONCURRENT_EDITS[case]
     people = [
         await member_of(stack, await far_url(stack, nodes[i % 2], 0.03), room) for i in range(3)
     ]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.raw_yjs import HANDSHAKE, closing, raw
 from tests.cluster.wire import wire_member
-from tests.support.clients import PATIENCE, JsHost, eventually
+from tests.support.clients import WAIT_TIMEOUT, JsHost, eventually
 from tests.support.processes import Node, Redis, get_metrics, running
 from tests.support.yjs import YjsHost
 
@@ -32,7 +32,7 @@ def errors(counted: Counters) -> Counters:
 
 async def counts(node: Node, right: Callable[[Counters], bool]) -> Counters:
     """Return a node's counters as soon as they are ``right``."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             counted = await get_metrics(node.url)
             if right(counted):

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.support.backlog import waiting_connections
 from tests.support.clients import JsHost, eventually
-from tests.support.crowd import connections_that_wait
 from tests.support.processes import (
     ROOT,
     Node,
@@ -138,8 +138,8 @@ async def test_a_variable_that_is_no_setting_is_named_with_the_nearest_that_is(
 async def test_hundreds_that_arrive_at_once_all_wait_to_be_accepted(redis_server: Redis) -> None:
     usual, small = Node(redis_server.url, "usual"), Node(redis_server.url, COLLAB_BACKLOG="16")
     async with running(usual, small):
-        assert connections_that_wait(usual.port, usual.pid, 400) == 400
-        assert connections_that_wait(small.port, small.pid, 100) <= 20
+        assert waiting_connections(usual.port, usual.pid, 400) == 400
+        assert waiting_connections(small.port, small.pid, 100) <= 20
 
 
 async def test_a_redis_that_is_down_is_waited_for_and_then_one_line_and_exit_code_1() -> None:

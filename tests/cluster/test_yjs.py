@@ -1,4 +1,4 @@
-"""The Yjs endpoint with y-websocket's own provider: documents, limits, and what is not the protocol."""
+"""The Yjs endpoint with y-websocket's own provider: documents, limits, and invalid frames."""
 
 from __future__ import annotations
 

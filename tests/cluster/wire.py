@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.clients import PATIENCE, eventually
+from tests.support.clients import WAIT_TIMEOUT, eventually
 
 
 class WireMember:
@@ -29,7 +29,7 @@ class WireMember:
         self._reading = asyncio.Event()
         self._reading.set()
         self._unanswered = 0
-        self.answering = True
+        self.sends_pongs = True
         self.connected = False
         self.pid = ""
         self.text = ""
@@ -55,16 +55,16 @@ class WireMember:
             message = await self._ws.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return
-            await self._take(message.data)
+            await self._handle_packet(message.data)
 
-    async def _take(self, packet: str) -> None:
+    async def _handle_packet(self, packet: str) -> None:
         if packet.startswith("0"):
             await self._ws.send_str("40" + self._auth)
         elif packet == "2":
             self.log.append("ping")
             self._unanswered += 1
-            if self.answering:
-                await self.answer()
+            if self.sends_pongs:
+                await self.send_pongs()
         elif packet.startswith("40"):
             self.pid = json.loads(packet[2:]).get("pid", "")
             self.connected = True
@@ -80,7 +80,7 @@ class WireMember:
             elif event == "error":
                 self.errors.append(payload)
 
-    async def answer(self) -> None:
+    async def send_pongs(self) -> None:
         """Answer the PINGs that were left unanswered."""
         while self._unanswered:
             self._unanswered -= 1
@@ -103,16 +103,16 @@ class WireMember:
 
     async def ask(self, event: str, payload: Any) -> Any:
         """Send an event and return its acknowledgement."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await (await self.send(event, payload))
 
     async def join(self, room: str) -> None:
         assert (await self.ask("join", {"room": room}))["ok"]
 
-    async def does_not_wait(self, room: str) -> None:
+    async def send_without_waiting(self, room: str) -> None:
         """Let the node see that the member sends events before others are acknowledged."""
         asked = [await self.send("join", {"room": room}) for _ in range(2)]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await asyncio.gather(*asked)
 
     async def received(self) -> None:

@@ -11,8 +11,8 @@ import time
 import aiohttp
 
 from tests.deploy.polling import PollingClient
+from tests.support.backlog import waiting_connections
 from tests.support.clients import eventually
-from tests.support.crowd import connections_that_wait
 from tests.support.processes import ROOT, Process, Redis, free_port, running, until_ready
 
 BOOT_FAILED = 3
@@ -69,7 +69,7 @@ async def test_under_gunicorn_the_ready_line_has_the_port_and_the_backlog_is_the
     async with running(gunicorn):
         ready = await eventually(lambda: re.search('"event":"ready".*', gunicorn.output()))
         [port] = re.findall(r"http://127.0.0.1:([1-9][0-9]*)", ready[0])
-        assert connections_that_wait(int(port), gunicorn.pid, 400) == 400
+        assert waiting_connections(int(port), gunicorn.pid, 400) == 400
 
 
 async def test_workers_and_their_supervisor_log_the_same_generated_name(

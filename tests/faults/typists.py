@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis.asyncio
 
-from tests.support.clients import PATIENCE
+from tests.support.clients import WAIT_TIMEOUT
 from tests.support.processes import Node, tool
 
 EVERY = 15
@@ -59,7 +59,7 @@ class Typists:
     async def typed(self, more: int) -> None:
         """Wait until ``more`` changes than now were acknowledged."""
         wanted = more + sum(len(person.acked) for person in await self.tell())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while True:
                 if sum(len(person.acked) for person in await self.tell()) >= wanted:
                     return
@@ -71,7 +71,7 @@ class Typists:
         shown: set[str] = set()
         people: list[Person] = []
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 while True:
                     people = await self.tell()
                     snapshot = await store.get(f"code_{room}") or b""

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const sockets = new Map();
-const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+const print = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 
 function connect({ id, url, options }) {
   const socket = io(url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
@@ -15,12 +15,12 @@ function connect({ id, url, options }) {
   socket.on("connect", () => {
     const { id: sid, recovered } = socket;
     const pid = socket["_pid"]; // private to TypeScript
-    say({ id, what: "connect", sid, recovered, pid, eio: socket.io.engine.id, transport: transport() });
-    socket.io.engine.on("upgrade", () => say({ id, what: "upgrade", transport: transport() }));
+    print({ id, what: "connect", sid, recovered, pid, eio: socket.io.engine.id, transport: transport() });
+    socket.io.engine.on("upgrade", () => print({ id, what: "upgrade", transport: transport() }));
   });
-  socket.on("disconnect", (reason) => say({ id, what: "disconnect", reason }));
-  socket.on("connect_error", (error) => say({ id, what: "connect_error", message: error.message }));
-  socket.onAny((event, data) => say({ id, what: "event", event, data }));
+  socket.on("disconnect", (reason) => print({ id, what: "disconnect", reason }));
+  socket.on("connect_error", (error) => print({ id, what: "connect_error", message: error.message }));
+  socket.onAny((event, data) => print({ id, what: "event", event, data }));
 }
 
 const commands = {
@@ -30,7 +30,7 @@ const commands = {
     if (ack === undefined) socket.emit(event, ...(data === undefined ? [] : [data]));
     else {
       const began = performance.now();
-      socket.emit(event, data, (reply) => say({ id, what: "ack", ack, data: reply, took: performance.now() - began }));
+      socket.emit(event, data, (reply) => print({ id, what: "ack", ack, data: reply, took: performance.now() - began }));
     }
   },
   raw({ id, packet }) {
@@ -52,4 +52,4 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   const command = JSON.parse(line);
   commands[command.do](command);
 });
-say({ what: "ready" });
+print({ what: "ready" });

@@ -12,7 +12,7 @@ export class Person {
   constructor({ room, endpoint, thinks, traced }, seed) {
     this.random = randomness(seed);
     this.cursor = 0;
-    this.heard = Date.now();
+    this.lastReceived = Date.now();
     this.typing = true;
     this.report = {
       room, endpoint, inserted: "", deleted: "", changes: 0, receives: 0, returns: 0, recovered: 0,
@@ -90,12 +90,12 @@ export class Person {
     return this.random() < 0.4 ? 20 + this.below(40) : 60 + this.below(240);
   }
 
-  told() {
+  result() {
     const { text, waiting, report, acked, overwritten } = this;
     return { ...report, text, waiting, acked: [...acked].join(""), overwritten: [...overwritten].join("") };
   }
 
   get resting() {
-    return Date.now() - this.heard > QUIET;
+    return Date.now() - this.lastReceived > QUIET;
   }
 }

@@ -85,7 +85,7 @@ export class TextPage extends Person {
   receive(code) {
     this.trace("receive", code);
     this.report.receives += 1;
-    this.heard = Date.now();
+    this.lastReceived = Date.now();
     if (!this.lateness) return this.show(code);
     // A page that renders after its handler has returned. A key in between changes the text before,
     // and stands: of two states React applies the later one last.

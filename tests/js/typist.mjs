@@ -6,22 +6,22 @@ import { createInterface } from "node:readline";
 import { TextPage } from "./text_page.mjs";
 import { YjsPage } from "./yjs_page.mjs";
 
-const PATIENCE = 30000; // ms after which a member that is not at rest is reported as it is
+const REST_TIMEOUT = 30000; // ms after which a member that is not at rest is reported as it is
 
-const say = (event, then) => process.stdout.write(JSON.stringify(event) + "\n", then);
+const print = (event, then) => process.stdout.write(JSON.stringify(event) + "\n", then);
 let people = [];
 
 async function begin({ seed, traced, members }) {
   people = members.map((member, i) =>
     new (member.endpoint === "yjs" ? YjsPage : TextPage)({ ...member, traced }, seed * 1000 + i));
   await Promise.all(people.map((person) => person.ready()));
-  say({ what: "ready" });
+  print({ what: "ready" });
   await Promise.all(people.map((person) => person.type()));
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + REST_TIMEOUT;
   while (!people.every((person) => person.resting) && Date.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  say({ what: "rest", members: people.map((person) => person.told()) }, () => process.exit(0));
+  print({ what: "rest", members: people.map((person) => person.result()) }, () => process.exit(0));
 }
 
 const input = createInterface({ input: process.stdin });

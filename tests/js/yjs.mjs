@@ -14,11 +14,11 @@ import * as Y from "yjs";
 
 const STORED = 100;
 const peers = new Map();
-const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+const print = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 process.setMaxListeners(0); // each provider listens for the process's exit
 // What y-websocket says to people: permission denied, a message it doesn't know, an update that fails.
 for (const level of ["warn", "error"]) {
-  console[level] = (...words) => say({ what: level, words: words.map(String).join(" ") });
+  console[level] = (...words) => print({ what: level, words: words.map(String).join(" ") });
 }
 
 /**
@@ -55,22 +55,22 @@ function connect({ id, url, room, options }) {
     WebSocketPolyfill: counting(bytes), disableBc: true, maxBackoffTime: 200, ...options,
   });
   peers.set(id, { doc, text, map, provider });
-  const tell = () => say({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
-  doc.on("update", tell);
+  const writeDoc = () => print({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
+  doc.on("update", writeDoc);
   provider.awareness.on("change", () => {
     const states = Object.fromEntries(provider.awareness.getStates());
     delete states[doc.clientID];
-    say({ id, what: "states", states });
+    print({ id, what: "states", states });
   });
-  provider.on("status", ({ status }) => say({ id, what: status }));
-  provider.on("sync", (synced) => say({ id, what: synced ? "synced" : "unsynced" }));
-  provider.on("connection-close", (event) => say({ id, what: "close", code: event?.code, reason: event?.reason }));
-  provider.on("closed", (event) => say({ id, what: "final", ...event }));
+  provider.on("status", ({ status }) => print({ id, what: status }));
+  provider.on("sync", (synced) => print({ id, what: synced ? "synced" : "unsynced" }));
+  provider.on("connection-close", (event) => print({ id, what: "close", code: event?.code, reason: event?.reason }));
+  provider.on("closed", (event) => print({ id, what: "final", ...event }));
   provider.messageHandlers[STORED] = (_encoder, decoder) => {
     const number = decoding.readVarUint(decoder);
-    say({ id, what: "stored", number, node: decoding.readVarString(decoder) });
+    print({ id, what: "stored", number, node: decoding.readVarString(decoder) });
   };
-  say({ id, what: "client", client: doc.clientID });
+  print({ id, what: "client", client: doc.clientID });
 }
 
 const edits = {
@@ -111,4 +111,4 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   const command = JSON.parse(line);
   commands[command.do](command);
 });
-say({ what: "ready" });
+print({ what: "ready" });

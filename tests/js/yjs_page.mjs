@@ -21,7 +21,7 @@ export class YjsPage extends Person {
     this.provider = new WebsocketProvider(endpoint, member.room, this.doc, { WebSocketPolyfill, disableBc: true });
     this.provider.on("connection-close", (event) => this.closed(event));
     this.doc.on("update", (_update, origin) => {
-      this.heard = Date.now();
+      this.lastReceived = Date.now();
       if (origin === this.provider) this.trace("receive", this.text);
     });
   }

@@ -22,7 +22,7 @@ from tests.soak.scenes import SCENES
 from tests.soak.soak import HEAD, WAYS, Ending, play
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -32,24 +32,24 @@ async def _soak(given: argparse.Namespace) -> bool:
     kept = True
     with tempfile.TemporaryDirectory(prefix="collab-soak-") as home:
         async with soak_cluster(Path(home)) as cluster:
-            _say(f"seed {given.seed}\n{HEAD}")
+            _print_line(f"seed {given.seed}\n{HEAD}")
             for scene in given.scenes:
                 endings = await play(
                     cluster, scene, given.ways,
                     seconds=given.seconds, seed=given.seed, traced=given.trace is not None,
                 )  # fmt: skip
                 for ending in endings:
-                    _say(ending.row())
+                    _print_line(ending.row())
                     kept &= not ending.broke_a_promise
                     if given.trace is not None:
-                        await _keep_trace(given.trace, ending, cluster)
+                        await _write_trace(given.trace, ending, cluster)
             for line in cluster.complaints():
-                _say(line)
+                _print_line(line)
                 kept = False
     return kept
 
 
-async def _keep_trace(folder: Path, ending: Ending, cluster: SoakCluster) -> None:
+async def _write_trace(folder: Path, ending: Ending, cluster: SoakCluster) -> None:
     """Write what each page sent and got, with the times, what the journal has, and the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     outcome = ending.outcome

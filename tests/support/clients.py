@@ -11,11 +11,13 @@ from typing import Any
 
 from tests.support.processes import ROOT, tool
 
-PATIENCE = 10.0
+WAIT_TIMEOUT = 10.0
 """Seconds a test waits for something that should be there at once."""
 
 
-async def eventually(check: Callable[..., Any], what: str = "", within: float = PATIENCE) -> Any:
+async def eventually(
+    check: Callable[..., Any], what: str = "", within: float = WAIT_TIMEOUT
+) -> Any:
     """Return ``check()`` as soon as it is true; fail when it does not become so."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -37,7 +39,7 @@ class JsClient:
         self.states: list[dict[str, Any]] = []
         self.trips: list[float] = []  # seconds that each acknowledgement took, in their order
 
-    def heard(self, event: dict[str, Any]) -> None:
+    def handle_event(self, event: dict[str, Any]) -> None:
         if event["what"] == "event":
             self.events.append((event["event"], event["data"]))
         elif event["what"] == "ack":
@@ -69,21 +71,23 @@ class JsClient:
         """Return what was told of each of its connections so far."""
         return [state for state in self.states if state["what"] == "connect"]
 
-    async def returns(self, times: int = 1) -> dict[str, Any]:
+    async def until_reconnected(self, times: int = 1) -> dict[str, Any]:
         """Wait until it has connected again so often; return what is told of the last time."""
         await eventually(lambda: len(self.connects) > times, f"it is not back: {self.states}")
         return self.connects[-1]
 
     def emit(self, event: str, data: Any = None) -> None:
         """Send an event without asking for an acknowledgement."""
-        self._host.tell({"do": "emit", "id": self._id, "event": event, "data": data})
+        self._host.send_command({"do": "emit", "id": self._id, "event": event, "data": data})
 
     async def ask(self, event: str, data: Any = None) -> Any:
         """Send an event and return its acknowledgement."""
         ack = next(self._acks)
         self._waiting[ack] = answer = asyncio.get_running_loop().create_future()
-        self._host.tell({"do": "emit", "id": self._id, "event": event, "data": data, "ack": ack})
-        async with asyncio.timeout(PATIENCE):
+        self._host.send_command(
+            {"do": "emit", "id": self._id, "event": event, "data": data, "ack": ack}
+        )
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await answer
 
     async def join(self, room: str) -> Any:
@@ -94,7 +98,7 @@ class JsClient:
 
     def raw(self, packet: str) -> None:
         """Send an Engine.IO message as it is."""
-        self._host.tell({"do": "raw", "id": self._id, "packet": packet})
+        self._host.send_command({"do": "raw", "id": self._id, "packet": packet})
 
     async def shows(self, code: str) -> None:
         """Wait until the last text received is ``code``."""
@@ -104,7 +108,7 @@ class JsClient:
             raise AssertionError(f"wanted {code!r:.200}, got {self.codes[-3:]!r:.600}") from None
 
     def close(self) -> None:
-        self._host.tell({"do": "close", "id": self._id})
+        self._host.send_command({"do": "close", "id": self._id})
 
 
 class JsHost:
@@ -115,7 +119,7 @@ class JsHost:
         self._clients: dict[int, JsClient] = {}
         self._ids = itertools.count()
 
-    def tell(self, command: dict[str, Any]) -> None:
+    def send_command(self, command: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
@@ -124,17 +128,17 @@ class JsHost:
         options.setdefault("transports", ["websocket"])
         client = JsClient(self, next(self._ids))
         self._clients[client._id] = client
-        self.tell({"do": "connect", "id": client._id, "url": url, "options": options})
+        self.send_command({"do": "connect", "id": client._id, "url": url, "options": options})
         if wait:
             await client.until("connect")
         return client
 
-    async def listen(self) -> None:
+    async def read_events(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             event = json.loads(line)
             if "id" in event:
-                self._clients[event["id"]].heard(event)
+                self._clients[event["id"]].handle_event(event)
 
 
 @asynccontextmanager
@@ -149,11 +153,11 @@ async def js_clients() -> AsyncIterator[JsHost]:
     assert process.stdout is not None
     await process.stdout.readline()
     host = JsHost(process)
-    listening = asyncio.create_task(host.listen())
+    reading = asyncio.create_task(host.read_events())
     try:
         yield host
     finally:
         process.kill()
         await process.wait()
-        listening.cancel()
-        await asyncio.wait([listening])
+        reading.cancel()
+        await asyncio.wait([reading])

@@ -52,15 +52,15 @@ class Typists:
         """Let all members of the plan come in, and type (tests/js/typist.mjs tells how)."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(plan).encode() + b"\n")
-        assert (await self._said())["what"] == "ready"
+        assert (await self._read_event())["what"] == "ready"
 
     async def rest(self) -> list[Typist]:
         """Let them stop; return what they say when nothing more arrives."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        return [Typist(**member) for member in (await self._said())["members"]]
+        return [Typist(**member) for member in (await self._read_event())["members"]]
 
-    async def _said(self) -> dict[str, Any]:
+    async def _read_event(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         assert line, "the typists' process ended"

@@ -19,11 +19,11 @@ class YjsClient:
     def __init__(self, host: YjsHost, id: int) -> None:
         self._host = host
         self._id = id
-        self.heard: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
     def of(self, what: str) -> list[dict[str, Any]]:
         """Return all events of that kind so far."""
-        return [event for event in self.heard if event["what"] == what]
+        return [event for event in self.events if event["what"] == what]
 
     def last(self, what: str) -> dict[str, Any] | None:
         events = self.of(what)
@@ -31,13 +31,13 @@ class YjsClient:
 
     async def until(self, what: str) -> dict[str, Any]:
         """Wait for an event of that kind."""
-        await eventually(lambda: self.last(what), f"no {what}: {self.heard[-5:]}")
+        await eventually(lambda: self.last(what), f"no {what}: {self.events[-5:]}")
         return self.last(what) or {}
 
     def forget(self) -> None:
         """Look only at what comes from now on; the latest of document and states stay."""
         kept = [event for what in ("client", "doc", "states") if (event := self.last(what))]
-        self.heard[:] = kept
+        self.events[:] = kept
 
     @property
     def text(self) -> str:
@@ -71,7 +71,7 @@ class YjsClient:
         await eventually(lambda: self.text == text, f"wanted {text!r:.200}, got {self.text!r:.600}")
 
     def do(self, what: str, **given: Any) -> None:
-        self._host.tell({"do": what, "id": self._id, **given})
+        self._host.send_command({"do": what, "id": self._id, **given})
 
     def edit(self, *edits: list[Any]) -> None:
         """Make edits in one transaction: [insert, at, text], [delete, at, count], ..."""
@@ -98,7 +98,7 @@ class YjsHost:
         self._ids = itertools.count()
         self.complaints: list[str] = []
 
-    def tell(self, command: dict[str, Any]) -> None:
+    def send_command(self, command: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
@@ -111,12 +111,12 @@ class YjsHost:
             await client.until("synced")
         return client
 
-    async def listen(self) -> None:
+    async def read_events(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             event = json.loads(line)
             if "id" in event:
-                self._clients[event["id"]].heard.append(event)
+                self._clients[event["id"]].events.append(event)
             else:
                 self.complaints.append(event["words"])
 
@@ -133,11 +133,11 @@ async def yjs_clients() -> AsyncIterator[YjsHost]:
     assert process.stdout is not None
     await process.stdout.readline()
     host = YjsHost(process)
-    listening = asyncio.create_task(host.listen())
+    reading = asyncio.create_task(host.read_events())
     try:
         yield host
     finally:
         process.kill()
         await process.wait()
-        listening.cancel()
-        await asyncio.wait([listening])
+        reading.cancel()
+        await asyncio.wait([reading])

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import psutil
 
-SECONDS = 0.25
+CONNECT_TIMEOUT = 0.25
 """For connections on loopback to be made; one that was turned away tries again after a second."""
 
 
-def connections_that_wait(port: int, pid: int, arriving: int) -> int:
+def waiting_connections(port: int, pid: int, arriving: int) -> int:
     """Return how many of ``arriving`` connections a stopped server's port takes.
 
     ``pid`` is the server's; its children are stopped too.
@@ -27,7 +27,7 @@ def connections_that_wait(port: int, pid: int, arriving: int) -> int:
             client.connect_ex(("127.0.0.1", port))
             selector.register(client, selectors.EVENT_WRITE)
         made: set[int] = set()
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + CONNECT_TIMEOUT
         while len(made) < arriving and (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 made.add(key.fd)
