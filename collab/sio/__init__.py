@@ -1,9 +1,9 @@
 """The Socket.IO endpoint: the whole-text contract (README, "The Socket.IO endpoint").
 
-`endpoint` does what its events say, `client` is one connection with its line to each of its rooms,
-and `returns` knows clients that come back. They stand on a python-socketio `server` that keeps one
-client's events in order, and on an Engine.IO `engine`. Its sessions (`engine_socket`) have one
-reader and one writer each. `polling` reads the requests of a client that polls and makes their
-answers, `leaving` sends a session to another node, and `packets` reads what either transport
-brings. `manager` lets other services emit to rooms.
+`endpoint` handles the events, `client` is one connection with a line to each of its rooms, and
+`returns` recognizes clients that connect again. They use a python-socketio `server`, which keeps
+the events of one client in order, and an Engine.IO server, `engine`. Each of its sessions
+(`engine_socket`) has one reader and one writer. `polling` reads the requests of a polling client
+and makes the responses, `leaving` sends a session to another node, and `packets` reads the packets
+of both transports. `manager` lets other services emit to rooms.
 """

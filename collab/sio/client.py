@@ -1,4 +1,4 @@
-"""One Socket.IO connection, and its line to each room that it is in."""
+"""One Socket.IO connection, and its line to each of its rooms."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from collab.wire.outbox import Render
 
 @lru_cache(maxsize=32)
 def _encode_receive(text: str) -> str:
-    """Encode a ``receive`` once for all who get it; the cache need only span one fan-out."""
+    """Encode a ``receive`` once for all its members; the cache need only last for one fan-out."""
     return encode_event("receive", {"type": "receive", "code": text})
 
 
 class Line:
-    """The way to one member of one room, through its connection's outbox.
+    """How a room sends to one of its members, through the outbox of the member's connection.
 
-    ``on_end`` is called when somebody has ended the room.
+    ``on_end`` is called when the room has been ended.
     """
 
     __slots__ = (
@@ -62,11 +62,11 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
 
     def connect(self, member: TextMember) -> None:
-        """Say whose line this is: a member and its line refer to each other until `close`."""
+        """Set the member of this line: the two refer to each other until `close`."""
         self.member = member
 
     def mark_due(self) -> None:
-        """A mark is to be written: its PONG says that the client has sent what it kept."""
+        """Send a mark: its PONG shows that the client has sent the changes that it had kept."""
         self._due(self._mark, self._render_mark)
 
     def receive_due(self) -> None:
@@ -92,13 +92,13 @@ class Line:
             self._socket.outbox.put_slot(slot, render)
 
     def close(self) -> None:
-        """Let nothing more be written for a member that has left."""
+        """Send nothing more to the member, which has left."""
         self._gone = True
         if self._timer is not None:
             self._timer.cancel()
         for slot in (self._mark, self._receive, self._presence):
             self._socket.outbox.drop_slot(slot)
-        # They refer to this line, and hold texts or a client: no cycle for the collector.
+        # These refer to this line and hold texts or a client: no cycle is left to the collector.
         del self.member, self._on_end
 
     def _render_mark(self) -> list[eio.Packet]:
@@ -121,7 +121,7 @@ class Line:
 
 @dataclass(slots=True)
 class Client:
-    """One Socket.IO connection. ``lines`` are those to the rooms that it is in, by their names."""
+    """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name."""
 
     sid: str
     socket: EngineSocket

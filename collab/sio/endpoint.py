@@ -1,4 +1,4 @@
-"""The Socket.IO endpoint: what the events of the whole-text contract do."""
+"""The Socket.IO endpoint: the handlers of the events of the whole-text contract."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from collab.store.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 MAX_SITES = 256
-"""Sites, by their origin, whose pages' habits a node remembers."""
+"""The number of origins for which a node remembers the habits of their pages."""
 
 
 Enter = Callable[[Room, Client, Identity, Line], Awaitable[TextMember | None]]
-"""Makes a client a member of a room that is loaded; None if it cannot be what it was there."""
+"""Makes a client a member of a loaded room; None if its former member cannot be restored."""
 
 
 class SocketIOEndpoint:
-    """Answers join, change, leave, connect and disconnect."""
+    """Handles join, change, leave, connect and disconnect."""
 
     def __init__(
         self, config: Config, metrics: Metrics, admission: Admission, rooms: Rooms,
@@ -64,31 +64,31 @@ class SocketIOEndpoint:
             "change": self._change,
             "leave": self._leave,
         }
-        # A real circle: the server calls this endpoint, which writes to the server's clients.
+        # A necessary cycle: the server calls this endpoint, which writes to the server's clients.
         self._server = Server(config, metrics, admission, manager, self)
 
     async def open(self) -> None:
-        """Answer other nodes that ask for a client which has left. Raises StoreUnavailable."""
+        """Begin to answer nodes that ask for a client which was here. Raises StoreUnavailable."""
         await self._returns.open()
 
     async def close(self) -> None:
-        """Stop."""
+        """End all sessions, and stop answering other nodes."""
         await self._returns.close()
         await self._server.shutdown()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request of Engine.IO."""
+        """Handle one Engine.IO request."""
         response: web.StreamResponse = await self._server.handle_request(request)
         return response
 
     async def all_left(self) -> None:
-        """Wait until Redis has what the clients that were moved off leave behind."""
+        """Wait until Redis has the state of all clients that were moved off."""
         await self._returns.all_left()
 
     # Connections
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """Take in a client; let one that comes back be the member that it was."""
+        """Add a client; restore its members if it has been connected before."""
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
@@ -110,7 +110,7 @@ class SocketIOEndpoint:
         log.info("connected", extra={"sid": sid, "known": known})
 
     async def _come_back(self, client: Client, pid: str) -> bool:
-        """Let a client be the member that it was in its rooms; return whether it is in all."""
+        """Restore a client's member in each of its rooms; return whether all were restored."""
         found = await self._returns.find(pid)
         if found is None:
             return False
@@ -125,7 +125,7 @@ class SocketIOEndpoint:
     async def _try_to_enter(self, client: Client, name: str, enter: Enter) -> bool:
         try:
             return await self._enter(client, name, enter) is not None
-        except CollabError as problem:  # it will be told when it asks for the room
+        except CollabError as problem:  # the client gets the error when it joins or changes
             extra = {"sid": client.sid, "room": name, "reason": problem.code}
             log.info("not back in a room", extra=extra)
             return False
@@ -136,20 +136,20 @@ class SocketIOEndpoint:
         return client.pid if client is not None else ""
 
     def connected(self, sid: str) -> None:
-        """The answer to CONNECT is on its way: what the client has kept comes before its PONG."""
+        """Send marks behind the answer to CONNECT: kept changes arrive before their PONGs."""
         if client := self._clients.get(sid):
             for line in client.lines.values():
                 line.mark_due()
 
     async def _let_go(self, member: str) -> None:
-        """End the connection of a client that comes back on another one."""
+        """End the old connection of a client that has connected again."""
         client = self._clients.get(self._sids.get(member, ""))
         if client is not None:
             reason = self._server.reason.TRANSPORT_ERROR
             await client.socket.close(wait=False, abort=True, reason=reason)
 
     async def disconnect(self, sid: str, reason: str) -> None:
-        """Let a client go that may come back."""
+        """Remove a client, and keep its state: it may connect again."""
         client = self._clients.pop(sid, None)
         if client is None:
             return
@@ -205,7 +205,7 @@ class SocketIOEndpoint:
         return {"ok": True, "room": name}
 
     async def _paced(self, sid: str) -> Client:
-        """Return the client, held back if it goes too fast. Raises RateLimited."""
+        """Return the client, after a delay if it sends too fast. Raises RateLimited."""
         client = self._clients[sid]
         delay = client.pace.wait(self._clock())
         if delay is None:
@@ -218,7 +218,7 @@ class SocketIOEndpoint:
         return client
 
     async def _enter(self, client: Client, name: str, enter: Enter) -> TextMember | None:
-        """Make the client a member of a room; None if ``enter`` does not."""
+        """Make the client a member of a room; return None if ``enter`` does."""
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
         room = await self._rooms.hold(name)
@@ -234,7 +234,9 @@ class SocketIOEndpoint:
             return None
         line.connect(member)
         client.lines[name] = line
-        if client.sid not in self._clients:  # it went away while the room was being loaded
+        if (
+            client.sid not in self._clients
+        ):  # the client disconnected while the room was being loaded
             self._part(client, name, may_return=False)
         else:
             self._manager.basic_enter_room(client.sid, "/", name)
@@ -242,7 +244,7 @@ class SocketIOEndpoint:
         return member
 
     async def _member(self, client: Client, name: str) -> TextMember:
-        """Return the member that the client is in a room, or becomes now."""
+        """Return the client's member in a room; the client joins if it has none."""
         if line := client.lines.get(name):
             return line.member
         member = await self._enter(client, name, _as_new)
@@ -250,7 +252,7 @@ class SocketIOEndpoint:
         return member
 
     def _ended(self, client: Client, name: str) -> None:
-        """Somebody has ended a room: tell the client, which is out of it."""
+        """Remove the client from a room that has been ended, and send it an ``error``."""
         self._part(client, name, may_return=False)
         closed = self._server.eio.render_error(RoomClosed(name))
         client.socket.outbox.put_slot(f"closed {name}", closed)
@@ -281,7 +283,7 @@ async def _as_elsewhere(
 
 
 def _reply_when(committed: asyncio.Future[None]) -> asyncio.Future[Reply]:
-    """Return a Future of the acknowledgement of a change that is being committed."""
+    """Return a Future of a change's acknowledgement, given the Future of its commit."""
     reply: asyncio.Future[Reply] = committed.get_loop().create_future()
 
     def answer(done: asyncio.Future[None]) -> None:
@@ -289,7 +291,7 @@ def _reply_when(committed: asyncio.Future[None]) -> asyncio.Future[Reply]:
             reply.cancel()
         elif problem := done.exception():
             reply.set_exception(problem)
-            reply.exception()  # a client that asked for no acknowledgement looks at none
+            reply.exception()  # nobody reads it if the client wants no acknowledgement
         else:
             reply.set_result({"ok": True})
 

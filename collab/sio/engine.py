@@ -1,7 +1,7 @@
-"""The Engine.IO server of a node: how it lets clients in, and what it tells those it turns away.
+"""The Engine.IO server of a node: it opens sessions, and refuses clients with a reason.
 
-The sessions are in `engine_socket`. The methods overridden here are private ones of python-engineio
-4.15: setup.cfg pins that minor version, and tests/unit/test_engine.py fails where they change.
+The sessions are in `engine_socket`. The methods overridden here are private in python-engineio
+4.15: setup.cfg pins that minor version, and tests/unit/test_engine.py fails if they change.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from collab.wire.websocket import Farewell, WebSocket
 log = logging.getLogger(__name__)
 
 ROUTE_KEY_HEADER = "HTTP_X_ROUTE_KEY"
-"""The load balancer's key for a new session; it stands at the head of the sid (docs/scaling.md)."""
+"""The load balancer's key for a new session; the sid begins with the key (docs/scaling.md)."""
 ROUTE_KEY_LENGTH = 64
-"""Characters of that key at the most: nginx's $request_id has 32."""
+"""Characters of that key at most: nginx's $request_id has 32."""
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a client has to answer a Close frame."""
 
 
 def new_sid(key: str = "") -> str:
-    """Return a fresh session id; it begins with ``key`` and a dot if there is a usable key."""
+    """Return a new session id; it begins with ``key`` and a dot if the key is usable."""
     usable = key.isascii() and key.isalnum() and len(key) <= ROUTE_KEY_LENGTH
     return f"{key}.{secrets.token_urlsafe(15)}" if usable else secrets.token_urlsafe(15)
 
@@ -72,21 +72,21 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self.on_message = on_message
 
     def _log_error_once(self, message: str, message_key: str) -> None:
-        """Log what is wrong with a request; the whole message would repeat what a client says."""
+        """Log what is wrong with a request; the full message would repeat the client's data."""
         log.info("bad request", extra={"reason": message_key})
 
     def generate_id(self) -> str:
-        """Return a fresh id (of a Socket.IO session; those of Engine.IO come with a key)."""
+        """Return a new id for a Socket.IO session (the ids of Engine.IO's have a key)."""
         return new_sid()
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request: a handshake, or any later one of a session."""
+        """Handle one request: a handshake, or a later request of a session."""
         origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
         try:
             self.admission.origins.check(origin, sockname)
         except OriginNotAllowed as forbidden:
             return self._refuse(forbidden, HTTPStatus.FORBIDDEN)
-        # At either answer the load balancer asks the next node. It may have sent a session's
+        # With 503 or 404 the load balancer tries the next node: it may have sent the session's
         # handshake there while this node was down or full.
         if (sid := request.query.get("sid")) is None:
             try:
@@ -102,7 +102,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     def _refuse(
         self, problem: CollabError, status: HTTPStatus, origin: str | None = None
     ) -> web.Response:
-        """Return the answer to a request; a page of ``origin`` may read it."""
+        """Return the response to a refused request; a page of ``origin`` may read it."""
         refusal = self.refusal(problem, status)
         headers = refusal["headers"]
         if origin is not None:
@@ -114,7 +114,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         await socket.send_render(self.render_error(problem))
 
     def render_error(self, problem: CollabError) -> Render[packet.Packet]:
-        """Return what makes the contract's ``error`` when it is written, and counts it then."""
+        """Return a function that makes the contract's ``error``, and counts it, when it is sent."""
 
         def render() -> list[packet.Packet]:
             self.metrics.errors.labels(problem.code).inc()
@@ -123,9 +123,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         return render
 
     def new_websocket(self) -> WebSocket:
-        """Return a WebSocket whose client is told what was wrong with a message that is too large.
+        """Return a WebSocket whose client gets an ``error`` for a message that is too large.
 
-        Up to `MAX_READ_PAST` times the limit the session goes on; past that the connection ends.
+        Up to `MAX_READ_PAST` times the limit the session goes on; above that the connection ends.
         """
         return WebSocket(
             max_message_bytes=MAX_READ_PAST * self.max_http_buffer_size,
@@ -151,7 +151,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             return self._bad_request("Invalid websocket upgrade")
         if self.start_service_task:
             self.start_service_task: bool = False
-            # It ends the sessions of all, so it is not for the request of the first to be logged.
+            # The task ends sessions of all clients, so it must not log the first request's context.
             self.service_task_handle = asyncio.create_task(self._service_task(), context=Context())
 
         sid = new_sid(environ.get(ROUTE_KEY_HEADER, ""))
@@ -177,7 +177,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         return self._ok(await socket.poll(), jsonp_index=jsonp_index)
 
     def refusal(self, problem: CollabError, status: HTTPStatus) -> dict[str, Any]:
-        """Return the answer to whoever is turned away, in the form of python-engineio's own."""
+        """Return the response to a refused client, in python-engineio's form."""
         self.metrics.errors.labels(problem.code).inc()
         headers = [("Content-Type", "application/json")]
         if problem.retryable:

@@ -1,6 +1,6 @@
-"""The wire to one client, for every endpoint: what waits to be written, and the WebSocket.
+"""The connection to one client, for every endpoint: the messages to send, and the WebSocket.
 
-`outbox` holds what waits, `websocket` is all that an endpoint knows of aiohttp's WebSocket, and
-frames that are to leave together go through a `cork`. How a message is read from the transport and
-when it is written to it is decided here and nowhere else.
+`outbox` queues the messages to send, `websocket` wraps aiohttp's WebSocket, and `cork` makes frames
+leave in one write. Only this package decides how a message is read from the transport and when one
+is written to it.
 """

@@ -1,4 +1,4 @@
-"""Frames of a WebSocket that leave a node together."""
+"""Several frames of a WebSocket in one write."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 
 class Cork(asyncio.Transport):
-    """What a WebSocket's writer of aiohttp has for its transport: it can hold writes back.
+    """The transport given to aiohttp's WebSocket writer: it can hold writes back.
 
-    The writer makes one write of each frame, or two, and each write is a TCP segment. A client
-    handles what one segment brings at one moment; between two it may handle a key.
+    The writer makes one or two writes for each frame, and each write becomes a TCP segment. A
+    client handles all frames of one segment at one moment; between two segments it may handle a
+    keystroke.
     """
 
     __slots__ = ("_held", "_transport")
@@ -29,12 +30,12 @@ class Cork(asyncio.Transport):
             self._held.append(data)
 
     def is_closing(self) -> bool:
-        """Whether the transport takes nothing more."""
+        """Whether the transport accepts no more data."""
         return self._transport.is_closing()
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Hold back what is written inside; write it at the end, in one write."""
+        """Hold back all writes inside the block; make them as one write at its end."""
         self._held = []
         try:
             yield

@@ -1,4 +1,4 @@
-"""What waits to be written to one client: bounded, and rendered only when it is written."""
+"""The messages that wait to be sent to one client: bounded, and rendered only when sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Final, Generic, TypeVar
 M = TypeVar("M")
 
 Render = Callable[[], list[M]]
-"""Makes messages at the moment when they are written; may make none."""
+"""Makes messages at the moment when they are sent; may return none."""
 
 SLOT_SIZE: Final = 1
-"""What a slot counts against the limit: its content is not known before it is rendered."""
+"""The size of a slot for the limit: its content is not known before it is rendered."""
 
 
 class OutboxFull(Exception):
-    """The client reads too slowly, or not at all, and more than its share waits for it."""
+    """The client reads too slowly, or not at all: the waiting messages have reached the limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,14 +32,14 @@ def _count_one(message: object) -> int:
 
 
 class Outbox(Generic[M]):
-    """Messages in order, among them slots whose content is made when their turn comes.
+    """A queue of messages and of slots, whose content is made when their turn comes.
 
-    A slot is named. One that is put again while it waits keeps its place and is written once,
-    with what is true then: a slow client costs one unsent text, however fast the others type.
+    A slot has a name. A slot that is put again while it waits keeps its place and is sent once,
+    with the newest content: a slow client costs one unsent text, however fast the others type.
 
-    ``limit`` bounds the sum of ``size_of`` over the messages that wait; without ``size_of`` it is
-    a number of messages. A message that is larger by itself may wait, if nothing else does: a
-    document must be sent, however large it is.
+    ``limit`` bounds the sum of ``size_of`` over the waiting messages; without ``size_of`` it is a
+    number of messages. A message larger than the limit is accepted if no other waits: a document
+    must be sent, however large it is.
     """
 
     def __init__(self, limit: int, size_of: Callable[[M], int] = _count_one) -> None:
@@ -57,15 +57,15 @@ class Outbox(Generic[M]):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called; what was put before it can still be taken."""
+        """Whether ``close`` was called; messages from before that can still be popped."""
         return self._closed
 
     def put(self, message: M) -> None:
-        """Let ``message`` wait for its turn. Raises OutboxFull."""
+        """Queue ``message``. Raises OutboxFull."""
         self._put(message, self._size_of(message))
 
     def put_render(self, render: Render[M]) -> None:
-        """Let what ``render`` makes wait for its turn. Raises OutboxFull."""
+        """Queue the messages that ``render`` will make. Raises OutboxFull."""
         self._put(_Slot(None, render), SLOT_SIZE)
 
     def _put(self, entry: M | _Slot[M], size: int) -> None:
@@ -76,27 +76,27 @@ class Outbox(Generic[M]):
         self._append(entry, size)
 
     def put_slot(self, name: str, render: Render[M]) -> None:
-        """Let the slot ``name`` wait for its turn, unless it does already; it is never refused."""
+        """Queue the slot ``name``, unless it waits already; a slot is never refused."""
         if self._closed or name in self._slots:
             return
         self._slots[name] = slot = _Slot(name, render)
         self._append(slot, SLOT_SIZE)
 
     def put_when_idle(self, name: str, render: Render[M]) -> None:
-        """Let the slot ``name`` wait until nothing else does; it is never refused."""
+        """Let the slot ``name`` wait until the queue is empty; a slot is never refused."""
         if self._closed:
             return
         self._idle[name] = render
         self._wake()
 
     def drop_slot(self, name: str) -> None:
-        """Forget a slot that waits for its turn; put again it waits behind all others."""
+        """Remove a waiting slot; if it is put again, it goes to the end of the queue."""
         if (slot := self._slots.pop(name, None)) is not None:
             self._waiting.remove(slot)
             self._size -= SLOT_SIZE
 
     def pop(self) -> list[M]:
-        """Return the next messages to write: none if nothing waits, or if a slot had nothing."""
+        """Remove and return the next messages: none if the queue or the next slot is empty."""
         if self._waiting:
             head = self._waiting.popleft()
             if isinstance(head, _Slot):
@@ -111,7 +111,7 @@ class Outbox(Generic[M]):
         return []
 
     async def wait(self) -> bool:
-        """Return True when something waits, False when nothing does and the outbox is closed."""
+        """Return True when something waits, False when the outbox is empty and closed."""
         while not self:
             if self._closed:
                 return False
@@ -120,12 +120,12 @@ class Outbox(Generic[M]):
         return True
 
     def close(self) -> None:
-        """Accept nothing more; what waits can still be taken."""
+        """Accept no more messages; those that wait can still be popped."""
         self._closed = True
         self._wake()
 
     def clear(self) -> None:
-        """Accept nothing more, and forget all that waits: nobody will take it."""
+        """Accept no more messages, and drop those that wait."""
         self._waiting.clear()
         self._slots.clear()
         self._idle.clear()

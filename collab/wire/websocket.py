@@ -1,8 +1,8 @@
 """The WebSocket of one client, as every endpoint uses it.
 
-All that the service needs of aiohttp's WebSocket beyond its documentation is in this module: how
-messages are read and written, and how a connection ends. It leans on private attributes of aiohttp
-3.14: setup.cfg pins that minor version, and tests/unit/test_engine.py fails where they change.
+Everything that the service needs of aiohttp's WebSocket beyond its documentation is in this module:
+how messages are read and written, and how a connection ends. The module uses private attributes of
+aiohttp 3.14: setup.cfg pins that minor version, and tests/unit/test_engine.py fails if they change.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collab.wire.outbox import Outbox
 
 M = TypeVar("M")
 Message = str | bytes
-"""What one text frame, or one binary frame, carries."""
+"""The content of one text frame or one binary frame."""
 
 RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
 MAX_REASON_BYTES: Final = 120
-"""Bytes of the reason for a close, in a frame that has 125."""
+"""Bytes of the reason in a Close frame; the protocol allows 123."""
 VIOLATIONS: Final = frozenset(
     (WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT, WSCloseCode.MESSAGE_TOO_BIG)
 )
@@ -33,16 +33,16 @@ VIOLATIONS: Final = frozenset(
 
 
 class Farewell(NamedTuple):
-    """What a client is told before its connection is closed for a violation of the protocol."""
+    """What a client is sent before its connection is closed for a violation of the protocol."""
 
     messages: Sequence[Message] = ()
-    """Are written before the Close frame."""
+    """Sent before the Close frame."""
     reason: str = ""
-    """Stands in the Close frame."""
+    """The reason in the Close frame."""
 
 
 class Closed(Exception):
-    """Nothing more comes from the client; ``code`` says with which close code it ended."""
+    """The connection has ended, with the close code ``code``."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -52,10 +52,10 @@ class Closed(Exception):
 class WebSocket(web.WebSocketResponse):
     """One WebSocket: messages in, messages out, and four ways to end.
 
-    A message of more than ``max_message_bytes`` ends the connection (close code 1009). Before it is
-    ended for this, or another of `VIOLATIONS`, ``farewell`` is called with the code, if its answer
-    can be sent. ``close_timeout`` is how many seconds the client has to answer a Close frame,
-    ``heartbeat`` the seconds between two PING frames.
+    A message of more than ``max_message_bytes`` ends the connection (close code 1009). Before the
+    connection is closed for this or another of `VIOLATIONS`, ``farewell`` is called with the code,
+    if its result can be sent. The client has ``close_timeout`` seconds to answer a Close frame.
+    ``heartbeat`` is the time between two PING frames, in seconds.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class WebSocket(web.WebSocketResponse):
 
     @property
     def is_open(self) -> bool:
-        """Whether something can be written: what is written then counts as sent."""
+        """Whether the connection can be written to; what is written then counts as sent."""
         transport = self._transport
         return not (self.closed or transport is None or transport.is_closing())
 
@@ -99,7 +99,7 @@ class WebSocket(web.WebSocketResponse):
     # Messages
 
     async def read(self) -> Message:
-        """Return the client's next message. Raises Closed when none comes any more."""
+        """Return the client's next message. Raises Closed when the connection has ended."""
         message = await self.receive()
         if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
             data: Message = message.data
@@ -109,9 +109,9 @@ class WebSocket(web.WebSocketResponse):
         raise Closed(self.close_code or WSCloseCode.ABNORMAL_CLOSURE)
 
     async def read_messages(self, handle: Callable[[Message], Awaitable[None]]) -> int:
-        """Let ``handle`` have the client's messages in their order; return the close code.
+        """Call ``handle`` with each message of the client, in order; return the close code.
 
-        The next message is read when ``handle`` has returned; what it raises ends the reading.
+        The next message is read when ``handle`` has returned. Errors of ``handle`` are raised.
         """
         while True:
             try:
@@ -121,19 +121,19 @@ class WebSocket(web.WebSocketResponse):
             await handle(message)
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
-        """Send messages in one write; return when the client has read enough to be sent more."""
+        """Send messages in one write; return when the transport's buffer has room for more."""
         with self._cork.holding():
             for message in messages:
                 await self._send(message)
-        # The frames' own check of how far the client is came before they were written.
+        # aiohttp waited for the client while the frames were still held back, so it is done here.
         await self._drain()
 
     async def write_outbox(self, outbox: Outbox[M], encode: Callable[[M], Message]) -> None:
-        """Write what waits in ``outbox`` until it is closed and empty, or the connection is gone.
+        """Send what waits in ``outbox`` until it is closed and empty, or the connection has ended.
 
-        What `Outbox.pop` returns at once leaves in one write.
+        All messages of one `Outbox.pop` leave in one write.
         """
-        with contextlib.suppress(OSError, RuntimeError):  # it is gone; whoever reads sees it too
+        with contextlib.suppress(OSError, RuntimeError):  # the reader sees this end too
             while await outbox.wait() and self.is_open:
                 await self.send_messages([encode(message) for message in outbox.pop()])
 
@@ -146,9 +146,9 @@ class WebSocket(web.WebSocketResponse):
     # Ends
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        """Send a Close frame, and wait for the client's; what it sends until then is discarded.
+        """Send a Close frame and wait for the client's; messages before that are discarded.
 
-        aiohttp calls this, with a code alone, where a client violates the protocol.
+        aiohttp calls this method, with only a code, when a client violates the protocol.
         """
         if not message and code in VIOLATIONS and self.is_open:
             farewell = self._farewell(code)
@@ -158,7 +158,7 @@ class WebSocket(web.WebSocketResponse):
         return await super().close(code=code, message=message, drain=drain)
 
     async def close_or_abort(self, code: int, reason: str) -> None:
-        """Close the connection; abort it if that is not over after ``close_timeout`` seconds."""
+        """Close the connection; abort it if that takes more than ``close_timeout`` seconds."""
         try:
             async with asyncio.timeout(self._close_timeout):
                 await self.close(code=code, message=_reason(reason))
@@ -166,16 +166,16 @@ class WebSocket(web.WebSocketResponse):
             self.abort()
 
     async def announce_close(self, code: int, reason: str) -> None:
-        """Send the Close frame; the client is read until it answers with its own.
+        """Send a Close frame, and go on reading until the client answers with its own.
 
-        aiohttp's `close` would throw away what comes until then. Nothing can be written afterwards.
+        aiohttp's `close` would discard all messages until then. Nothing can be sent afterwards.
         """
         if self._writer is not None and not self.closed:
             with contextlib.suppress(OSError):
                 await self._writer.close(code, _reason(reason))
 
     def abort(self) -> None:
-        """Drop the connection without a Close frame: a peer that is gone answers none."""
+        """Drop the connection without a Close frame: a peer that is gone would not answer it."""
         if (transport := self._transport) is not None:
             transport.abort()
 
