@@ -1,10 +1,10 @@
-"""One Engine.IO session: one reader, one writer, and a ledger of the PINGs that are under way.
+"""One Engine.IO session: one reader, one writer, and a ledger of the PINGs without a PONG.
 
 python-engineio's own socket starts two tasks for each message, keeps an unbounded queue, and does
-not say when a packet is written. Here the writer takes from an Outbox, and all PINGs, heartbeats
-and marks alike, are entered into one ledger when they are written, so that each PONG is known for
-what it answers. The methods overridden here are private ones of python-engineio 4.15: setup.cfg
-pins that minor version, and tests/unit/test_engine.py fails where they change.
+not report when a packet is written. Here the writer reads from an Outbox, and all PINGs, heartbeats
+and marks alike, are entered into one ledger when they are written, so that each PONG can be matched
+to its PING. The methods overridden here are private in python-engineio 4.15: setup.cfg pins that
+minor version, and tests/unit/test_engine.py fails if they change.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UPGRADE_TIMEOUT: Final = 10.0
-"""Seconds that an upgrade may take: a poll is answered at once then, and asked again at once."""
+"""Seconds that an upgrade may take: meanwhile each poll is answered, and sent again, at once."""
 
 
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -54,7 +54,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._posting = asyncio.Lock()
-        self._settled = asyncio.Event()  # clear while a WebSocket is tried: nobody writes then
+        self._settled = asyncio.Event()  # clear during an upgrade: nothing is sent then
         self._settled.set()
         self._handling = False
         self._leaving = Leaving()
@@ -73,7 +73,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     # Heartbeats
 
     def schedule_ping(self) -> None:
-        """Send the next heartbeat in one interval from now."""
+        """Send the next heartbeat after one interval."""
         self.last_ping = None
         if self._heartbeat is not None:
             self._heartbeat.cancel()
@@ -90,7 +90,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         return [packet.Packet(packet.PING)]
 
     async def check_ping_timeout(self) -> bool:
-        """Close the session of a client that was silent since a heartbeat, for too long."""
+        """Close the session if the client has sent nothing for too long after a heartbeat."""
         if self.closed:
             raise exceptions.SocketIsClosedError()
         if self._handling or not self.last_ping:
@@ -103,14 +103,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     # Sending
 
     async def send(self, pkt: packet.Packet) -> None:
-        """Let ``pkt`` wait to be written; a client for whom too much waits is disconnected."""
+        """Queue ``pkt``; a client with too many waiting packets is disconnected."""
         try:
             self.outbox.put(pkt)
         except OutboxFull:
             await self._disconnect_slow_client()
 
     async def send_render(self, render: Render[packet.Packet]) -> None:
-        """Do the same with what ``render`` makes when it is written."""
+        """Queue the packets that ``render`` will make when they are sent, as `send` does."""
         try:
             self.outbox.put_render(render)
         except OutboxFull:
@@ -121,9 +121,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
 
     async def poll(self) -> list[packet.Packet] | dict[str, Any]:
-        """Return what waits, for a polling answer; wait for something as long as it takes.
+        """Return the packets for the response to a poll; wait until there is one.
 
-        A client that is sent away gets an answer of another status.
+        A client that is moved to another node gets a response with another status.
         """
         if not self._settled.is_set() and not self.outbox:
             return eio.noop()
@@ -149,7 +149,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     # Receiving
 
     async def receive(self, pkt: packet.Packet) -> None:
-        """Handle one packet. Whatever comes shows that the client is alive."""
+        """Handle one packet. A packet of any type shows that the client is alive."""
         if self.last_ping:
             self.schedule_ping()
         if pkt.packet_type == packet.MESSAGE:
@@ -166,7 +166,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise exceptions.UnknownPacketError()
 
     async def _handle_message(self, message: str | bytes) -> None:
-        """Handle a message. Its client is not silent meanwhile: the node reads nothing from it."""
+        """Handle a message. Meanwhile the node reads nothing, so the client can't time out."""
         self._handling = True
         try:
             await self.server.on_message(self, message)
@@ -176,7 +176,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 self.schedule_ping()
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
-        """Handle what a polling client sends, in its order."""
+        """Handle the packets of a polling client's request, in order."""
         server, stream = self.server, environ["wsgi.input"]
         try:
             packets = await polling.read_payload(
@@ -185,10 +185,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         except CollabError as problem:
             await server.send_error(self, problem)
             return
-        except ConnectionError:  # the client went away in the middle of it
+        except ConnectionError:  # the client disconnected during its request
             return
         except exceptions.ContentTooLongError:
-            if self.closed:  # python-engineio answers this only to a session that it still knows
+            if self.closed:  # python-engineio can answer this error only for an open session
                 return
             raise
         async with self._posting:
@@ -233,8 +233,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             async with asyncio.timeout(UPGRADE_TIMEOUT):
                 if await ws.read() != "2probe":
                     return False
-                # The client pauses when it has the answer and no poll is out: from now on none
-                # waits. Until then polls go on, or a WebSocket that hangs would stop the session.
+                # The client switches when it has this answer and no poll is open, so from now on
+                # no poll may wait. Before, polls go on: a WebSocket that hangs must not stop the
+                # session.
                 self._settled.clear()
                 await ws.send_messages(["3probe"])
                 self.outbox.put_slot("noop", eio.noop)
@@ -256,11 +257,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     # The end
 
     async def move_off(self, patience: float) -> None:
-        """Send the client away, for ``patience`` seconds at most: it connects to another node.
+        """Make the client connect to another node, within ``patience`` seconds.
 
-        What waits for it is written; what it has sent until it knows, and still may send, is
-        handled. It gets no CLOSE of Engine.IO's: to many clients that is the end, and only a
-        transport that ends is a reason to connect again.
+        Waiting packets are sent, and everything that the client sends until it disconnects is
+        handled. It gets no CLOSE packet of Engine.IO: many clients do not reconnect after one, but
+        do when the transport ends.
         """
         try:
             async with asyncio.timeout(patience):
@@ -275,7 +276,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def close(
         self, wait: bool = True, abort: bool = False, reason: str | None = None
     ) -> None:
-        """End the session: tell the application, then, unless ``abort``, the client."""
+        """End the session: notify the application and then, unless ``abort``, the client."""
         if self.closed or self.closing:
             return
         self.closing = True
@@ -288,13 +289,13 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if not abort and not self.outbox.closed:
             self.outbox.put(packet.Packet(packet.CLOSE))
         self.outbox.close()
-        self.pings.clear()  # they refer to members, and those to this socket: no cycle
+        self.pings.clear()  # they refer to members, which refer to this socket
         self.closed = True
         self._leaving.over.set()
         self.server.admission.discard(self)
-        self.server.sockets.pop(self.sid, None)  # whoever still asks for it is told that it is gone
+        self.server.sockets.pop(self.sid, None)  # later requests get 404
         if reason in (reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
-            self._abort_transport()  # the peer is gone, and its reader would wait for ever
+            self._abort_transport()  # the peer is gone, and the reader would wait for ever
 
     def _abort_transport(self) -> None:
         if self._ws is not None:

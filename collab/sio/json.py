@@ -1,4 +1,4 @@
-"""JSON for python-socketio, with the names it expects: fast, and strict only where it must be."""
+"""JSON for python-socketio, with the names that it expects: fast, and tolerant when it parses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def dumps(value: Any, **_: Any) -> str:
 def loads(text: str | bytes) -> Any:
     """Parse JSON. Raises ValueError.
 
-    What orjson refuses and JSON allows (a lone surrogate, an endless number) is parsed all the
-    same, so that whoever looks at the value can say what is wrong with it.
+    Values that orjson refuses and JSON allows (a lone surrogate, an infinite number) are parsed
+    too, so that the check of the value can report what is wrong with it.
     """
     try:
         return orjson.loads(text)

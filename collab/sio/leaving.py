@@ -1,4 +1,4 @@
-"""How a node that drains sends the client of an Engine.IO session to another node."""
+"""How a draining node sends the client of an Engine.IO session to another node."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from collab.sio.packets import UNKNOWN_PACKET
 from collab.wire.websocket import RESTART, WebSocket
 
 SILENCE_TIMEOUT: Final = 0.5
-"""Seconds without a request after which a polling client that is sent away has nothing to say."""
+"""Seconds without a request after which a polling client counts as having nothing to send."""
 ANSWER_TIMEOUT: Final = 0.5
-"""Seconds that a client which is sent away has to answer, before the node goes on regardless."""
+"""Seconds that the client has to answer each step, before the node goes on without the answer."""
 
 
 class Leaving:
-    """How far one session has come on its way to another node.
+    """The progress of one session's move to another node.
 
-    ``begun`` says that the client is to be sent away, ``over`` that its session has ended; whoever
-    handles a polling client's POST sets ``posted``.
+    ``begun`` is true when the client is being sent away, ``over`` is set when its session has
+    ended, and ``posted`` is set when a POST of a polling client has been handled.
     """
 
     def __init__(self) -> None:
@@ -34,13 +34,14 @@ class Leaving:
     async def send_away(
         self, ws: WebSocket, ping_packet: Callable[[Callable[[], None]], Packet]
     ) -> None:
-        """Tell the client of a WebSocket to go, in a way in which it keeps what it emits meanwhile.
+        """End a WebSocket session so that the client keeps the events that it emits meanwhile.
 
-        A Close frame comes too early: from then on until the connection has ended, `ws` and
-        browsers discard what socket.io-client, which believes itself connected, sends. At a packet
-        of no known type engine.io-client itself ends the session at once. That packet goes alone:
-        `ws` hands on all frames of one segment together, and socket.io-client would keep the
-        receives among them for after its next connect. Other clients are sent the Close frame.
+        A Close frame would come too early: between it and the end of the connection, `ws` and
+        browsers discard what socket.io-client sends, which believes that it is connected. After a
+        packet of an unknown type engine.io-client itself ends the session at once. That packet is
+        sent alone: `ws` delivers all frames of one segment together, and socket.io-client would
+        handle the receives among them only after its next connect. Clients that ignore the packet
+        are sent the Close frame.
         """
         answered = asyncio.Event()
         with contextlib.suppress(OSError, RuntimeError):
@@ -52,21 +53,22 @@ class Leaving:
             await ws.announce_close(RESTART, str(Draining()))
 
     async def wait_for_last_post(self) -> None:
-        """Wait for the moment to tell a polling client to go.
+        """Wait for the right moment to end a polling client's session.
 
-        What it has not put into a request when it hears of it, it throws away. It has put
-        everything into one right after the answer to the one before, or if it has nothing to say.
+        The client discards the events that it has not put into a request by then. It has put all
+        events into a request right after the response to the request before, and when it has been
+        silent for `SILENCE_TIMEOUT`.
         """
         self.posted.clear()
         await _wait_for(SILENCE_TIMEOUT, self.posted)
 
     def end_soon(self) -> None:
-        """End a polling session that is over, when requests that overtook each other are here."""
+        """End a polling session a little later: requests may have overtaken each other."""
         asyncio.get_running_loop().call_later(SILENCE_TIMEOUT, self.over.set)
 
 
 async def _wait_for(seconds: float, event: asyncio.Event) -> None:
-    """Wait until ``event`` is set, for ``seconds`` at the most."""
+    """Wait until ``event`` is set, for ``seconds`` at most."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,8 +1,8 @@
-"""The client manager: which session is in which room here, and emits between services.
+"""The client manager: which session is in which room of this node, and emits between services.
 
-A node listens to the channel of a room only while it has members in it. Other services emit with
-a plain, write-only ``socketio.AsyncRedisManager`` over python-socketio's standard channel, which
-every node hears. All messages are JSON.
+A node subscribes to the channel of a room only while it has members in it. Other services emit with
+a plain, write-only ``socketio.AsyncRedisManager`` over python-socketio's standard channel, to which
+every node subscribes. All messages are JSON.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 
 STANDARD_CHANNEL = "socketio"
-"""Where a plain AsyncRedisManager publishes."""
+"""The channel to which a plain AsyncRedisManager publishes."""
 MAX_RECEIVED = 10_000
-"""Messages of other services that may wait here: past it the newest are dropped."""
+"""Messages of other services that may wait; when so many wait, new ones are dropped."""
 
 
 class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
@@ -40,18 +40,18 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         self._rooms_of: dict[str, set[str]] = defaultdict(set)
 
     async def open(self) -> None:
-        """Listen to the standard channel."""
+        """Subscribe to the standard channel."""
         await self._subscriber.subscribe(STANDARD_CHANNEL, self.receive)
         self.thread = asyncio.create_task(self._thread())
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop handling messages."""
         self.thread.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.thread
 
     def receive(self, message: bytes) -> None:
-        """Take a message of a channel: what is not JSON is for others."""
+        """Queue a message of a channel; messages that are not JSON have other recipients."""
         if message.startswith(b"{") and not self._received.full():
             self._received.put_nowait(message)
 
@@ -65,7 +65,7 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         channel = room_channel(room) if to_room and room else STANDARD_CHANNEL
         await self._store.publish(channel, self.json.dumps(data))
 
-    # What follows is the base class's, without its walk through all rooms when one client goes.
+    # As in the base class, but without its walk through all rooms when a client disconnects.
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None

@@ -1,4 +1,4 @@
-"""Engine.IO packets: how they are read, and how large they are."""
+"""Engine.IO packets: how they are decoded and measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from engineio.packet import MESSAGE, NOOP, Packet
 
 UNKNOWN_PACKET: Final = "9"
-"""An Engine.IO packet of no known type (they go from 0 to 6)."""
+"""An Engine.IO packet of an unknown type (the known types are 0 to 6)."""
 
 
 def noop() -> list[Packet]:
@@ -17,7 +17,7 @@ def noop() -> list[Packet]:
 
 
 def decode(raw: str | bytes) -> Packet:
-    """Return the packet in ``raw``; what a MESSAGE holds stays as it came. Raises ValueError."""
+    """Return the packet in ``raw``; the content of a MESSAGE is not parsed. Raises ValueError."""
     if isinstance(raw, bytes):
         return Packet(MESSAGE, raw)
     if raw[:1] == "b":
@@ -26,12 +26,12 @@ def decode(raw: str | bytes) -> Packet:
 
 
 def is_over(raw: str | bytes, limit: int) -> bool:
-    """Whether ``raw`` has more than ``limit`` bytes, which it can't if it is short enough."""
+    """Whether ``raw`` has more than ``limit`` bytes; a short text is not encoded to find out."""
     if len(raw) * 4 <= limit or isinstance(raw, bytes):
         return len(raw) > limit
     return len(raw.encode()) > limit
 
 
 def size(packets: list[Packet]) -> int:
-    """Return the characters that packets hold (fewer than bytes, but the limit is a rough one)."""
+    """Return the number of characters in packets (a lower bound of the bytes; that is enough)."""
     return sum(len(packet.data) for packet in packets if isinstance(packet.data, str))

@@ -1,4 +1,4 @@
-"""The requests of a polling client: what its POST brings, and what its GET is answered with."""
+"""The requests of a polling client: the packets in its POST, and in the response to its GET."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from collab.sio import packets as eio
 from collab.wire.outbox import Outbox
 
 SEPARATOR: Final = "\x1e"
-"""Stands between the packets of a polling payload."""
+"""Separates the packets of a polling payload."""
 MAX_ANSWER_SIZE: Final = 1 << 20
-"""Characters at which a polling answer is closed: the next poll brings the rest."""
+"""Characters after which a response gets no more packets: the next poll gets the rest."""
 MAX_READ_PAST: Final = 8
-"""How many times the frame limit is read, and thrown away, to say that it was too much.
+"""How many times the frame limit is read, and discarded, to report that a message is too large.
 
-A client whose message is cut off in the middle seldom hears why. Past this the connection ends."""
+A client that is cut off while it sends seldom reads the reason. Above this the connection ends."""
 
 
 async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
-    """Wait for packets, and return what waits; none if the outbox is closed and empty."""
+    """Wait for packets and return those that wait; none if the outbox is closed and empty."""
     packets: list[Packet] = []
     while not packets:
         if not await outbox.wait():
@@ -40,8 +40,8 @@ async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
 async def read_payload(stream: StreamReader, max_bytes: int, max_packets: int) -> list[Packet]:
     """Return the packets of a POST. Raises BadEvent, FrameTooLarge.
 
-    Raises ContentTooLongError if the request is larger than is worth reading past, and
-    ConnectionError if the client went away in the middle of it.
+    Raises ContentTooLongError if the request is over `MAX_READ_PAST` times the limit, and
+    ConnectionError if the client disconnects during the request.
     """
     body = await _read_body(stream, max_bytes)
     try:
@@ -54,7 +54,7 @@ async def read_payload(stream: StreamReader, max_bytes: int, max_packets: int) -
 
 
 async def _read_body(stream: StreamReader, max_bytes: int) -> bytes:
-    """Read a request to its end: a client that is cut off ends its session before it hears why."""
+    """Read a request to its end: a client that is cut off would not read the reason."""
     parts, size = [], 0
     try:
         async for chunk in stream.iter_any():

@@ -1,7 +1,7 @@
-"""Clients that have gone and may come back: to this node, or to another.
+"""Clients that have disconnected and may connect again, to this node or to another.
 
-Since 4.6 socket.io-client tells, when it connects again, the pid that the answer to its last
-CONNECT carried. So who comes back is known, and is the member that it was, in its rooms.
+Since version 4.6 socket.io-client sends the pid from the answer to its last CONNECT when it
+connects again. So a returning client is recognized, and its member in each room is restored.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from collab.store.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 MAX_PID: Final = 64
-"""Characters of what a client may show as its pid; `new_pid` has 27."""
+"""Characters that a client's pid may have; those of `new_pid` have 27."""
 
 
 def new_pid() -> str:
-    """Return a pid: whoever shows it is taken for the client that got it."""
+    """Return a new pid, a secret: a client that sends it counts as the client that got it."""
     return secrets.token_urlsafe(20)
 
 
 def may_be_pid(shown: Any) -> TypeGuard[str]:
-    """Whether what a client shows may be a pid that some node has given."""
+    """Whether the value that a client sends may be a pid that a node has given."""
     return isinstance(shown, str) and 0 < len(shown) <= MAX_PID and shown.isascii()
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A client that has gone: its sid, the rooms it was in, and when (monotonic, in seconds)."""
+    """A client that has disconnected: its sid, its rooms, and when (monotonic, in seconds)."""
 
     sid: str
     rooms: tuple[str, ...]
@@ -47,10 +47,10 @@ class Absent:
 
 
 class Returns:
-    """Remembers a node's clients that have gone, and finds those of other nodes.
+    """Remembers a node's disconnected clients, and finds those of other nodes.
 
-    ``let_go`` ends the connection of a client that is still here, or seems to be. It is given the
-    `digest` of its pid.
+    ``let_go`` is given the `digest` of a client's pid; it ends the client's connection if this node
+    still has it.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class Returns:
         self._clock = asyncio.get_running_loop().time
 
     async def open(self) -> None:
-        """Answer other nodes. Raises StoreUnavailable."""
+        """Begin to answer other nodes. Raises StoreUnavailable."""
         await self._handovers.open()
 
     async def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop answering other nodes."""
         await self._handovers.close()
 
     def gone(self, pid: str, sid: str, rooms: Sequence[str]) -> None:
-        """Remember a client that has gone."""
+        """Remember a client that has disconnected."""
         now = self._clock()
         self._absent[digest(pid)] = Absent(sid, tuple(rooms), now)
         for other, absent in list(self._absent.items()):
@@ -86,9 +86,9 @@ class Returns:
             del self._absent[other]
 
     async def find(self, pid: str) -> Absent | list[Departed] | None:
-        """Return who a client with ``pid`` was here, or what it left at another node.
+        """Return the client with ``pid`` as it was on this node, or its state from another node.
 
-        None if nobody knows it. It is known to nobody any more then.
+        Returns None if no node knows it. Each client can be found once.
         """
         member = digest(pid)
         return await self._remove(member) or await self._handovers.claim(member)
@@ -98,7 +98,7 @@ class Returns:
         return self._absent.pop(member, None)
 
     async def _hand_over(self, member: str) -> list[Departed] | None:
-        """Return what a client leaves in its rooms, for the node where it has come back."""
+        """Return a client's state in its rooms, for the node to which it has connected."""
         absent = await self._remove(member)
         if absent is None:
             return None
@@ -114,13 +114,13 @@ class Returns:
     # A node that drains
 
     def leave_in_redis(self, pid: str) -> None:
-        """Leave what a client leaves behind in Redis: it will come back elsewhere."""
+        """Store a client's state in Redis: the client will connect to another node."""
         leaving = asyncio.create_task(self._leave(digest(pid)))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
     async def all_left(self) -> None:
-        """Wait until Redis has all of it."""
+        """Wait until Redis has the state of all such clients."""
         if self._leaving:
             await asyncio.wait(self._leaving)
 

@@ -1,10 +1,10 @@
-"""The Socket.IO server: events of one client in order, acknowledgements when they are true.
+"""The Socket.IO server: the events of one client in order, acknowledgements when they are true.
 
 python-socketio would run each event as a task of its own, and one client's events could overtake
-each other. Here an event is handled where it is read; what a client sends meanwhile waits in its
-socket. A handler that can only promise its answer returns a Future and keeps nobody waiting.
-The methods overridden are private ones of python-socketio 5.18: setup.cfg pins that minor version,
-and tests/unit/test_engine.py fails where they change.
+each other. Here the reader handles an event before it reads the next; what the client sends
+meanwhile waits in its socket. A handler whose reply comes later returns a Future, and the reader
+goes on. The methods overridden here are private in python-socketio 5.18: setup.cfg pins that minor
+version, and tests/unit/test_engine.py fails if they change.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
 
 
 class Application(Protocol):
-    """What a server calls, with the sid of a client of the default namespace.
+    """The callbacks of a server, each with the sid of a client of the default namespace.
 
-    Each of ``events`` is given the sid and the event's first argument. It returns what the client
-    is acknowledged with, or a Future of that; it raises CollabError to answer an ``error``.
+    Each handler in ``events`` is given the sid and the event's first argument. It returns the
+    acknowledgement or a Future of it; it raises CollabError to send the client an ``error``.
     """
 
     events: Mapping[str, Handler]
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """A client connects; CONNECT is answered afterwards."""
+        """Handle a new client; CONNECT is answered afterwards."""
 
     def pid_of(self, sid: str) -> str:
         """Return the pid that the answer to CONNECT carries."""
 
     def connected(self, sid: str) -> None:
-        """The answer to CONNECT waits to be written."""
+        """Handle that the answer to CONNECT has been queued."""
 
     def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
 
     async def disconnect(self, sid: str, reason: str) -> None:
-        """A client has gone."""
+        """Handle that a client has disconnected."""
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
@@ -84,7 +84,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             ping_timeout=config.ping_timeout,
             http_compression=False,
         )
-        self.manager_initialized = True  # whoever opens the manager starts it, not the first client
+        self.manager_initialized = True  # the node opens the manager, not the first client
         self.eio: EngineServer
         self._application = application
         self.on("connect", application.connect)
@@ -130,7 +130,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self._handle_disconnect(socket.sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif parsed.packet_type == packet.CONNECT_ERROR:
             raise BadEvent("a client does not send CONNECT_ERROR")
-        # An ACK answers nothing that this server asks.
+        # An ACK is ignored: this server asks for none.
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
@@ -140,14 +140,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
         if pkt.packet_type == packet.CONNECT and pkt.namespace in (None, "/"):
-            # With it socket.io-client tells who it was when it has lost its connection.
+            # socket.io-client sends the pid back when it has lost its connection.
             pkt.data["pid"] = self._application.pid_of(pkt.data["sid"])
         await super()._send_packet(eio_sid, pkt)
 
     async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if not self.manager.is_connected(sid, namespace):
-            return  # nobody is there to be told: the namespace was never entered, or just left
+            return  # there is no client to answer: it never entered the namespace, or has left it
         try:
             if not (isinstance(data, list) and data and isinstance(data[0], str)):
                 raise BadEvent("an event is a list that begins with its name")
@@ -206,11 +206,11 @@ def _encode_error(problem: CollabError) -> str:
 
 
 def _internal_error(fault: BaseException, sid: str) -> CollabError:
-    """Log a fault of ours, at the edge; return what a client is told, which has no details."""
+    """Log an error of this service; return the error for the client, which has no details."""
     log.error("event failed", exc_info=fault, extra={"sid": sid})
     return CollabError("the server made a mistake")
 
 
 def encode_event(event: str, argument: Any) -> str:
-    """Return an event of the default namespace as it stands in an Engine.IO message."""
+    """Return an event of the default namespace as the content of an Engine.IO message."""
     return "2" + orjson.dumps([event, argument]).decode()
