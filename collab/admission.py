@@ -1,8 +1,8 @@
-"""The entrance of a node: every endpoint asks here before a connection or a member exists.
+"""Admission to a node: every endpoint asks here before a connection or a member exists.
 
-One `Admission` decides for the Socket.IO endpoint, the Yjs endpoint and the HTTP API who may
-connect, who a client is, and what it may do in a room. It counts the connections of all endpoints,
-and moves all of them off when the node drains.
+One `Admission` decides for the Socket.IO endpoint, the Yjs endpoint and the HTTP API which clients
+may connect, who a client is, and what it may do in a room. It counts the connections of all
+endpoints, and moves all of them to other nodes when the node drains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collab.rooms.identity import Identity, Role
 log = logging.getLogger(__name__)
 
 MayWrite = Callable[[str, str], bool]
-"""Given a room's name and a client's, says whether the client may write there, or only read."""
+"""Given the names of a room and a client, returns whether the client may write there."""
 
 
 def everybody(room: str, name: str) -> bool:
@@ -35,11 +35,11 @@ class Connection(Protocol):
     """A connection of any endpoint."""
 
     async def move_off(self, patience: float) -> None:
-        """Send the client to another node, in ``patience`` seconds at most."""
+        """Make the client connect to another node, within ``patience`` seconds."""
 
 
 class Admission:
-    """Decides who comes in, and knows which connections there are."""
+    """Decides which clients may connect, and keeps track of all connections."""
 
     def __init__(self, config: Config, may_write: MayWrite) -> None:
         self.draining = False
@@ -55,32 +55,32 @@ class Admission:
     def check(self, origin: str | None, sockname: Any) -> None:
         """Check that a connection may begin; the arguments are those of `Origins.allow`.
 
-        Raises OriginNotAllowed, Draining or NodeFull. The origin comes first: a page that may not
-        connect here may connect to no other node.
+        Raises OriginNotAllowed, Draining or NodeFull. The origin is checked first: a page that may
+        not connect to this node may not connect to any other.
         """
         self.origins.check(origin, sockname)
         self.check_capacity()
 
     def check_capacity(self) -> None:
-        """Check that the node takes one more connection. Raises Draining or NodeFull."""
+        """Check that the node accepts one more connection. Raises Draining or NodeFull."""
         if self.draining:
             raise Draining()
         if len(self._connections) >= self._max_connections:
-            raise NodeFull("this node has all the connections it may have")
+            raise NodeFull("this node has as many connections as it may have")
 
     def add(self, connection: Connection) -> None:
-        """Count a connection that has begun, of any endpoint."""
+        """Add a connection of any endpoint that has begun."""
         self._connections.add(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Count a connection no more; it has ended."""
+        """Remove a connection that has ended."""
         self._connections.discard(connection)
 
     async def drain(self) -> None:
-        """Let no connection begin any more, and move all off. A second call does nothing.
+        """Refuse new connections, and move all others to other nodes. A second call does nothing.
 
-        They are spread over half of the drain time, so that they do not storm the other nodes. Each
-        has the other half for what its client still has to say.
+        The moves are spread over half of the drain time, so that the clients do not all reconnect
+        at once. Each client has the other half of it to send its last messages.
         """
         if self.draining:
             return
@@ -98,9 +98,9 @@ class Admission:
     # Who a client is
 
     def identify(self, connection: str, name: Any) -> Identity:
-        """Return who the client of a connection is: the ``name`` that it gives, if it can be shown.
+        """Return the identity of a connection's client, with its ``name`` if that can be shown.
 
-        Nobody is asked to prove who they are, so the id of the connection is the subject.
+        Clients do not prove who they are, so the id of the connection is the subject.
         """
         return Identity(connection, clean_name(name, f"guest-{connection[:4]}"))
 
@@ -110,7 +110,7 @@ class Admission:
         return replace(identity, role=Role.EDITOR if writes else Role.VIEWER)
 
     def check_key(self, authorization: str) -> None:
-        """Check the ``Authorization`` of a caller of the HTTP API. Raises NotAllowed."""
+        """Check the ``Authorization`` header of an API request. Raises NotAllowed."""
         if not self._api_key:
             return
         scheme, _, shown = authorization.partition(" ")

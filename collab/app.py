@@ -1,4 +1,4 @@
-"""The wiring: the one module that knows everybody."""
+"""The wiring: the only module that knows all parts of a node."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 Drain = Callable[[], Awaitable[None]]
 DRAIN: web.AppKey[Drain] = web.AppKey("drain")
-"""What moves an application's clients off; it does nothing before the start, or twice."""
+"""Moves an application's clients to other nodes; does nothing before the start or a second time."""
 KEEPALIVE_TIMEOUT = 75.0
-"""Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that no request
-meets a closing one."""
+"""Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that nginx sends
+no request on a connection that is being closed."""
 LAST_REQUESTS_TIMEOUT = 5.0
-"""Seconds that requests which are under way have when all clients are moved off."""
+"""Seconds for the running requests to end after all clients have been moved to other nodes."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
 
@@ -44,8 +44,8 @@ GC_THRESHOLDS = (50_000, 50, 100)
 def create_app(config: Config | None = None, *, may_write: MayWrite = everybody) -> web.Application:
     """Return the service as an aiohttp application; without ``config`` the environment is read.
 
-    ``may_write`` says who may write. The service starts when the application does, and raises
-    CollabError there if it can't.
+    ``may_write`` decides which clients may write. The service starts with the application; if it
+    can't, the start raises CollabError.
     """
     settings = config or Config.from_env(os.environ)
     metrics = Metrics()
@@ -53,12 +53,12 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     node = _Node(settings, app, Admission(settings, may_write), metrics)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
-    app.on_shutdown.append(lambda app: app[DRAIN]())  # where whoever runs it has not done so before
+    app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
     return app
 
 
 class NodeRunner(web.AppRunner):
-    """Runs a node; at its end its clients are moved off first, while it still listens."""
+    """Runs a node; at the end it moves the clients to other nodes while it still listens."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class NodeRunner(web.AppRunner):
         )
 
     async def cleanup(self) -> None:
-        """Move the clients off, then stop listening and end the application."""
+        """Move the clients to other nodes, then stop listening and end the application."""
         await self.app[DRAIN]()
         await super().cleanup()
 
@@ -84,13 +84,13 @@ async def node_runner() -> NodeRunner:
 
 
 async def application() -> web.Application:
-    """Return the service as adev wants it, which starts it again after each change of the code."""
+    """Return the service for adev, which restarts it after each change of the code."""
     warn_of_unknown_variables(os.environ)
     return create_app()
 
 
 class _Node:
-    """One node: its parts, in the order in which they are opened and, reversed, closed."""
+    """One node: opens its parts in order, and closes them in reverse order."""
 
     def __init__(
         self, config: Config, app: web.Application, admission: Admission, metrics: Metrics
@@ -104,9 +104,9 @@ class _Node:
         self._socket_io: SocketIOEndpoint | None = None
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
-        """Open everything; after the application's end close everything.
+        """Open all parts; close them when the application ends.
 
-        aiohttp takes routes until all is open, but no sub-application.
+        aiohttp accepts routes until all parts are open, but no sub-application.
         """
         config, metrics, admission = self._config, self._metrics, self._admission
         async with AsyncExitStack() as stack:
@@ -152,10 +152,9 @@ class _Node:
             log.info("stopped")
 
     async def drain(self) -> None:
-        """Move the clients off, and wait until Redis has what they leave behind.
+        """Move the clients to other nodes, and wait until Redis has their state.
 
-        The node listens on meanwhile: a polling client's next request may need a connection of its
-        own.
+        The node goes on listening: a polling client's next request may need a new connection.
         """
         if self._socket_io is not None:
             await self._admission.drain()

@@ -210,7 +210,7 @@ class SocketIOEndpoint:
         delay = client.pace.wait(self._clock())
         if delay is None:
             raise RateLimited(
-                f"{self._config.max_changes_per_second} events a second are the most; wait a little"
+                f"at most {self._config.max_changes_per_second} events a second are allowed"
             )
         if delay:
             self._metrics.slowed.inc()

@@ -111,7 +111,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     @staticmethod
     def _parse(message: str | bytes) -> packet.Packet:
         if isinstance(message, bytes) or message[:1] in ("5", "6"):
-            raise BadEvent("this service takes no binary events")
+            raise BadEvent("this service accepts no binary events")
         try:
             parsed = packet.Packet(encoded_packet=message)
         except (ValueError, TypeError, RecursionError):

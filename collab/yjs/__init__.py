@@ -1,5 +1,5 @@
 """The Yjs endpoint: WebSockets of y-websocket's protocol at ``/yjs/{room}`` (docs/yjs.md).
 
-`endpoint` lets clients in, `session` is one connection, `protocol` reads and writes its frames, and
-`ending` says with which code, and why, a connection is closed.
+`endpoint` accepts connections, `session` is one connection, `protocol` parses and builds its
+frames, and `ending` has the codes and reasons with which a connection is closed.
 """

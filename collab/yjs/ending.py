@@ -1,4 +1,4 @@
-"""How the connection of a Yjs client ends: with which code, why, and what counts as its mistake."""
+"""How the connection of a Yjs client ends: the close code, the reason, and the client's mistake."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collab.metrics import Metrics
 from collab.wire.websocket import Farewell, WebSocket
 
 TOO_LARGE: Final = 4413
-"""Close code that y-websocket takes for final, after HTTP's 413: to come again mends nothing."""
+"""Close code after HTTP's 413. y-websocket does not reconnect after it: that would not help."""
 BAD_ROOM: Final = 4400
-"""Close code that y-websocket takes for final, after HTTP's 400."""
+"""Close code after HTTP's 400. y-websocket does not reconnect after it."""
 ROOM_CLOSED: Final = 4410
-"""Close code, final too, after HTTP's 410: somebody has ended the room."""
+"""Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
 CLOSE_TIMEOUT: Final = 3.0
-"""Seconds a client has to answer that the connection is closed."""
+"""Seconds that a client has to answer a Close frame."""
 
 
 class Ended(Exception):
-    """The connection is to be closed, or is, with this code and for this reason.
+    """The connection must be closed, or has been, with this code and for this reason.
 
-    ``word`` is the machine word of what the client did wrong, '' if nothing.
+    ``word`` is the error code of the client's mistake, '' if it made none.
     """
 
     def __init__(self, code: int, reason: str, word: str = "") -> None:
@@ -34,7 +34,7 @@ class Ended(Exception):
 
 
 def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
-    """Return a WebSocket whose client is told its violations of the WebSocket protocol."""
+    """Return a WebSocket that counts violations of the protocol and reports them to the client."""
     violations = {
         WSCloseCode.PROTOCOL_ERROR: ("not a WebSocket frame", "bad_frame"),
         WSCloseCode.INVALID_TEXT: ("a text frame is not UTF-8", "bad_frame"),
@@ -59,7 +59,7 @@ def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
 
 
 async def close(ws: WebSocket, ended: Ended, metrics: Metrics) -> None:
-    """Close a connection; count what the client did wrong, if it can be told."""
+    """Close a connection; count the client's mistake if the reason can still be sent."""
     if ended.word and ws.is_open:
         metrics.errors.labels(ended.word).inc()
     await ws.close_or_abort(ended.code, ended.reason)

@@ -1,4 +1,4 @@
-"""The Yjs endpoint: a WebSocket of the y-websocket protocol, from its handshake to its end."""
+"""The Yjs endpoint: WebSockets of the y-websocket protocol, from the handshake to the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERNAL_ERROR, TRY_LATER = 1011, 1013
 
 
 class YjsEndpoint:
-    """Answers ``GET /yjs/{room}``."""
+    """Handles ``GET /yjs/{room}``."""
 
     def __init__(
         self, config: Config, metrics: Metrics, admission: Admission, rooms: Rooms
@@ -36,7 +36,7 @@ class YjsEndpoint:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one WebSocket until it ends.
 
-        Raises CollabError, or an error of HTTP, where none can begin.
+        Raises CollabError, or an HTTP error, if the connection is refused.
         """
         self._admission.check(request.headers.get("Origin"), request.get_extra_info("sockname"))
         if not new_websocket(self._config, self._metrics).can_prepare(request):
@@ -47,7 +47,7 @@ class YjsEndpoint:
         try:
             name = check_room(request.match_info["room"], self._config.max_room_name)
         except BadRoom as problem:
-            # A browser hears nothing of a handshake's refusal; a close code it does.
+            # A page cannot read why a handshake was refused, but it can read a close code.
             return await self._turn_away(request, BAD_ROOM, problem)
         room = await self._rooms.hold(name)
         try:
@@ -75,7 +75,7 @@ class YjsEndpoint:
         log.info("connected", extra={"sid": session.id, "room": room, "endpoint": "yjs"})
         try:
             ended = await session.run()
-        except Exception:  # the edge: a fault of ours is logged here, and told without details
+        except Exception:  # an error of this service is logged here; the client gets no details
             log.exception("session failed", extra={"sid": session.id, "room": room})
             ended = Ended(INTERNAL_ERROR, "the server made a mistake")
             await session.close(ended)

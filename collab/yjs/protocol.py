@@ -1,7 +1,7 @@
-"""The y-websocket protocol: what a frame says. No sockets here.
+"""The y-websocket protocol: parses and builds frames, without sockets.
 
 A frame is one message: sync (0), awareness (1), auth (2, only to clients), query awareness (3),
-and of our own, for clients that ask, stored (100).
+and this service's own message for clients that ask: stored (100).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collab.merge.awareness import State
 from collab.merge.encoding import BadEncoding, Reader, packed
 
 MAX_STATE_BYTES = 4096
-"""Of one member's awareness: a name, a color, and a few cursors have a tenth of it."""
+"""Bytes of one member's awareness state: a name, a color and some cursors need a tenth of it."""
 MAX_STATES = 10_000
-"""In one frame: y-websocket sends back all it is told, so all members of a room may be in it."""
+"""States in one frame: y-websocket sends back all states it gets, so a frame may have a room's."""
 MAX_STATE_DEPTH = 32
-"""Of nested objects and lists: deeper ones can be read here and not where the stack is deeper."""
+"""Levels of nested objects and lists: deeper states could overflow the stack of other clients."""
 
 
 class MessageType(IntEnum):
@@ -41,7 +41,7 @@ class SyncStep(IntEnum):
 
 
 class BadFrame(Exception):
-    """A frame that is not the protocol; the message is a sentence without content."""
+    """A frame that violates the protocol; the message has none of the frame's content."""
 
 
 class StateTooLarge(Exception):
@@ -50,14 +50,14 @@ class StateTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step1:
-    """The client has this state vector, and asks for what it lacks."""
+    """The client has this state vector, and requests the updates that it lacks."""
 
     state_vector: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The client sends an update; ``answer`` says that it is all that was asked for by step 1."""
+    """The client sends an update; ``answer`` is true if it answers the node's step 1."""
 
     update: bytes
     answer: bool
@@ -65,19 +65,19 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Aware:
-    """The client tells states: ``(client, clock, state as JSON)``."""
+    """The client sends awareness states: ``(client, clock, state as JSON)``."""
 
     states: list[tuple[int, int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class QueryAwareness:
-    """The client asks for everybody's states."""
+    """The client requests the states of all clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The client asks to be told, with this number, when all it sent before is in Redis."""
+    """The client requests an answer with this number when all it sent before is in Redis."""
 
     number: int
 
@@ -86,7 +86,7 @@ Message = Step1 | Update | Aware | QueryAwareness | Stored
 
 
 def parse(frame: bytes) -> Message:
-    """Read one frame. Raises BadFrame."""
+    """Parse one frame. Raises BadFrame."""
     reader = Reader(frame)
     try:
         message = _message(reader)
@@ -131,12 +131,12 @@ def _aware(reader: Reader) -> Aware:
 
 
 def parse_state(raw: bytes) -> State | None:
-    """Read a state that others are to be told. Raises BadFrame or StateTooLarge."""
+    """Parse a state that will be sent to others. Raises BadFrame or StateTooLarge."""
     if len(raw) > MAX_STATE_BYTES:
-        raise StateTooLarge(f"a state has {len(raw)} bytes; {MAX_STATE_BYTES} are the most")
+        raise StateTooLarge(f"a state has {len(raw)} bytes; at most {MAX_STATE_BYTES} are allowed")
     try:
         state: Any = json.loads(raw)
-        # What Python takes for a number, NaN or 1e999, would make the other clients fail.
+        # Python accepts NaN and 1e999 as numbers; they would make other clients fail.
         json.dumps(state, allow_nan=False)
     except (ValueError, RecursionError):
         raise BadFrame("a state is not JSON") from None
@@ -156,7 +156,7 @@ def _is_shallow(value: Any, depth: int) -> bool:
 
 
 def step1_message(state_vector: bytes) -> bytes:
-    """Return the question for what a copy with ``state_vector`` lacks."""
+    """Return a request for the updates that a replica with ``state_vector`` lacks."""
     return packed(MessageType.SYNC, SyncStep.STEP1, state_vector)
 
 
@@ -166,12 +166,12 @@ def step2_message(update: bytes) -> bytes:
 
 
 def update_message(update: bytes) -> bytes:
-    """Return an update that nobody asked for."""
+    """Return an update that answers no request."""
     return packed(MessageType.SYNC, SyncStep.UPDATE, update)
 
 
 def is_update(message: bytes) -> bool:
-    """Whether a message that this node sends is an update that nobody asked for."""
+    """Whether a message that this node sends was made by `update_message`."""
     return message[:2] == bytes((MessageType.SYNC, SyncStep.UPDATE))
 
 
@@ -181,7 +181,7 @@ def awareness_message(states: bytes) -> bytes:
 
 
 def denied_message(reason: str) -> bytes:
-    """Return y-protocols' auth message: permission denied (0), and why."""
+    """Return y-protocols' auth message: permission denied (0), with the reason."""
     return packed(MessageType.AUTH, 0, reason.encode())
 
 

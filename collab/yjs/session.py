@@ -1,4 +1,4 @@
-"""One connection of a Yjs client: what it says, and what it is told."""
+"""One connection of a Yjs client: handles its messages, and sends it the room's."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from collab.yjs.ending import ROOM_CLOSED, TOO_LARGE, Ended
 log = logging.getLogger(__name__)
 
 MAX_EARLY_ANSWERS = 3
-"""Answers to step 1, one after the other, that build on what is not here, until it is given up."""
+"""Answers to step 1 in a row that build on missing updates, until the connection is closed."""
 MAX_WAITING_QUESTIONS = 2
-"""Questions of one client for what is stored that wait: the next to be answered, and the last."""
+"""Waiting `Stored` questions of one client: the next to be answered, and the newest."""
 
 
 @lru_cache(maxsize=4)
 def _encode_update(update: bytes) -> bytes:
-    """Frame an update once for all who get it; the cache need only span one fan-out."""
+    """Frame an update once for all its members; the cache need only last for one fan-out."""
     return protocol.update_message(update)
 
 
 class Session:
-    """A Yjs member's connection, from its entry into the room to its end. It is its own line."""
+    """A Yjs member's connection, from joining the room to its end. It is the member's line."""
 
     member: YjsMember
 
@@ -63,7 +63,7 @@ class Session:
         self._done = asyncio.Event()
         self._ended: Ended | None = None
         self._closing: asyncio.Task[None] | None = None
-        # Cursors go by a pace of their own, so that they hold back nobody's keys.
+        # Awareness has its own pace, so that cursors do not slow down edits.
         rate, patience = config.max_changes_per_second, float("inf")
         self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
 
@@ -77,24 +77,24 @@ class Session:
     # What the room calls
 
     def update(self, update: bytes) -> None:
-        """Write an update, when the client can take it."""
+        """Send an update when the client can receive it."""
         self._send(_encode_update(update))
 
     def awareness_due(self, clients: Collection[int]) -> None:
-        """Write the states of ``clients``, as they are when the client can take them."""
+        """Send the states of ``clients``, as they are when the client can receive them."""
         self._changed.update(clients)
         if self._greeted:
             self._outbox.put_when_idle("awareness", self._render_awareness)
 
     def ended(self) -> None:
-        """Close the connection: somebody has ended the room."""
+        """Close the connection: the room has been ended."""
         ended = Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code)
         self._closing = asyncio.create_task(self.close(ended))
 
     # From beginning to end
 
     async def run(self) -> Ended:
-        """Serve the client until it goes or must go; return with what the connection ended."""
+        """Serve the client until the connection ends; return how it ended."""
         self._request_missing()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
@@ -110,9 +110,9 @@ class Session:
         return self._ended or ended
 
     async def move_off(self, patience: float) -> None:
-        """Send the client away, for ``patience`` seconds at most: it connects to another node.
+        """Make the client connect to another node, within ``patience`` seconds.
 
-        What it sends until it answers that it has understood is handled.
+        Everything that the client sends until it answers the Close frame is handled.
         """
         ended = Ended(RESTART, str(Draining()))
         self._ended = self._ended or ended
@@ -131,7 +131,7 @@ class Session:
 
     async def _read(self, message: str | bytes) -> None:
         if isinstance(message, str):
-            reason = "text frames are not understood here"
+            reason = "text frames are not accepted here"
             raise Ended(WSCloseCode.UNSUPPORTED_DATA, reason, "bad_frame")
         try:
             await self._handle(message)
@@ -147,12 +147,12 @@ class Session:
         try:
             self._outbox.put(message)
         except OutboxFull:
-            # It reads nothing, so it would not read why. It will ask for what it lacks.
+            # The client would not read a reason. When it reconnects, it requests what it lacks.
             log.warning("client reads too slowly", extra={"sid": self.id, "room": self.room.name})
             self._outbox.close()
             self._ws.abort()
 
-    # What the client says
+    # The client's messages
 
     async def _handle(self, frame: bytes) -> None:
         message = protocol.parse(frame)
@@ -183,7 +183,7 @@ class Session:
         self._send(protocol.step2_message(lacking))
 
     def _request_missing(self) -> None:
-        """Ask the client for what is not here."""
+        """Request the updates that the node lacks from the client."""
         self._requested = True
         self._send(protocol.step1_message(self.room.yjs.state_vector()))
 
@@ -214,7 +214,7 @@ class Session:
             self._confirm_stored(number)
 
     def _handle_early_update(self, message: protocol.Update, problem: EarlyUpdate) -> None:
-        """Ask for all that is missing; what comes until the answer does will be in the answer."""
+        """Request all missing updates; the answer also has those that are dropped until then."""
         self._missing = True
         if message.answer:
             self._early_answers += 1
@@ -224,9 +224,9 @@ class Session:
             self._request_missing()
 
     def _confirm_stored(self, number: int) -> None:
-        """Tell the client, with this number, when all of the room that is here now is in Redis.
+        """Send the client this number when everything that the room has now is in Redis.
 
-        What it sent on a connection before this one is in that, whoever it was there.
+        That includes what the client sent on earlier connections, under any id.
         """
         if self._denied:
             return
@@ -253,11 +253,11 @@ class Session:
     def _handle_states(self, message: protocol.Aware) -> None:
         member = self.member
         for client, clock, raw in message.states:
-            # y-websocket sends back whatever it is told of others: that is passed over.
+            # y-websocket sends back the states of others: they are ignored.
             if member.client is not None and client != member.client:
                 continue
             if member.client is None and client in self._shown:
-                continue  # it shows no state of its own
+                continue  # the client sends no state of its own
             try:
                 state = protocol.parse_state(raw)
             except protocol.StateTooLarge as problem:
@@ -266,13 +266,13 @@ class Session:
         self._greet()
 
     def _greet(self) -> None:
-        """Tell everybody's states to a client that may have told its own, so that it is known."""
+        """Send all states, once: by now the client may have sent its own, so its id is known."""
         if not self._greeted:
             self._greeted = True
             self.awareness_due(self.room.presence.clients())
 
     def _render_awareness(self) -> list[bytes]:
-        """Return what changed; nothing is told too, for y-websocket takes silence for an end."""
+        """Return the changed states; even none, since y-websocket takes silence for a lost link."""
         clients, self._changed = self._changed - {self.member.client}, set()
         if self.member.client is None:
             self._shown |= clients
@@ -280,5 +280,5 @@ class Session:
 
 
 def log_fields(session: Session, ended: Ended) -> dict[str, Any]:
-    """Return what is logged of a session's end."""
+    """Return the log fields of a session's end."""
     return {"sid": session.id, "code": int(ended.code), "reason": ended.reason}
