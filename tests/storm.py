@@ -1,4 +1,4 @@
-"""The storm: people who type at once on far links, and what became of what they typed.
+"""The storm: people who type at the same time on slow links, and the fate of what they typed.
 
 ``python -m tests.storm`` prints the table for this service and for the naive server.
 """
@@ -25,9 +25,9 @@ DELAY = 0.06
 ROOMS, MEMBERS = 3, 3
 SECONDS = 10.0
 UPGRADE_AFTER = 1.5, 5.0
-"""Seconds after which a polling client asks for its WebSocket: in the middle of its typing."""
+"""Seconds after which a polling client opens its WebSocket: while it types."""
 PING_INTERVAL = "0.4"
-"""Seconds, so that heartbeats come in between."""
+"""Seconds: short, so that heartbeats are sent while people type."""
 
 
 class Naive(Process):
@@ -83,9 +83,9 @@ async def storm(
 ) -> Outcome:
     """Let ``members`` people type in each of ``rooms`` rooms, spread over the nodes.
 
-    The first ``echoing`` of each room have editors that send back what they receive; the last
-    ``yjs`` are Yjs members. Other pages show what they receive up to ``lateness`` seconds later.
-    ``retries`` is socket.io-client's option.
+    The first ``echoing`` members of each room have editors that send back each text that they
+    receive; the last ``yjs`` are Yjs members. Other pages show a text up to ``lateness`` seconds
+    after they receive it. ``retries`` is socket.io-client's option.
     """
     names = [f"storm-{way}-{seed}-{free_port()}-{i}" for i in range(rooms)]
     async with AsyncExitStack() as stack:

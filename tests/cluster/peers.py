@@ -1,4 +1,4 @@
-"""Test nodes that follow one journal: each has its own connections, all are in one process."""
+"""Nodes reduced to a journal: each with its own connections to Redis, all in one process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILLER = "~"
 
 
 class Peer:
-    """A node that holds one room. Tests can drop, double and reorder the messages it receives."""
+    """A node with one room. Its announcements can be dropped, doubled and reordered."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Peer:
         self.subscriber.on_reconnect.append(self.journal.check)
 
     async def close(self) -> None:
-        """Stop at once, as if the node were killed: commits that wait are given up."""
+        """End the node at once and drop its waiting updates, as if it were killed."""
         await self.subscriber.close()
         await self.journal.close()
         await self.store.close()
@@ -190,7 +190,7 @@ async def peers(url: str, room: str, *names: str, **options: float) -> AsyncIter
 
 
 async def rest(*nodes: Peer) -> None:
-    """Let what is said be heard, and check until nobody has anything to do and all are equal."""
+    """Deliver all announcements, and wait until all nodes are idle and equal."""
     async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             for node in nodes:
@@ -219,7 +219,7 @@ async def dump_keys(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[b
 async def restore_keys(
     client: redis.asyncio.Redis, room: str, saved: dict[str, tuple[bytes, int]]
 ) -> None:
-    """Restore the room's keys to what `dump_keys` returned."""
+    """Restore the room from `keys_saved`."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(*room_keys(room))
         for key, (value, ttl) in saved.items():

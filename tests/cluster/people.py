@@ -1,4 +1,4 @@
-"""People on far links, and what they wait for."""
+"""Members on slow links, and functions that wait for what they show."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def until_stored(store: redis.asyncio.Redis, room: str, text: str) -> None
 
 
 async def until_equal(people: Sequence[WireMember], room: str, store: redis.asyncio.Redis) -> None:
-    """Wait until all show what Redis has, and go on so for a few round trips."""
+    """Wait until all members show what Redis has, and have done so for some round trips."""
     still = 0
 
     async def check() -> bool:

@@ -1,4 +1,4 @@
-"""A Yjs client that says what the test says, byte for byte."""
+"""A Yjs client that sends the test's frames, byte for byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HANDSHAKE = (
 async def raw(
     node: Node, room: str, query: str = ""
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """Connect without a protocol; closed connections are what the test looks at."""
+    """Open a WebSocket without any protocol on it."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{node.url}/yjs/{room}{query}", max_msg_size=0) as wire,

@@ -1,6 +1,6 @@
-"""Clients that lose their connection and come back: to their node, to another, known or not.
+"""Clients that lose their connection and reconnect, to the same node or another, known or not.
 
-They are official clients as they are on npm, whose link breaks in a proxy. Their pages join once.
+They are official clients from npm, whose link a proxy breaks. Their pages join once.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Nodes = tuple[Node, Node]
 
 SAME, OTHER, OPEN, DRAINED, KILLED = "same", "other", "open", "drained", "killed"
 KNOWN = [SAME, OTHER, OPEN, DRAINED]
-"""Ways to come back: to the same node, or to another: straight, while the old connection seems
-open, when the old node has drained, when it was killed."""
+"""Ways to reconnect to the same node or to another: at once, while the old connection seems open,
+after the old node has drained, or after it was killed."""
 
 
 @pytest.fixture
 async def home(redis_server: Redis) -> AsyncIterator[Node]:
-    """The node on which somebody is until its connection breaks."""
+    """The node to which a client is connected until its connection breaks."""
     node = Node(redis_server.url, "home", COLLAB_DRAIN_TIME="2")
     async with running(node):
         yield node
@@ -40,13 +40,13 @@ async def home(redis_server: Redis) -> AsyncIterator[Node]:
 
 @pytest.fixture
 async def wire(home: Node) -> AsyncIterator[Proxy]:
-    """The link of whoever is at home."""
+    """The link of a client to its home node."""
     async with proxy(home.port) as wire:
         yield wire
 
 
 async def breaks(way: str, wire: Proxy, home: Node, client: JsClient) -> None:
-    """Break a client's connection, so that it comes back by ``way`` when the wire accepts it."""
+    """Break a client's connection; it reconnects by ``way`` when the wire accepts connections."""
     wire.shut()
     if way == OPEN:
         wire.cut_unnoticed()
@@ -70,7 +70,7 @@ def url_of(wire: Proxy) -> str:
 
 
 async def at_rest(store: redis.asyncio.Redis, room: str, text: str, *clients: JsClient) -> None:
-    """Wait until all clients were sent ``text`` last, and see that Redis has it."""
+    """Wait until ``text`` is the last text that all clients received, and that Redis has."""
     for client in clients:
         await client.shows(text)
     await until_stored(store, room, text)
@@ -87,28 +87,28 @@ async def until_stored(store: redis.asyncio.Redis, room: str, text: str) -> None
 
 @pytest.mark.parametrize("typing", [False, True], ids=["reads", "types"])
 @pytest.mark.parametrize("way", [*KNOWN, KILLED])
-async def test_who_comes_back_is_the_member_that_it_was_if_anybody_knows_it(
+async def test_a_returning_client_is_its_former_member_if_any_node_knows_it(
     nodes: Nodes, home: Node, wire: Proxy, js: JsHost, store: redis.asyncio.Redis, room: str,
     way: str, typing: bool,
 ) -> None:  # fmt: skip
-    """It deletes a line while it is away. What it sends then is an old text of the room.
+    """The client deletes a line while it is away, so it sends a text that the room had before.
 
-    To a node that knows what it was looking at that is a deletion; else it looks like a page that
-    was away for longer.
+    For a node that knows the text on the client's screen that is a deletion. For another node the
+    client looks like a page that was away for longer.
     """
     ada, bob = await js.connect(url_of(wire)), await js.connect(nodes[1].url)
     await ada.join(room)
     await bob.join(room)
     await bob.change(room, "one\ntwo\n")
     await ada.shows("one\ntwo\n")
-    await asyncio.sleep(1.5 * LATE_WINDOW)  # from then on it is known to show that
+    await asyncio.sleep(1.5 * LATE)  # after that the node knows that the page shows it
     if typing:
         await ada.change(room, "one\ntwo\nthree\n")
         await bob.shows("one\ntwo\nthree\n")
     else:
         await bob.change(room, "one\ntwo\nthree\n")
         await ada.shows("one\ntwo\nthree\n")
-        await ada.ask("leave", {"room": f"{room}-another"})  # what she answers is behind her PONG
+        await ada.ask("leave", {"room": f"{room}-another"})  # the answer comes after her PONG
     await breaks(way, wire, home, ada)
     await bob.change(room, "one\ntwo\nthree\nfour\n")
     ada.emit("change", {"room": room, "code": "one\ntwo\n"})
@@ -202,7 +202,7 @@ async def test_clients_that_poll_are_known_too(
     await at_rest(store, room, "zero\none!\n", ada, bob)
 
 
-async def test_who_comes_back_again_and_again_to_alternating_nodes_is_known_each_time(
+async def test_a_client_that_returns_to_alternating_nodes_is_known_each_time(
     nodes: Nodes, home: Node, wire: Proxy, js: JsHost, store: redis.asyncio.Redis, room: str
 ) -> None:
     ada, bob = await js.connect(url_of(wire)), await js.connect(nodes[1].url)
@@ -233,7 +233,7 @@ async def test_who_comes_back_again_and_again_to_alternating_nodes_is_known_each
     assert text == "".join(f"bob {times}\n" for times in range(6, 0, -1))
 
 
-async def test_what_a_killed_node_has_acknowledged_is_there_when_its_client_comes_back(
+async def test_changes_that_a_killed_node_acknowledged_are_kept_when_its_client_returns(
     nodes: Nodes, home: Node, wire: Proxy, js: JsHost, store: redis.asyncio.Redis, room: str
 ) -> None:
     ada, bob = await js.connect(url_of(wire)), await js.connect(nodes[1].url)
@@ -255,7 +255,7 @@ async def test_what_a_killed_node_has_acknowledged_is_there_when_its_client_come
 
 @asynccontextmanager
 async def commands(store: redis.asyncio.Redis) -> AsyncIterator[list[str]]:
-    """Yield what all clients of Redis send to it, as it comes."""
+    """Yield the commands that Redis receives, as they come."""
     seen: list[str] = []
 
     async def look() -> None:
@@ -274,7 +274,7 @@ async def commands(store: redis.asyncio.Redis) -> AsyncIterator[list[str]]:
 async def test_a_pid_is_in_no_log_no_url_no_presence_and_not_in_redis(
     redis_server: Redis, js: JsHost, store: redis.asyncio.Redis, room: str, stack: AsyncExitStack
 ) -> None:
-    """Whoever shows it is taken for the client that has it."""
+    """A client that sends a pid counts as the client that got it."""
     pair = [Node(redis_server.url, name, COLLAB_LOG_LEVEL="debug") for name in ("p", "q")]
     await stack.enter_async_context(running(*pair))
     wire = await stack.enter_async_context(proxy(pair[0].port))
@@ -347,7 +347,7 @@ async def test_a_pid_that_nobody_was_given_makes_a_new_client(
 async def test_of_two_connections_with_one_pid_the_later_one_has_it(
     nodes: Nodes, room: str, store: redis.asyncio.Redis, stack: AsyncExitStack
 ) -> None:
-    """A client can't do that; somebody who has stolen a pid can."""
+    """A client can't do that, but somebody who has stolen a pid can."""
 
     async def member(node: Node, pid: str = "") -> WireMember:
         auth = {"pid": pid} if pid else None
@@ -393,7 +393,7 @@ async def test_many_connections_at_once_with_one_pid_leave_one_member_and_one_te
     assert not watcher.errors
 
 
-async def test_words_on_the_channel_for_claims_that_are_none_are_passed_over(
+async def test_invalid_messages_on_the_channel_for_claims_are_ignored(
     nodes: Nodes, store: redis.asyncio.Redis
 ) -> None:
     before = [node.output().count("unknown words") for node in nodes]

@@ -1,4 +1,4 @@
-"""Clients that come back and that nobody knows: what they show is sought in the room's history."""
+"""Returning clients that no node knows: their text is searched in the room's history."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_page_that_was_away_for_long_and_never_joins_adds_its_key_and_de
     redis_server: Redis, nodes: Nodes, js: JsHost, stack: AsyncExitStack, room: str,
     store: redis.asyncio.Redis, to: str,
 ) -> None:  # fmt: skip
-    """Its views are gone with the room on its node, and more was done than counts as recent."""
+    """The client's node has unloaded the room with its views, and many edits have been made."""
     home = Node(redis_server.url, "home", COLLAB_ROOM_GRACE="0.05")
     fast = Node(redis_server.url, "fast", COLLAB_MAX_CHANGES_PER_SECOND="5000")
     await stack.enter_async_context(running(home, fast))
@@ -78,7 +78,7 @@ async def test_a_page_that_was_away_for_long_and_never_joins_adds_its_key_and_de
 async def test_a_change_that_cannot_be_placed_without_redis_is_refused_and_comes_with_the_next(
     stack: AsyncExitStack, room: str
 ) -> None:
-    """What was typed while it was away must not be deleted, nor what the page shows overwritten."""
+    """Edits made while the page was away must not be deleted, nor its own text overwritten."""
     server = Redis()
     await stack.enter_async_context(running(server))
     timing = {"COLLAB_REDIS_TIMEOUT": "0.4", "COLLAB_CHECK_INTERVAL": "0.2"}
@@ -138,7 +138,7 @@ async def test_a_page_that_was_refused_without_redis_gets_the_text_when_it_joins
 async def test_a_client_whose_change_the_node_is_placing_is_not_taken_for_silent(
     stack: AsyncExitStack, room: str
 ) -> None:
-    """What it answers to heartbeats waits behind its change: the node reads one thing at a time."""
+    """Its PONGs wait behind its change: the node handles one message at a time."""
     server = Redis()
     await stack.enter_async_context(running(server))
     node = Node(
@@ -189,10 +189,10 @@ async def test_a_node_that_drains_while_redis_is_away_leaves_no_views_and_ends_i
 # A hundred at once
 
 CLIENTS, ARRIVAL_SECONDS = 100, 0.5
-"""Clients, and the seconds in which they come: socket.io-client waits for 0.5 to 1.5 at random."""
+"""Clients, and the seconds in which they connect: socket.io-client waits 0.5 to 1.5 at random."""
 ROUND_TRIP, MAX_ROUND_TRIP = 0.25, 2.0
-"""Seconds that nine of ten changes of somebody else may take meanwhile, and each of them, on a
-machine that does other work too. All searches together take longer."""
+"""Seconds that nine of ten changes of another client may take meanwhile, and the seconds that any
+of them may take, on a busy machine. All searches together take longer."""
 
 
 async def test_a_hundred_that_return_at_once_keep_nobody_waiting_and_end_with_one_text(
@@ -211,9 +211,7 @@ async def test_a_hundred_that_return_at_once_keep_nobody_waiting_and_end_with_on
     await stack.enter_async_context(running(node))
     members = [await stack.enter_async_context(wire_member(node.url)) for _ in range(CLIENTS)]
     for member in members:
-        member.sends_pongs = (
-            False  # what each is sent for the others' letters is not the matter here
-        )
+        member.sends_pongs = False  # so that each is not sent the letters of all others
     other = await js.connect(node.url)
     await other.change(f"{room}-other", "")
 

@@ -1,7 +1,7 @@
-"""Pages that come into a room, or mount in it again: they may show nothing whatever others see.
+"""Pages that join a room, or mount in it again: they may show nothing while others see a text.
 
-All rooms are old here: the older part of their history is compacted, so that no text is left in
-which there was nothing yet.
+All rooms are old here: the older part of their history is compacted, so the history has no empty
+text any more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def nodes(redis_server: Redis) -> AsyncIterator[Nodes]:
 async def ada(
     nodes: Nodes, room: str, store: redis.asyncio.Redis, stack: AsyncExitStack
 ) -> WireMember:
-    """Whoever was in the room all the time; it has `CODE`, and no memory of anything else."""
+    """A member that was in the room all the time; the room has `CODE`, and no other text known."""
     ada = await stack.enter_async_context(wire_member(nodes[0].url))
     await ada.join(room)
     head = room_keys(room)[2]
@@ -67,7 +67,7 @@ async def stored(store: redis.asyncio.Redis, room: str) -> str:
 async def test_a_key_before_the_connection_is_there_is_inserted_into_an_old_room(
     nodes: Nodes, js: JsHost, room: str, ada: WireMember, store: redis.asyncio.Redis, to: int
 ) -> None:
-    """socket.io-client sends what it kept before the page's own handler of connect can join."""
+    """socket.io-client sends kept events before the page's handler of connect can join."""
     fresh = await js.connect(nodes[to].url, wait=False)
     fresh.emit("change", {"room": room, "code": "x"})
     await fresh.until("connect")
@@ -79,7 +79,7 @@ async def test_a_key_before_the_connection_is_there_is_inserted_into_an_old_room
 
 
 @pytest.mark.parametrize("to", [0, 1])
-async def test_an_editor_that_says_at_its_start_that_it_is_empty_deletes_nothing(
+async def test_an_editor_that_sends_an_empty_text_at_its_start_deletes_nothing(
     nodes: Nodes, js: JsHost, room: str, ada: WireMember, store: redis.asyncio.Redis, to: int
 ) -> None:
     fresh = await js.connect(nodes[to].url, wait=False)
@@ -126,7 +126,7 @@ async def test_a_key_on_a_page_that_mounts_again_deletes_nothing(
     nodes: Nodes, stack: AsyncExitStack, room: str, ada: WireMember, store: redis.asyncio.Redis,
     how: str,
 ) -> None:  # fmt: skip
-    """The editor is blank until the receive arrives that its join asks for."""
+    """The editor is empty until the receive for its join arrives."""
     bob = await far_member(stack, nodes[0])
     await bob.join(room)
     await bob.shows(CODE)
@@ -181,7 +181,7 @@ async def test_a_page_that_mounts_again_and_again_loses_nothing_that_anybody_typ
 async def test_changes_after_a_leave_are_those_of_the_one_member_that_the_connection_is(
     nodes: Nodes, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis
 ) -> None:
-    """A page that debounces sends its last text after it has left, and enters the room so."""
+    """A page that debounces sends its last text after it has left, and so joins the room again."""
     bob = await far_member(stack, nodes[0])
     await bob.join(room)
     await (await bob.type(room, "one "))
@@ -196,7 +196,7 @@ async def test_changes_after_a_leave_are_those_of_the_one_member_that_the_connec
     assert await stored(store, room) == "one two three four "
 
 
-async def test_who_left_and_sent_a_late_change_is_one_person_and_gone_when_it_disconnects(
+async def test_a_client_that_left_and_sent_a_late_change_is_one_person_until_it_disconnects(
     nodes: Nodes, js: JsHost, room: str, ada: WireMember, store: redis.asyncio.Redis
 ) -> None:
     bob = await js.connect(nodes[0].url, auth={"name": "bob"})

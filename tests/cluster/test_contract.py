@@ -74,7 +74,7 @@ async def test_a_starter_that_another_service_put_there_is_the_rooms_text(
     await second.shows("def solve():\n    pass\n")
 
 
-async def test_who_leaves_gets_nothing_more_and_can_leave_once(
+async def test_a_client_that_leaves_gets_nothing_more_and_can_leave_once(
     nodes: Nodes, js: JsHost, room: str
 ) -> None:
     stays, goes = await js.connect(nodes[0].url), await js.connect(nodes[1].url)
@@ -116,9 +116,7 @@ async def test_a_change_that_changes_nothing_is_acknowledged_refreshes_and_is_no
     assert reader.codes == ["same", "other"] and writer.codes == []
 
 
-async def test_presence_tells_everyone_who_is_there_on_all_nodes(
-    nodes: Nodes, js: JsHost, room: str
-) -> None:
+async def test_presence_lists_all_members_on_all_nodes(nodes: Nodes, js: JsHost, room: str) -> None:
     ada = await js.connect(nodes[0].url, auth={"name": "Ada"})
     await ada.join(room)
     bob = await js.connect(nodes[1].url, auth={"name": "Bob\n\x00 B. "})
@@ -258,7 +256,7 @@ async def test_no_connection_is_compressed_unless_configured(nodes: Nodes) -> No
         assert (await ws.receive_str()).startswith("0{")
 
 
-async def test_a_client_of_another_protocol_version_is_told_so(nodes: Nodes) -> None:
+async def test_a_client_of_another_protocol_version_gets_an_error(nodes: Nodes) -> None:
     address = f"{nodes[0].url}/socket.io/?EIO=3&transport=polling"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         assert answer.status == 400 and "unsupported version" in await answer.text()

@@ -1,4 +1,4 @@
-"""A node that is told to stop hears its clients out, turns new ones away, and ends in time."""
+"""A stopping node handles the last messages of its clients, refuses new ones, and ends in time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def node(redis_server: Redis) -> AsyncIterator[Node]:
 
 @asynccontextmanager
 async def told_to_stop(node: Node) -> AsyncIterator[None]:
-    """Tell a node to stop; at the end of the block wait until it has, with all well."""
+    """Tell a node to stop; at the end of the block wait until it has ended without an error."""
     stopping = asyncio.create_task(node.stop())
     try:
         await eventually(lambda: '"event":"draining"' in node.output())
@@ -52,7 +52,7 @@ async def told_to_stop(node: Node) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def obstinate(url: str) -> AsyncIterator[Ws]:
-    """Open a WebSocket that answers no Close frame by itself."""
+    """Open a WebSocket that does not answer Close frames by itself."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(url, autoclose=False, max_msg_size=0) as ws,
@@ -73,12 +73,12 @@ async def member_by_websocket(node: Node, room: str) -> AsyncIterator[Ws]:
 
 
 def change(room: str, code: str) -> str:
-    """Return a change as a Socket.IO client writes it."""
+    """Return a change as a Socket.IO client encodes it."""
     return "42" + json.dumps(["change", {"room": room, "code": code}])
 
 
 async def closed_with(ws: Ws) -> int:
-    """Return the code of the Close frame that comes next; answer the PINGs that come before it."""
+    """Return the code of the next Close frame; answer the PINGs before it."""
     async with asyncio.timeout(10):
         while (message := await ws.receive()).type is not aiohttp.WSMsgType.CLOSE:
             assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
@@ -97,21 +97,21 @@ async def stored(store: redis.asyncio.Redis, room: str, text: str) -> None:
 # WebSockets
 
 
-async def test_what_a_websocket_client_sends_after_the_nodes_close_frame_is_handled(
+async def test_changes_of_a_websocket_client_after_the_nodes_close_frame_are_handled(
     node: Node, store: redis.asyncio.Redis, room: str
 ) -> None:
-    """It leans on how aiohttp reads on after its writer has sent a Close frame."""
+    """This depends on aiohttp, which reads on after its writer has sent a Close frame."""
     async with member_by_websocket(node, room) as ws, told_to_stop(node):
         assert await closed_with(ws) == RESTART
         for code in ("o", "on", "one"):
             await ws.send_str(change(room, code))
         await stored(store, room, "one")
         await ws.send_str(change(room, "one more"))
-        await ws.close()  # behind what was sent
+        await ws.close()  # after the changes
     assert await store.get(f"code_{room}") == b"one more"
 
 
-async def test_what_a_yjs_client_sends_after_the_nodes_close_frame_is_handled(
+async def test_updates_of_a_yjs_client_after_the_nodes_close_frame_are_handled(
     node: Node, store: redis.asyncio.Redis, room: str
 ) -> None:
     doc: Doc[Any] = Doc()
@@ -129,10 +129,10 @@ async def test_what_a_yjs_client_sends_after_the_nodes_close_frame_is_handled(
     assert await store.get(f"code_{room}") == b"one more"
 
 
-async def test_what_the_official_client_emits_until_it_knows_that_it_is_sent_away_arrives(
+async def test_changes_of_the_official_client_arrive_until_it_is_disconnected(
     redis_server: Redis, store: redis.asyncio.Redis, js: JsHost, room: str
 ) -> None:
-    """Each change is of a room of its own, so that no later one makes up for it."""
+    """Each change is in a room of its own, so that no later change hides the loss of one."""
     settings = {
         "COLLAB_DRAIN_TIME": str(DRAIN_TIME),
         "COLLAB_MAX_ROOMS_PER_CONNECTION": "1000",
@@ -157,7 +157,7 @@ async def test_what_the_official_client_emits_until_it_knows_that_it_is_sent_awa
 
 
 @pytest.mark.parametrize("path", [WEBSOCKET, "/yjs/obstinate"])
-async def test_who_never_answers_the_close_frame_is_cut_off_and_the_node_ends_in_time(
+async def test_a_client_that_never_answers_the_close_frame_is_cut_off_and_the_node_ends_in_time(
     node: Node, path: str
 ) -> None:
     async with obstinate(node.url + path) as ws:
@@ -172,7 +172,7 @@ async def test_who_never_answers_the_close_frame_is_cut_off_and_the_node_ends_in
 # Polling
 
 
-async def test_what_a_polling_client_posts_while_the_node_drains_is_handled(
+async def test_posts_of_a_polling_client_are_handled_while_the_node_drains(
     node: Node, store: redis.asyncio.Redis, room: str
 ) -> None:
     async with cookieless() as http:
@@ -189,23 +189,23 @@ async def test_what_a_polling_client_posts_while_the_node_drains_is_handled(
             await post(change(room, "o"), change(room, "on"))
             status, told = await polling
             assert status == 410 and json.loads(told)["code"] == "draining"
-            await post(change(room, "one"))  # it was under way
+            await post(change(room, "one"))  # it was sent before the node drained
             await stored(store, room, "one")
             await post(change(room, "one more"))
-            await post("1")  # the client's last word, which may overtake what it sent before
+            await post("1")  # the client's CLOSE, which may overtake its earlier requests
             await post(change(room, "one more, late"))
     assert await store.get(f"code_{room}") == b"one more, late"
 
 
 async def poll(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
-    """Poll until there is no answer with packets any more; return the last."""
+    """Poll until the status of a response is not 200; return the status and the body."""
     while True:
         async with http.get(url) as answer:
             if answer.status != 200:
                 return answer.status, await answer.text()
 
 
-async def test_a_polling_client_that_never_comes_again_does_not_keep_the_node(
+async def test_a_polling_client_that_stops_polling_does_not_delay_the_node(
     node: Node, room: str
 ) -> None:
     async with cookieless() as http:
@@ -217,7 +217,7 @@ async def test_a_polling_client_that_never_comes_again_does_not_keep_the_node(
     assert time.monotonic() - began < DRAIN_TIME
 
 
-# Whoever comes
+# New clients
 
 
 async def test_a_draining_node_turns_away_new_clients_and_sessions_that_it_does_not_know(
@@ -245,7 +245,7 @@ async def test_a_draining_node_turns_away_new_clients_and_sessions_that_it_does_
 async def test_clients_are_moved_off_over_half_of_the_drain_time(
     redis_server: Redis, js: JsHost
 ) -> None:
-    """All at once they would storm the nodes that stay."""
+    """Otherwise all clients would connect to the other nodes at the same time."""
     leaving = Node(redis_server.url, "leaving", COLLAB_DRAIN_TIME=str(DRAIN_TIME))
     async with running(leaving):
         clients = [await js.connect(leaving.url, reconnection=False) for _ in range(10)]

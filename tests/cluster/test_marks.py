@@ -1,4 +1,4 @@
-"""A receive and the PINGs around it come to a client at one moment, with no gap to type in."""
+"""A receive and the PINGs around it reach a client together, with no gap for a keystroke."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINE = "for (const word of words) count(word);\n"
 
 
 class Frame(NamedTuple):
-    """A packet in its frame, and where that stands in what the node has written."""
+    """A packet, and where its frame begins and ends in the bytes that the node has written."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
 
 class Wire:
-    """What a node has written to one WebSocket, and where it came in pieces."""
+    """The bytes that a node has written to one WebSocket, and where they were split."""
 
     def __init__(self) -> None:
         self._written = b""

@@ -1,4 +1,4 @@
-"""Members that come back, and that join and leave while texts are on their way."""
+"""Members that return, and that join and leave while texts are in flight."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Nodes = tuple[Node, Node]
 
 
 @pytest.mark.parametrize("to", ["the same node", "another node", "a node that loads the room cold"])
-async def test_who_comes_back_with_a_change_and_no_join_keeps_its_edits_and_the_others_theirs(
+async def test_a_client_that_returns_with_a_change_and_no_join_loses_no_edit_of_anybody(
     nodes: Nodes, js: JsHost, room: str, to: str, store: redis.asyncio.Redis
 ) -> None:
     base = "def solve(values):\n    total = 0\n    return total\n"
@@ -56,7 +56,7 @@ async def test_who_comes_back_with_a_change_and_no_join_keeps_its_edits_and_the_
     assert back.codes == [merged], "it is sent the merged text alone"
 
 
-async def test_who_comes_back_with_the_rooms_own_text_is_sent_nothing(
+async def test_a_client_that_returns_with_the_rooms_own_text_is_sent_nothing(
     nodes: Nodes, js: JsHost, room: str
 ) -> None:
     stays, back = await js.connect(nodes[0].url), await js.connect(nodes[1].url)
@@ -80,7 +80,7 @@ async def test_a_client_that_was_cut_off_and_typed_on_sends_it_all_when_it_is_ba
     wire.refuse()
     await far.until("disconnect")
     await near.change(room, "zero\none\ntwo\nthree\n")
-    for i in range(1, 6):  # the official client keeps these and sends them when it is back
+    for i in range(1, 6):  # the official client sends these when it has reconnected
         far.emit("change", {"room": room, "code": "one\ntwo\nthree\nfour!"[: 13 + i]})
     wire.accept()
     await near.shows("zero\none\ntwo\nthree\nfour!"[:23])
@@ -164,7 +164,7 @@ async def test_leaving_with_receives_in_flight_and_joining_again_loses_nothing(
     )
 
 
-async def test_who_types_on_between_join_and_its_answer_after_a_new_connection_loses_nothing(
+async def test_a_client_that_types_between_join_and_its_answer_after_a_reconnect_loses_nothing(
     nodes: Nodes, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis
 ) -> None:
     there = await member_of(stack, nodes[0].url, room)
@@ -186,7 +186,7 @@ async def test_who_types_on_between_join_and_its_answer_after_a_new_connection_l
 async def test_leaving_before_a_receive_is_written_and_joining_again_gets_the_text(
     nodes: Nodes, stack: AsyncExitStack, room: str
 ) -> None:
-    # Guards against a slot that was dropped in the outbox and kept its place from the next one.
+    # Guards against a dropped slot of the outbox that prevented the next one from being queued.
     writer = await member_of(stack, nodes[0].url, room)
     await (await writer.type(room, "here"))
     member = await stack.enter_async_context(wire_member(nodes[0].url))
@@ -202,7 +202,7 @@ async def test_leaving_before_a_receive_is_written_and_joining_again_gets_the_te
         assert (await member.ask("leave", {"room": room}))["ok"]
 
 
-async def test_a_connection_that_broke_unnoticed_is_one_that_its_successor_may_have_been(
+async def test_a_client_whose_connection_broke_unnoticed_may_be_its_former_member(
     nodes: Nodes, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis
 ) -> None:
     wire = await stack.enter_async_context(proxy(nodes[0].port, 0.01))
@@ -210,7 +210,7 @@ async def test_a_connection_that_broke_unnoticed_is_one_that_its_successor_may_h
     near = await member_of(stack, nodes[0].url, room)
     await (await near.type(room, "alpha beta gamma"))
     await far.shows("alpha beta gamma")
-    wire.to_client = lambda piece: []  # nothing comes back any more, and nobody is told
+    wire.to_client = lambda piece: []  # everything from the node is lost, unnoticed
     await near.type(room, "alpha, beta, gamma")
     await far.type(room, "alpha beta gamma delta")
     await near.shows("alpha, beta, gamma delta")

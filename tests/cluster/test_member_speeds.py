@@ -31,7 +31,7 @@ async def test_a_member_that_stops_reading_costs_a_bounded_set_of_texts_and_ends
     typist = await member_of(stack, node.url, room)
     slow = await member_of(stack, node.url, room, receive_buffer=4096)
     page = "".join(f"line {i}\n" for i in range(18_000))[:200_000]
-    for text in ("a", "b", page):  # until it is known that it doesn't echo
+    for text in ("a", "b", page):  # until the node knows that the member does not echo
         await (await typist.type(room, text))
         await slow.shows(text)
     before = node.resident()
@@ -41,7 +41,7 @@ async def test_a_member_that_stops_reading_costs_a_bounded_set_of_texts_and_ends
         await (await typist.type(room, f"{i}\n" + page))
         sizes.append(node.resident())
     sys.stdout.write(f"\nRSS in MB, one member not reading: {before}, then {sizes[::15]}\n")
-    # The transport's buffer, the views (32 at the most) and one unsent text, of 200 kB each.
+    # The transport's buffer, the views (32 at most) and one unsent text, of 200 kB each.
     assert max(sizes) - before < 40
     assert max(sizes[75:]) - max(sizes[:75]) < 10, "it goes on growing"
     slow.read_again()
@@ -57,11 +57,11 @@ async def test_a_member_that_answers_no_mark_waits_with_a_bounded_set_of_views(
 ) -> None:
     typist = await member_of(stack, nodes[0].url, room)
     silent = await member_of(stack, nodes[0].url, room)
-    for text in ("a", "b"):  # until it is known that it doesn't echo
+    for text in ("a", "b"):  # until the node knows that the member does not echo
         await (await typist.type(room, text))
         await silent.shows(text)
     await silent.send_without_waiting(room)
-    await (await silent.type(room, "bc"))  # and may have many receives on their way
+    await (await silent.type(room, "bc"))  # now it may have many receives in flight
     silent.codes.clear()
     silent.sends_pongs = False
     for i in range(100):
@@ -108,7 +108,7 @@ async def test_only_abuse_ends_in_rate_limited_and_the_connection_survives_it(
     assert [error["code"] for error in member.errors] == refused
     assert all(reply["ok"] for reply in replies[:120])
 
-    async def accepted() -> bool:  # what it shows is in its next change, whole
+    async def accepted() -> bool:  # each change has the whole text
         return bool((await (await member.type(room, "x" * 401)))["ok"])
 
     await until(accepted, pause=0.1)

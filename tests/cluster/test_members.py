@@ -1,4 +1,4 @@
-"""Text members of every kind: readers, echoing editors, slow ones, fast ones, who comes back."""
+"""Text members of several kinds: readers, typists, echoing editors, three who edit at once."""
 
 from __future__ import annotations
 

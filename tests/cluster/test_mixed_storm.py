@@ -1,4 +1,4 @@
-"""The storm with half of the members on each endpoint: nothing lost, nothing risen, one text."""
+"""The storm with half of the members at each endpoint: nothing lost, nothing risen, one text."""
 
 from __future__ import annotations
 

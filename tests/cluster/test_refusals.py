@@ -1,4 +1,4 @@
-"""Who is turned away before a connection begins, and what is told to them, at both endpoints."""
+"""Clients that are refused before a connection begins, and the reasons, at all endpoints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SOCKET_IO = ("polling", "websocket")
 
 @asynccontextmanager
 async def draining_node(redis: Redis) -> AsyncIterator[str]:
-    """Run a node that has moved its clients off and listens still; yield its URL."""
+    """Run a node that has moved its clients off and still listens; yield its URL."""
     runner = NodeRunner(Config.from_env({"REDIS_URL": redis.url, "COLLAB_DRAIN_TIME": "0"}))
     await runner.setup()
     try:
@@ -109,12 +109,12 @@ async def test_a_session_that_a_node_does_not_have_is_unknown_there(
 
 
 async def admitted(node: Node, origin: str | None) -> dict[str, int]:
-    """Return the statuses with which each kind of connection is answered."""
+    """Return the status of the response to each kind of handshake."""
     return {how: (await handshake_status(node.url, how, origin)) for how in HANDSHAKES}
 
 
 async def handshake_status(url: str, how: str, origin: str | None) -> int:
-    """Begin a connection; return the status, 101 where it became a WebSocket."""
+    """Begin a connection; return the status, 101 if it became a WebSocket."""
     path, headers = HANDSHAKES[how]
     headers = headers if origin is None else {**headers, "Origin": origin}
     async with aiohttp.ClientSession() as session, session.get(url + path, headers=headers) as made:
@@ -125,7 +125,7 @@ ALL_IN = {"polling": 200, "websocket": 101, "yjs": 101}
 ALL_OUT = dict.fromkeys(HANDSHAKES, 403)
 
 
-async def test_the_list_and_the_nodes_own_page_may_connect_at_every_endpoint_and_nobody_else(
+async def test_only_listed_origins_and_the_nodes_own_page_may_connect_at_any_endpoint(
     redis_server: Redis,
 ) -> None:
     node = Node(
@@ -149,7 +149,7 @@ async def test_a_page_that_was_bound_to_the_nodes_address_is_refused(redis_serve
                 assert answer.status == 403
 
 
-async def test_a_refused_page_is_told_which_setting_it_is_and_every_request_is_looked_at(
+async def test_a_refused_page_gets_the_name_of_the_setting_and_every_request_is_checked(
     redis_server: Redis,
 ) -> None:
     node = Node(redis_server.url, "strict", COLLAB_CORS_ORIGINS=PAGE)

@@ -28,7 +28,7 @@ def document(text: str) -> Doc[Any]:
 # Documents
 
 
-async def test_what_one_types_all_others_see_at_both_endpoints_and_on_both_nodes(
+async def test_edits_reach_all_others_at_both_endpoints_and_on_both_nodes(
     nodes: Nodes, yjs: YjsHost, js: JsHost, room: str, store: redis.asyncio.Redis
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)
@@ -135,7 +135,7 @@ async def test_a_return_with_nothing_new_adds_nothing_to_the_journal(
     assert await store.xlen(journal) == before
 
 
-async def test_what_is_told_as_stored_is_in_redis_and_the_answer_names_the_node(
+async def test_an_update_reported_as_stored_is_in_redis_and_the_answer_names_the_node(
     nodes: Nodes, yjs: YjsHost, room: str, store: redis.asyncio.Redis
 ) -> None:
     ada = await yjs.connect(nodes[1].url, room)
@@ -145,7 +145,7 @@ async def test_what_is_told_as_stored_is_in_redis_and_the_answer_names_the_node(
     assert await store.get(f"code_{room}") == b"kept"
 
 
-async def test_nothing_is_told_as_stored_while_redis_is_away_and_edits_flow_on(
+async def test_nothing_is_reported_as_stored_while_redis_is_away_and_edits_flow_on(
     yjs: YjsHost, room: str
 ) -> None:
     server = Redis()
@@ -220,7 +220,7 @@ async def test_a_broken_surrogate_pair_is_the_same_replacement_for_everybody(
         await client.shows(expected + ".")
 
 
-async def test_an_update_that_builds_on_what_is_not_here_is_asked_for_again(
+async def test_an_update_that_builds_on_missing_updates_is_requested_again(
     nodes: Nodes, yjs: YjsHost, room: str
 ) -> None:
     witness = await yjs.connect(nodes[1].url, room)
@@ -238,7 +238,7 @@ async def test_an_update_that_builds_on_what_is_not_here_is_asked_for_again(
         assert (await next_of(wire, 100))[1] == 1
 
 
-async def test_an_answer_that_never_has_what_is_missing_ends_the_connection(
+async def test_answers_that_never_have_the_missing_updates_end_the_connection(
     nodes: Nodes, room: str
 ) -> None:
     doc = document("first ")

@@ -1,4 +1,4 @@
-"""One Yjs client and what no editor sends: it is refused with a reason, and nobody else notices."""
+"""Hostile frames of one Yjs client: they are refused with a reason and disturb nobody else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAMES = {
 }
 
 
-async def test_what_no_editor_sends_is_closed_with_a_reason_and_costs_the_node_nothing(
+async def test_a_hostile_frame_closes_the_connection_with_a_reason_and_costs_the_node_nothing(
     redis_server: Redis, yjs: YjsHost, room: str
 ) -> None:
     node = Node(redis_server.url, "attacked")
@@ -47,7 +47,7 @@ async def test_what_no_editor_sends_is_closed_with_a_reason_and_costs_the_node_n
         assert "Traceback" not in node.output()
 
 
-async def test_types_nested_over_many_updates_and_deleted_end_nobody(
+async def test_types_nested_over_many_updates_and_deleted_crash_nobody(
     redis_server: Redis, yjs: YjsHost, room: str
 ) -> None:
     """yrs deletes by recursion, and so do the JavaScript clients that get the deletion."""

@@ -70,7 +70,7 @@ async def test_both_endpoints_and_both_nodes_show_the_same_people(
 async def test_a_member_is_called_the_same_in_presence_and_in_the_journal(
     nodes: Nodes, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
-    """By its state's name as long as that has one, else by the one that it came with."""
+    """The name in its state counts; without one, the name with which it connected."""
     ada = await yjs.connect(nodes[0].url, room, params={"name": "Ada"})
     tim = await js.connect(nodes[1].url, auth={"name": "Tim"})
     await tim.join(room)
@@ -117,7 +117,7 @@ async def test_a_killed_nodes_members_vanish_from_both_lists(
         too = await js.connect(doomed.url, auth={"name": "Too"}, reconnection=False)
         await too.join(room)
         await eventually(lambda: len(people(tim)) == 4 and ada.names == ["Gone", "Tim", "Too"])
-        gone.do("offline")  # it would come back to a port that somebody else may have by then
+        gone.do("offline")  # it would reconnect to a port that another process may have by then
         await eventually(lambda: len(people(tim)) == 3)
         await doomed.kill()
     before = asyncio.get_running_loop().time()
@@ -126,7 +126,7 @@ async def test_a_killed_nodes_members_vanish_from_both_lists(
     assert asyncio.get_running_loop().time() - before < (MAX_MISSED_REPORTS + 2) * INTERVAL + 1
 
 
-async def test_who_comes_back_sees_the_others_and_is_seen_at_once(
+async def test_a_returning_client_sees_the_others_and_is_seen_at_once(
     nodes: Nodes, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)
@@ -143,7 +143,7 @@ async def test_who_comes_back_sees_the_others_and_is_seen_at_once(
         await eventually(lambda: ada.names == ["Bob", "Tim"], within=3)
 
 
-async def test_nobody_can_speak_for_another_or_send_it_away(
+async def test_a_client_cannot_change_or_remove_the_state_of_another(
     nodes: Nodes, yjs: YjsHost, room: str
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)
@@ -160,7 +160,7 @@ async def test_nobody_can_speak_for_another_or_send_it_away(
     ):
         for frame in forged:
             await mallory.send_bytes(frame)
-        # What came after it was seen, so it was seen too.
+        # A later message has been handled, so this one has been too.
         ada.do("local", field="cursor", value=1)
         await eventually(lambda: any(state.get("cursor") for state in bob.states.values()))
         assert bob.names == ["Ada"] and ada.names[0] == "Bob"
@@ -172,7 +172,7 @@ async def test_nobody_can_speak_for_another_or_send_it_away(
 async def test_two_tabs_of_one_browser_are_two_people_and_each_goes_at_once(
     nodes: Nodes, yjs: YjsHost, js: JsHost, room: str
 ) -> None:
-    # They tell each other of themselves without the server, and each tells the server of both.
+    # They send each other their states without the server, and each sends the server both states.
     first = await yjs.connect(nodes[0].url, room, disableBc=False)
     second = await yjs.connect(nodes[0].url, room, disableBc=False)
     tim = await js.connect(nodes[1].url, auth={"name": "Tim"})
@@ -206,7 +206,7 @@ async def test_a_lone_client_is_not_left_in_silence(brisk: Nodes, room: str) -> 
                 heard += (await socket.receive_bytes()) == protocol.awareness_message(b"\0")
 
 
-async def test_a_cursor_that_races_is_told_a_few_times_a_second(
+async def test_a_fast_cursor_is_sent_a_few_times_a_second(
     nodes: Nodes, yjs: YjsHost, room: str
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)

@@ -1,4 +1,4 @@
-"""What the Yjs endpoint refuses: what is not the protocol, and who may only read."""
+"""What the Yjs endpoint refuses: full rooms, invalid frames, and edits of viewers."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_client_that_reads_nothing_is_dropped_and_the_others_are_not_kep
             deaf.sendall(HANDSHAKE.format(room=room).encode())
             assert await asyncio.to_thread(deaf.recv, 12) == b"HTTP/1.1 101"
             for i in range(100):
-                # Written over and over: the document stays small, what is to be sent does not.
+                # The text is overwritten again and again: the document stays small, the outbox not.
                 ada.edit(["delete", 0, 200_000 if i else 0], ["insert", 0, str(i % 10) * 200_000])
                 await bob.shows(str(i % 10) * 200_000)
                 if (await get_metrics(node.url))[OPEN] == 2:
@@ -91,7 +91,7 @@ async def test_a_client_that_reads_nothing_is_dropped_and_the_others_are_not_kep
     assert "client reads too slowly" in node.output() and "Traceback" not in node.output()
 
 
-async def test_told_to_stop_a_node_moves_its_yjs_clients_off(
+async def test_a_stopping_node_moves_its_yjs_clients_off(
     redis_server: Redis, yjs: YjsHost, room: str
 ) -> None:
     leaving, staying = Node(redis_server.url, "leaving"), Node(redis_server.url, "staying")
@@ -107,7 +107,7 @@ async def test_told_to_stop_a_node_moves_its_yjs_clients_off(
         assert "Traceback" not in leaving.output()
 
 
-# What is not the protocol
+# Invalid frames
 
 
 @pytest.mark.parametrize("name", ["a b", "x" * 129, "é", "a/b", ""], ids=repr)
@@ -117,7 +117,9 @@ async def test_a_name_that_no_room_has_ends_for_good(nodes: Nodes, name: str) ->
         assert code == 4400 and reason
 
 
-async def test_a_plain_request_is_told_that_this_is_a_websocket(nodes: Nodes, room: str) -> None:
+async def test_a_plain_request_is_answered_that_this_is_a_websocket(
+    nodes: Nodes, room: str
+) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{nodes[0].url}/yjs/{room}") as answer,
@@ -152,7 +154,7 @@ async def test_a_page_of_an_origin_that_may_not_connect_is_refused(redis_server:
     ids=["text", "empty", "unknown", "truncated", "update", "step 2", "vector", "large", "state",
          "large state"],
 )  # fmt: skip
-async def test_what_is_not_the_protocol_is_closed_with_a_reason_and_nobody_else_notices(
+async def test_an_invalid_frame_closes_the_connection_with_a_reason_and_disturbs_nobody_else(
     nodes: Nodes, yjs: YjsHost, room: str, frame: str | bytes, code: int
 ) -> None:
     ada, bob = await yjs.connect(nodes[0].url, room), await yjs.connect(nodes[1].url, room)
@@ -228,7 +230,7 @@ def _mutated(rng: random.Random, frame: bytes) -> bytes:
     return bytes(out)
 
 
-# Those who may only read
+# Viewers
 
 
 async def test_a_viewer_sees_everything_and_changes_nothing_at_either_endpoint(

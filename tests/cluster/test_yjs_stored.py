@@ -1,4 +1,4 @@
-"""What a Yjs client is told to be safely stored is in Redis, whichever way it got to the node."""
+"""All that the node reports to a Yjs client as stored is in Redis, however it got to the node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def one_node() -> AsyncIterator[tuple[Redis, Node]]:
 
 @asynccontextmanager
 async def redis_stopped(server: Redis) -> AsyncIterator[None]:
-    """Let Redis answer nothing meanwhile."""
+    """Stop Redis inside the block."""
     assert server.process
     server.process.send_signal(signal.SIGSTOP)
     try:
@@ -35,11 +35,11 @@ async def redis_stopped(server: Redis) -> AsyncIterator[None]:
 
 
 async def asked_in_vain(ada: YjsClient, bob: YjsClient, number: int) -> None:
-    """Let Ada ask what is stored; wait until whatever the node said to that has come."""
+    """Let Ada ask what is stored; wait until an answer, if any, has come."""
     ada.do("mark", number=number)
     ada.do("local", field="cursor", value=number)
     await eventually(lambda: any(s.get("cursor") == number for s in bob.states.values()))
-    bob.do("local", field="cursor", value=number)  # comes to Ada behind an answer
+    bob.do("local", field="cursor", value=number)  # reaches Ada after an answer
     await eventually(lambda: any(s.get("cursor") == number for s in ada.states.values()))
     assert not answers(ada, number)
 
@@ -73,7 +73,7 @@ async def test_a_client_that_reconnects_while_redis_is_away_waits_for_what_it_ty
 async def test_the_answer_waits_for_text_members_edits_too(
     yjs: YjsHost, js: JsHost, room: str
 ) -> None:
-    """Somebody may have typed them, and gone over to a Yjs editor."""
+    """A person may have typed them, and then opened a Yjs editor."""
     async with one_node() as (server, node):
         ada, bob = await yjs.connect(node.url, room), await yjs.connect(node.url, room)
         text = await js.connect(node.url)
@@ -85,10 +85,10 @@ async def test_the_answer_waits_for_text_members_edits_too(
         await eventually(lambda: answers(ada, 1))
 
 
-async def test_a_viewers_refused_deletion_is_never_told_as_stored(
+async def test_a_viewers_refused_deletion_is_never_reported_as_stored(
     redis_server: Redis, yjs: YjsHost, room: str
 ) -> None:
-    """Not on its next connection either, where it is in the answer that all clients give."""
+    """Not on the next connection either, where the client's answer to step 1 has the deletion."""
     node = Node(redis_server.url, "one")
     node.command = (node.command[0], "-m", "tests.support.viewers")
     async with running(node):

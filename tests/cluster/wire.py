@@ -1,4 +1,4 @@
-"""A text member that speaks the wire itself: it counts packets, and reads and answers when told."""
+"""A text member on a bare WebSocket: the test counts its packets, and controls what it reads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.support.clients import WAIT_TIMEOUT, eventually
 
 
 class WireMember:
-    """A naive page over a bare WebSocket: it shows what it receives and answers each PING.
+    """A naive page over a bare WebSocket: it shows the text it receives and answers each PING.
 
-    ``log`` has what came, in its order: ``ping``, ``receive`` and the names of other events.
+    ``log`` has all that arrived, in order: ``ping``, ``receive`` and the names of other events.
     """
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse, auth: Any = None) -> None:
@@ -81,13 +81,13 @@ class WireMember:
                 self.errors.append(payload)
 
     async def send_pongs(self) -> None:
-        """Answer the PINGs that were left unanswered."""
+        """Answer all PINGs that have no PONG yet."""
         while self._unanswered:
             self._unanswered -= 1
             await self._ws.send_str("3")
 
     def stop_reading(self) -> None:
-        """Leave what comes in the socket (after at most one message more)."""
+        """Leave incoming messages in the socket, after at most one more."""
         self._reading.clear()
 
     def read_again(self) -> None:
@@ -110,7 +110,7 @@ class WireMember:
         assert (await self.ask("join", {"room": room}))["ok"]
 
     async def send_without_waiting(self, room: str) -> None:
-        """Let the node see that the member sends events before others are acknowledged."""
+        """Show the node that the member sends events before earlier ones are acknowledged."""
         asked = [await self.send("join", {"room": room}) for _ in range(2)]
         async with asyncio.timeout(WAIT_TIMEOUT):
             await asyncio.gather(*asked)

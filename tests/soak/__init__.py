@@ -1,1 +1,1 @@
-"""The soak of returns: people type while their links, the nodes and Redis go and come back."""
+"""The soak test: people type while their links, the nodes and Redis fail and return."""

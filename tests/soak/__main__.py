@@ -1,8 +1,8 @@
-"""``python -m tests.soak`` prints what became of what people typed while things went wrong.
+"""``python -m tests.soak`` prints the fate of what people typed while links and servers failed.
 
-It ends with 1 if anything acknowledged is lost, if a room is apart, or if a node logged a fault.
-Some other letters are beyond help: what a page had sent in the last instant before its link or its
-node broke, if a text that arrived had overwritten its screen.
+It ends with 1 if acknowledged characters are lost, if a room has several texts, or if a node logged
+an error. Some other characters are beyond help: those that a page sent in the last moment before
+its link or its node failed, if a text that arrived had overwritten its screen.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def _soak(given: argparse.Namespace) -> bool:
 
 
 async def _write_trace(folder: Path, ending: Ending, cluster: SoakCluster) -> None:
-    """Write what each page sent and got, with the times, what the journal has, and the logs."""
+    """Write what each page sent and received, with times, the journal's history, and the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     outcome = ending.outcome
     story = {
@@ -74,7 +74,7 @@ def main() -> int:
         "--ways", nargs="+", default=list(WAYS), choices=WAYS, metavar="WAY", help=", ".join(WAYS)
     )
     parser.add_argument(
-        "--trace", type=Path, metavar="FOLDER", help="keep what each page sent and got there"
+        "--trace", type=Path, metavar="FOLDER", help="write what each page sent and received"
     )
     parser.add_argument(
         "scenes", nargs="*", default=list(SCENES), metavar="scene",

@@ -1,4 +1,4 @@
-"""The cluster that people type through, and the links by which they reach it."""
+"""The cluster of the soak test, and the links to it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.support.proxy import Proxy, proxy
 SETTINGS = {
     # Less than the default, so that a minute has several rolling restarts.
     "COLLAB_DRAIN_TIME": "3.0",
-    # So that heartbeats come in between.
+    # Short, so that heartbeats are sent while people type.
     "COLLAB_PING_INTERVAL": "0.4",
 }
 
 
 class SoakCluster(Cluster):
-    """Three nodes behind nginx; each part is a process that can be stopped and started."""
+    """Three nodes behind nginx and a Redis: processes that can be stopped and started."""
 
     def __init__(self, home: Path) -> None:
         self.redis = DumpingRedis()
@@ -32,7 +32,7 @@ class SoakCluster(Cluster):
 
     @asynccontextmanager
     async def links(self, number: int, delay: float) -> AsyncIterator[list[Proxy]]:
-        """Open links to nginx, ``delay`` seconds long."""
+        """Open links to nginx with a delay of ``delay`` seconds each way."""
         async with AsyncExitStack() as stack:
             yield [
                 await stack.enter_async_context(proxy(self.nginx.port, delay))
@@ -40,7 +40,7 @@ class SoakCluster(Cluster):
             ]
 
     async def texts(self, rooms: Sequence[str]) -> dict[str, list[str]]:
-        """Return what Redis has of each room, and then what each node shows who joins there."""
+        """Return for each room Redis's text, and then the text that each node sends on a join."""
         async with redis.asyncio.Redis.from_url(self.redis.url) as client:
             stored = [(await client.get(f"code_{room}") or b"").decode() for room in rooms]
         shown = [
@@ -50,7 +50,7 @@ class SoakCluster(Cluster):
         return {room: [s, *others] for room, s, others in zip(rooms, stored, shown, strict=True)}
 
     async def histories(self, rooms: Sequence[str]) -> dict[str, list[str]]:
-        """Return the lines of what was done in each room, as the journal has it."""
+        """Return the lines of each room's history, from the HTTP API."""
         async with aiohttp.ClientSession(self.api_url) as session:
             found = {}
             for room in rooms:
@@ -59,7 +59,7 @@ class SoakCluster(Cluster):
             return found
 
     def complaints(self) -> list[str]:
-        """Return the lines of the nodes that tell of a mistake of theirs."""
+        """Return the lines in the nodes' logs that report an error."""
         lines = [line for node in self.nodes.values() for line in node.output().splitlines()]
         return [line for line in lines if "Traceback" in line or '"level":"error"' in line]
 

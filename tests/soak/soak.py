@@ -1,4 +1,4 @@
-"""One scene with people who type, over several transports at once, and what became of it."""
+"""One scene with people who type, over several transports at once, and its outcome."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ ROOMS, MEMBERS = 3, 3
 DELAY = 0.06
 """Seconds on the wire, each way."""
 WAYS = (*TRANSPORTS, "yjs")
-"""Who types: text members over each transport, with a Yjs member in some rooms; or Yjs members."""
+"""Text members over each transport, with a Yjs member in some rooms; or only Yjs members."""
 HABITS = "joins", "once", "mounts", "waits"
-"""What pages do when their connection is back: tests/js/text_page.mjs tells."""
+"""What pages do when they have reconnected (see tests/js/text_page.mjs)."""
 BEFORE, AFTERWARDS = 2.0, 1.0
-"""Seconds for which people type before the first blow, and when all is well again."""
+"""Seconds for which people type before the first failure, and after the last recovery."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one scene ended for those who typed in one way."""
+    """The outcome of one scene for the people who typed in one way."""
 
     scene: str
     way: str
@@ -37,7 +37,7 @@ class Ending:
 
     @property
     def broke_a_promise(self) -> bool:
-        """Whether something acknowledged is lost, or a room is apart."""
+        """Whether an acknowledged character is lost, or a room has several texts."""
         return bool(self.outcome.lost_though_acked or self.outcome.apart)
 
     def row(self) -> str:
@@ -72,9 +72,9 @@ async def play(
     seed: int = 1,
     traced: bool = False,
 ) -> list[Ending]:
-    """Let people type, in rooms of their own for each way, while a scene goes on.
+    """Let people type, in separate rooms for each way, during a scene.
 
-    Blows are struck for ``seconds``; one that has begun is carried through.
+    Failures are caused for ``seconds``; the last one is carried through.
     """
     loop = asyncio.get_running_loop()
     names = {way: [f"{scene}-{way}-{free_port()}-{r}" for r in range(ROOMS)] for way in ways}
@@ -104,9 +104,10 @@ async def play(
 def _members(
     way: str, rooms: Sequence[str], links: Iterator[Proxy], habits: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the plans of those who type in one way (tests/js/typist.mjs).
+    """Return the plans of the people who type in one way (tests/js/typist.mjs).
 
-    In one room they name it, and meet on one node; in another one of them is a Yjs member.
+    In one room their URLs name the room, so that all connect to one node; in another room one
+    person is a Yjs member.
     """
     habit = itertools.cycle(habits)
     members: list[dict[str, Any]] = []

@@ -1,1 +1,1 @@
-"""What the tests are made with: real Redis servers, real nodes, real clients, a breakable wire."""
+"""The parts of the tests: real Redis servers, real nodes, real clients, a breakable wire."""

@@ -1,4 +1,4 @@
-"""Connections that all arrive while nobody accepts any."""
+"""Many connections that arrive while the server accepts none: the size of its backlog."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import psutil
 
 CONNECT_TIMEOUT = 0.25
-"""For connections on loopback to be made; one that was turned away tries again after a second."""
+"""Seconds to connect on loopback; the kernel retries a dropped connection only after a second."""
 
 
 def waiting_connections(port: int, pid: int, arriving: int) -> int:
-    """Return how many of ``arriving`` connections a stopped server's port takes.
+    """Stop a server and return how many of ``arriving`` connections its port accepts.
 
-    ``pid`` is the server's; its children are stopped too.
+    ``pid`` is the server's; its child processes are stopped too.
     """
     with _stopped(pid), contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         for _ in range(arriving):

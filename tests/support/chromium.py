@@ -7,7 +7,7 @@ import shutil
 from tests.support.processes import INSTALL
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# The browser's own errands are not the page's requests, and a test must not wait for the outside.
+# The browser must not make requests of its own: a test must not depend on other hosts.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 def chromium() -> str:
-    """Return the path of the browser; its absence is a failure, never a skip."""
+    """Return the path of the browser; if it is missing, the test fails and is not skipped."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert found, f"Chromium is missing: {INSTALL['chromium']}"
     return found

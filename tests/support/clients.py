@@ -12,13 +12,13 @@ from typing import Any
 from tests.support.processes import ROOT, tool
 
 WAIT_TIMEOUT = 10.0
-"""Seconds a test waits for something that should be there at once."""
+"""Seconds that a test waits for something that should happen at once."""
 
 
 async def eventually(
     check: Callable[..., Any], what: str = "", within: float = WAIT_TIMEOUT
 ) -> Any:
-    """Return ``check()`` as soon as it is true; fail when it does not become so."""
+    """Return ``check()`` as soon as it is true; fail if it is not after ``within`` seconds."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
         if result := check():
@@ -68,12 +68,14 @@ class JsClient:
 
     @property
     def connects(self) -> list[dict[str, Any]]:
-        """Return what was told of each of its connections so far."""
+        """Return the connect event of each connection so far."""
         return [state for state in self.states if state["what"] == "connect"]
 
     async def until_reconnected(self, times: int = 1) -> dict[str, Any]:
-        """Wait until it has connected again so often; return what is told of the last time."""
-        await eventually(lambda: len(self.connects) > times, f"it is not back: {self.states}")
+        """Wait until the client has reconnected ``times`` times; return the last connect event."""
+        await eventually(
+            lambda: len(self.connects) > times, f"it has not reconnected: {self.states}"
+        )
         return self.connects[-1]
 
     def emit(self, event: str, data: Any = None) -> None:

@@ -9,7 +9,7 @@ from tests.support.processes import ROOT, Node, Process, Redis, free_port, tool,
 
 
 class Nginx(Process):
-    """nginx as the Procfile starts it, in front of what listens on some ports."""
+    """nginx as the Procfile starts it, in front of nodes on the given ports."""
 
     def __init__(self, home: Path, *ports: int) -> None:
         tool("nginx")
@@ -39,7 +39,7 @@ class Nginx(Process):
         await until_ready(self.url, self)
 
     def requests(self) -> list[dict[str, str]]:
-        """Return what the access log says."""
+        """Return the entries of the access log."""
         log = (self.home / "nginx" / "access.log").read_text()
         return [json.loads(line) for line in log.splitlines()]
 

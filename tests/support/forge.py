@@ -1,4 +1,4 @@
-"""Yjs updates made by hand, in the v1 encoding: what no editor sends."""
+"""Yjs updates made by hand, in the v1 encoding, as no editor sends them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def varstring(text: str) -> bytes:
 
 
 def root(name: str = "code") -> bytes:
-    """Return how a struct says that it lies in a root type."""
+    """Return the parent field of a struct in a root type."""
     return b"\1" + varstring(name)
 
 
 def inside(parent: Id) -> bytes:
-    """Return how a struct says that it lies in another type."""
+    """Return the parent field of a struct in another type."""
     return b"\0" + varuint(parent[0]) + varuint(parent[1])
 
 
@@ -38,7 +38,7 @@ def struct(
     kind: int, content: bytes, origin: Id | None = None, right: Id | None = None,
     parent: bytes = root(),
 ) -> bytes:  # fmt: skip
-    """Return a struct of any content. Only one without origins says where it lies."""
+    """Return a struct of any content. Only a struct without origins has a parent field."""
     info = kind | (0x80 if origin else 0) | (0x40 if right else 0)
     ids = b"".join(varuint(id[0]) + varuint(id[1]) for id in (origin, right) if id)
     return bytes([info]) + (ids or parent) + content
@@ -61,7 +61,7 @@ def update(
 
 
 def typed(client: int, letters: int, first: int = 0) -> bytes:
-    """Return letters that are typed one behind the other, each a struct of its own."""
+    """Return letters typed one after another, each a struct of its own."""
     return update([(client, first, [
         struct(STRING, varstring("a"), (client, clock - 1) if clock else None)
         for clock in range(first, first + letters)
@@ -69,7 +69,7 @@ def typed(client: int, letters: int, first: int = 0) -> bytes:
 
 
 def values(client: int, count: int) -> bytes:
-    """Return values that are put behind each other into an array, each a struct of its own."""
+    """Return values appended to an array one after another, each a struct of its own."""
     return update([(client, 0, [
         struct(ANY, b"\1\x77" + varstring("x"), (client, clock - 1) if clock else None,
                parent=root("array"))
@@ -78,7 +78,7 @@ def values(client: int, count: int) -> bytes:
 
 
 def nested(client: int, types: int, first: int = 0, kind: int = ARRAY) -> bytes:
-    """Return shared types that lie in each other; from ``first`` on they go on with others."""
+    """Return shared types, each nested in the one before; ``first`` continues earlier ones."""
     return update([(client, first, [
         struct(TYPE, varuint(kind), parent=inside((client, clock - 1)) if clock else root("nest"))
         for clock in range(first, first + types)

@@ -1,4 +1,4 @@
-"""Redis servers and nodes as processes of their own, on loopback ports, ended by pid."""
+"""Redis servers and nodes as separate processes, on loopback ports, ended by pid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = Path(tempfile.mkdtemp(prefix="collab-tests-"))
-"""Logs and dumps of this run; gone when it ends."""
+"""Logs and dumps of this run; deleted when it ends."""
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 _numbers = itertools.count()
 START_TIMEOUT = 20.0
@@ -38,16 +38,16 @@ INSTALL = {
 
 
 def tool(name: str) -> str:
-    """Return the path of a program the tests need; its absence is a failure, never a skip."""
+    """Return the path of a program; if it is missing, the test fails and is not skipped."""
     found = shutil.which(name)
     assert found, f"{name} is missing: {INSTALL.get(name, 'install it')}"
     return found
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+    """Return a loopback port on which no process listens."""
     while True:
-        # Below the range of outgoing connections, one of which might take it meanwhile.
+        # Below the range of outgoing connections, one of which might get the port meanwhile.
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe:
             try:
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A process, what it printed, and its end."""
+    """A process and its output."""
 
     def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
         self.command = command
@@ -83,7 +83,7 @@ class Process:
         return self.process is not None and self.process.returncode is None
 
     def resident(self) -> int:
-        """Return the megabytes of memory that the process has."""
+        """Return the resident memory of the process, in megabytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
@@ -113,7 +113,7 @@ class Process:
 
 
 class Redis(Process):
-    """A real Redis server that keeps nothing on disk unless it is told to."""
+    """A real Redis server that writes to disk only on command."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -134,14 +134,14 @@ class Redis(Process):
 
 
 class DumpingRedis(Redis):
-    """A Redis that starts with what ``SAVE`` left, and can be started again."""
+    """A Redis that loads the dump of ``SAVE`` at its start, and can be restarted."""
 
     @property
     def dump(self) -> Path:
         return self.home / "dump.rdb"
 
     async def restart(self, *, empty: bool) -> None:
-        """End it as a power cut does; it comes back with its last dump, or with nothing."""
+        """Kill Redis and start it again with its last dump, or ``empty``."""
         await self.kill()
         if empty:
             self.dump.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ class Node(Process):
 
 
 async def until_open(port: int, process: Process) -> None:
-    """Wait until somebody listens on ``port``."""
+    """Wait until ``process`` listens on ``port``."""
     async with asyncio.timeout(START_TIMEOUT):
         while True:
             assert process.running, process.output()
@@ -189,7 +189,7 @@ async def until_open(port: int, process: Process) -> None:
 
 
 async def until_ready(url: str, process: Process) -> None:
-    """Wait until ``/readyz`` says yes."""
+    """Wait until ``/readyz`` returns 200."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(START_TIMEOUT):
         while True:
             assert process.running, process.output()

@@ -1,4 +1,4 @@
-"""A wire that can be delayed, cut, stalled, and made to lose what the test chooses."""
+"""A TCP proxy that can delay, cut and stall connections, and lose data that the test chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 Filter = Callable[[bytes], list[bytes]]
-"""Given a piece of what flows, returns the pieces to pass on: none drops it, two double it."""
+"""Given a piece of the data, returns the pieces to pass on: none drops it, two double it."""
 
 PIECE = 1 << 16
 
@@ -38,11 +38,11 @@ class Proxy:
         self._open.clear()
 
     def resume(self) -> None:
-        """Let everything through again, what was held back first."""
+        """Let everything through again, beginning with the data that was held back."""
         self._open.set()
 
     def cut(self) -> None:
-        """Break all connections that are open now."""
+        """Break all open connections."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -53,16 +53,16 @@ class Proxy:
             down.transport.abort()
 
     def shut(self) -> None:
-        """Break every connection that is tried; those that are open stay so."""
+        """Break new connections; open connections stay open."""
         self._accepting = False
 
     def refuse(self) -> None:
-        """Break all connections, and every one that is tried."""
+        """Break all connections, and new ones too."""
         self.shut()
         self.cut()
 
     def accept(self) -> None:
-        """Let connections be made again."""
+        """Accept new connections again."""
         self._accepting = True
 
     async def _connected(self, up: asyncio.StreamReader, down: asyncio.StreamWriter) -> None:
@@ -86,7 +86,7 @@ class Proxy:
             self._writers.discard(down)
             if forth not in self._kept:
                 self._writers.discard(forth)
-                forth.close()  # a pump that was ended before it began has closed nothing
+                forth.close()  # a pump that was cancelled before it began has not closed it
 
     async def _pump(
         self,

@@ -1,4 +1,4 @@
-"""People who type, each on a page of its own, and what became of each character that they typed."""
+"""People who type, each on a separate page, and the fate of each character that they typed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TRANSPORTS = {
     "polling": ["polling"],
     "upgrade": ["polling", "websocket"],
 }
-"""What socket.io-client is told for each way to connect."""
+"""The ``transports`` option of socket.io-client for each way to connect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typist:
-    """What one of them did, shows at rest, and was told."""
+    """The report of one page: what it did, showed at the end, and received."""
 
     room: str
     endpoint: str
@@ -43,19 +43,19 @@ class Typist:
 
 
 class Typists:
-    """They type, in a Node process, until they are told to stop."""
+    """People who type, in one Node process, until `rest`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def begin(self, plan: Mapping[str, Any]) -> None:
-        """Let all members of the plan come in, and type (tests/js/typist.mjs tells how)."""
+        """Let all members of the plan join and type (the plan: tests/js/typist.mjs)."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(plan).encode() + b"\n")
         assert (await self._read_event())["what"] == "ready"
 
     async def rest(self) -> list[Typist]:
-        """Let them stop; return what they say when nothing more arrives."""
+        """Stop the typing; return the members' reports when nothing more arrives."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return [Typist(**member) for member in (await self._read_event())["members"]]
@@ -64,13 +64,13 @@ class Typists:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         assert line, "the typists' process ended"
-        said: dict[str, Any] = json.loads(line)
-        return said
+        event: dict[str, Any] = json.loads(line)
+        return event
 
 
 @asynccontextmanager
 async def typists() -> AsyncIterator[Typists]:
-    """Run the process that they live in."""
+    """Run the Node process of the typists."""
     script = ROOT / "tests" / "js" / "typist.mjs"
     assert (script.parent / "node_modules").exists(), "run `npm ci` in tests/js"
     process = await asyncio.create_subprocess_exec(
@@ -87,14 +87,15 @@ async def typists() -> AsyncIterator[Typists]:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of what ``members`` typed in some rooms, and what they were told.
+    """The fate of the characters that ``members`` typed in some rooms.
 
-    ``texts`` are those that servers have of each room; the first one counts as the room's.
+    ``texts`` has the texts that the servers have of each room; the first counts as the room's.
 
-    ``lost`` were inserted, deleted by nobody, and are missing. Of them, ``lost_though_acked`` were
-    in a text whose change was acknowledged; ``beyond_help`` had been sent, were not acknowledged,
-    and were off their page's screen when its link broke. ``risen`` were deleted and are there, or
-    are there twice. ``apart`` are the rooms of which not everybody has one text.
+    ``lost`` has the characters that were inserted, deleted by nobody, and are missing. Of these,
+    ``lost_though_acked`` were in a text whose change was acknowledged; ``beyond_help`` had been
+    sent, were not acknowledged, and were no longer on their page's screen when its link broke.
+    ``risen`` has the characters that were deleted and are there, or are there twice. ``apart`` has
+    the rooms whose members and servers do not all have the same text.
     """
 
     members: Sequence[Typist]
@@ -129,7 +130,7 @@ class Outcome:
 
     @property
     def faults(self) -> tuple[int, int, int]:
-        """How many are lost, risen and apart."""
+        """The numbers of lost characters, risen characters and rooms apart."""
         return len(self.lost), len(self.risen), len(self.apart)
 
     @property

@@ -1,4 +1,4 @@
-"""A node on which whoever is called a viewer may read, not write."""
+"""A node on which clients whose name begins with "viewer" may only read."""
 
 from __future__ import annotations
 

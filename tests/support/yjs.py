@@ -35,7 +35,7 @@ class YjsClient:
         return self.last(what) or {}
 
     def forget(self) -> None:
-        """Look only at what comes from now on; the latest of document and states stay."""
+        """Forget the events so far, except the latest client, document and states."""
         kept = [event for what in ("client", "doc", "states") if (event := self.last(what))]
         self.events[:] = kept
 
@@ -81,12 +81,12 @@ class YjsClient:
         self.edit(["insert", at, text])
 
     async def stored(self, number: int = 1) -> str:
-        """Wait until all that was sent is in Redis; return the node that says so."""
+        """Wait until everything sent is in Redis; return the node that reports it."""
         self.do("mark", number=number)
-        told = await eventually(
+        stored = await eventually(
             lambda: [event for event in self.of("stored") if event["number"] == number]
         )
-        return str(told[-1]["node"])
+        return str(stored[-1]["node"])
 
 
 class YjsHost:

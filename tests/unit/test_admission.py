@@ -1,4 +1,4 @@
-"""The entrance of a node: who may connect, who a client is, what it may do, and how all leave."""
+"""Admission: which clients may connect, who they are, what they may do, and how a node drains."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from collab.rooms.identity import Identity, Role
 
 PAGE = "https://peerprep.example"
 HERE = ("127.0.0.1", 8005)
-"""Where a request came in, as a socket names it."""
+"""The address at which a request arrived, as a socket names it."""
 
 
 class Connection:
-    """A connection that leaves when it is moved off and ``others``, if there are any, are too."""
+    """A connection that ends when it is moved off, with ``others``, if any, at the same time."""
 
     def __init__(self, others: asyncio.Barrier | None = None) -> None:
         self.others = others
@@ -48,14 +48,14 @@ def test_the_connections_of_all_endpoints_are_counted_together() -> None:
     with pytest.raises(NodeFull):
         admission.check(None, HERE)
     admission.discard(one)
-    admission.discard(one)  # one that has ended is counted once, however often that is said
+    admission.discard(one)  # a connection is discarded once
     admission.check(None, HERE)
     admission.add(Connection())
     with pytest.raises(NodeFull):
         admission.check_capacity()
 
 
-def test_a_page_that_may_not_connect_is_told_so_even_where_there_is_no_place() -> None:
+def test_a_full_node_refuses_a_page_of_another_origin_for_its_origin() -> None:
     admission = an_admission(max_connections=1, cors_origins=Origins.parse(PAGE))
     admission.check(PAGE, HERE)
     admission.add(Connection())
@@ -114,7 +114,7 @@ async def test_a_node_that_drains_moves_every_connection_off_in_a_spread_and_let
     None
 ):
     admission, spread = an_admission(drain_time=0.4), 0.2
-    together = asyncio.Barrier(4)  # none waits until another has left
+    together = asyncio.Barrier(4)  # no move waits for the end of another
     leaving = [Connection(together) for _ in range(together.parties)]
     for connection in leaving:
         admission.add(connection)

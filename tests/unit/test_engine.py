@@ -1,7 +1,7 @@
-"""What is leant on in python-engineio, python-socketio and aiohttp beyond their documentation.
+"""The undocumented parts of python-engineio, python-socketio and aiohttp that are used here.
 
-Each of these is overridden, called or set by collab.sio or collab.wire. When one changes its form,
-the code that leans on it must be looked at again before setup.cfg may admit that version.
+Each of these is overridden, called or set by collab.sio or collab.wire. When one of them changes,
+the code that uses it must be reviewed before setup.cfg may allow that version.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def test_the_writer_of_a_websocket_has_the_form_we_know() -> None:
     )
 
 
-def test_a_usable_route_key_stands_at_the_head_of_the_sid() -> None:
+def test_a_sid_begins_with_a_usable_route_key() -> None:
     key = "0123456789abcdef0123456789abcdef"
     assert new_sid(key).startswith(key + ".") and new_sid(key) != new_sid(key)
 
 
 @pytest.mark.parametrize("key", ["", "a.b", "a b", "é", "x" * 65, "a\r\nb"])
-def test_an_unusable_route_key_is_passed_over(key: str) -> None:
+def test_an_unusable_route_key_is_ignored(key: str) -> None:
     assert "." not in new_sid(key)

@@ -1,4 +1,4 @@
-"""The outbox: in order, bounded by number or by bytes, and slots made when they are written."""
+"""The outbox: messages in order, a bound in messages or bytes, and slots rendered when sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_messages_come_out_in_the_order_they_went_in() -> None:
     assert written(outbox) == ["a", "b", "c"]
 
 
-def test_what_makes_messages_is_asked_for_them_when_its_turn_comes() -> None:
+def test_a_render_makes_its_messages_when_its_turn_comes() -> None:
     outbox, text = counted(), "old"
     outbox.put("first")
     outbox.put_render(lambda: [text, text])
@@ -99,7 +99,7 @@ def test_a_slot_for_when_nothing_else_waits_is_made_once_and_behind_all_messages
 # Limits
 
 
-def test_past_its_limit_it_takes_no_more_messages_however_long_they_are() -> None:
+def test_a_full_outbox_accepts_no_more_messages_however_long_they_are() -> None:
     outbox = counted(2)
     outbox.put("a" * 100)
     outbox.put_render(lambda: ["b"])

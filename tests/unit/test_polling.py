@@ -1,4 +1,4 @@
-"""What a polling client is answered with, and how packets are read and measured."""
+"""The responses to a polling client, and how packets are decoded and measured."""
 
 from __future__ import annotations
 
@@ -56,13 +56,15 @@ async def test_a_closed_outbox_gives_what_waits_and_then_nothing() -> None:
         (b"\1\2", MESSAGE, b"\1\2"),
     ],
 )
-def test_a_packet_is_read_as_it_came(raw: str | bytes, kind: int, data: str | bytes) -> None:
+def test_the_content_of_a_packet_is_not_parsed(
+    raw: str | bytes, kind: int, data: str | bytes
+) -> None:
     packet = decode(raw)
     assert (packet.packet_type, packet.data) == (kind, data)
 
 
 @pytest.mark.parametrize("raw", ["", "x", "bA"])
-def test_what_is_no_packet_is_refused(raw: str) -> None:
+def test_an_invalid_packet_is_refused(raw: str) -> None:
     with pytest.raises(ValueError):
         decode(raw)
 

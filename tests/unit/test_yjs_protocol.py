@@ -1,4 +1,4 @@
-"""Frames of y-websocket: what is read, and what is refused."""
+"""Frames of y-websocket: how they are parsed, and which are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def document_frames() -> list[bytes]:
     ]  # fmt: skip
 
 
-def test_frames_are_read_as_what_they_are() -> None:
+def test_each_type_of_frame_is_parsed() -> None:
     kinds = [type(parse(frame)) for frame in document_frames()]
     assert kinds == [Step1, Step1, Update, Update, Aware, QueryAwareness, Stored]
     assert parse(protocol.step2_message(b"\0\0")) == Update(b"\0\0", answer=True)
@@ -46,7 +46,7 @@ def test_frames_are_read_as_what_they_are() -> None:
      b"\x03\x03", b"\x64", b"\x64\x01\x01", b"\xff" * 64, b"\x01\x02\x00\x00",
      b"\x64" + b"\xff" * 7 + b"\x7f", b"\x01\x05\xff\xff\xff\xff\x7f"],
 )  # fmt: skip
-def test_what_is_no_frame_is_refused(frame: bytes) -> None:
+def test_an_invalid_frame_is_refused(frame: bytes) -> None:
     with pytest.raises(BadFrame):
         parse(frame)
 
