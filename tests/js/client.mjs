@@ -1,6 +1,6 @@
 // The official Socket.IO client, driven by a test: one JSON command a line in, one JSON event a line out.
 //   {"do":"connect","id":1,"url":..., "options":{...}}     {"do":"emit","id":1,"event":...,"data":...,"ack":7}
-//   {"do":"echo","id":1,"room":...}     sends back, from inside its handler, whatever it receives
+//   {"do":"echo","id":1,"room":...}     sends each received text back, from inside its handler
 //   {"do":"close","id":1}   {"do":"raw","id":1,"packet":...}   {"do":"quit"}
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
@@ -30,7 +30,8 @@ const commands = {
     if (ack === undefined) socket.emit(event, ...(data === undefined ? [] : [data]));
     else {
       const began = performance.now();
-      socket.emit(event, data, (reply) => print({ id, what: "ack", ack, data: reply, took: performance.now() - began }));
+      socket.emit(event, data, (reply) =>
+        print({ id, what: "ack", ack, data: reply, took: performance.now() - began }));
     }
   },
   raw({ id, packet }) {

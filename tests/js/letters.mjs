@@ -1,6 +1,6 @@
-// What is typed, at random, but the same for the same seed.
+// Random characters to type, the same for the same seed.
 
-// Every character is typed once in a process, so that it can be told what became of it.
+// Every character is typed once in a process, so that its fate can be found out.
 // A fifth of them are two units long in JavaScript, and some of those are emoji.
 let typed = 0;
 function character() {

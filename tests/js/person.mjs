@@ -1,12 +1,12 @@
-// A person at an editor: types, deletes and pastes, here and there, by whichever endpoint it comes in.
+// A person at an editor, at either endpoint: types, deletes and pastes at random places.
 import { characters, randomness } from "./letters.mjs";
 
-const QUIET = 1500; // ms in which nothing was received, ten round trips of the slowest link: at rest
-const THOUGHTS = 1 / 40; // the chance that somebody who thinks now and then does so after an edit
+const QUIET = 1500; // ms without a receive after which a page is at rest: ten round trips of the slowest link
+const THOUGHTS = 1 / 40; // the chance of a pause after an edit, for people who think
 
 export class Person {
   /**
-   * @param {any} member what the plan says of this person
+   * @param {any} member this person's part of the plan
    * @param {number} seed
    */
   constructor({ room, endpoint, thinks, traced }, seed) {
@@ -25,18 +25,18 @@ export class Person {
     this.traced = traced;
   }
 
-  /** @returns {string} what is on the screen */
+  /** @returns {string} the text on the screen */
   get text() {
-    throw new Error("each kind of page has its own");
+    throw new Error("not implemented");
   }
 
   /**
-   * Make `text` what is on the screen, and send it.
+   * Show `text` on the screen, and send it.
    * @param {string} _text
    * @param {{before: string[], deleted: string[], inserted: string[]}[]} _splices
    */
   enter(_text, _splices) {
-    throw new Error("each kind of page has its own");
+    throw new Error("not implemented");
   }
 
   /**

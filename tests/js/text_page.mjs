@@ -1,12 +1,11 @@
-// A page that was never changed: it holds a text, edits it where it is, sends it whole, and shows whatever
-// it receives.
+// An unchanged page: it has a text, edits it in place, sends the whole text, and shows each text that it receives.
 import { NodeWebSocket, NodeXHR } from "engine.io-client";
 import { io } from "socket.io-client";
 import { Person } from "./person.mjs";
 
 const MOUNTS = 1 / 60; // the chance that a page mounts again before an edit: about every ten seconds
 
-// A client that polls asks for its WebSocket after so many milliseconds, and not at once.
+// A WebSocket that a polling client opens after so many milliseconds, not at once.
 function late(after) {
   return class extends NodeWebSocket {
     doOpen() {
@@ -19,15 +18,15 @@ function late(after) {
 export class TextPage extends Person {
   screen = "";
   toShow = null;
-  unanswered = new Set(); // changes: {code, kept}; one is kept while there is no connection to send it
+  unanswered = new Set(); // changes: {code, kept}; a change is kept while there is no connection to send it
 
-  // `habit` is what the page does when its connection is back, or in between:
+  // `habit` is what the page does when it has reconnected, or between reconnects:
   //   joins   it joins on every "connect"
-  //   once    it joined once, and never again
-  //   mounts  as "joins", and now and then it leaves, shows nothing, and joins
-  //   waits   as "joins", and nobody types while there is no connection
+  //   once    it joins once, and never again
+  //   mounts  as "joins", and sometimes it leaves, shows nothing, and joins
+  //   waits   as "joins", and the person does not type while there is no connection
   /**
-   * @param {any} plan what the plan says of this member
+   * @param {any} plan this member's part of the plan
    * @param {number} seed
    */
   constructor({ url, transports, upgradeAfter, echoes, late: lateness, habit, retries, ...member }, seed) {
@@ -73,7 +72,7 @@ export class TextPage extends Person {
   disconnected(reason) {
     this.trace("disconnect", reason);
     this.report.disconnects.push(reason);
-    // What was sent on that connection is never answered on another.
+    // Changes that were sent on that connection are never answered on another.
     const shown = new Set(this.text);
     for (const change of [...this.unanswered].filter(({ kept }) => !kept)) {
       this.unanswered.delete(change);
@@ -87,8 +86,8 @@ export class TextPage extends Person {
     this.report.receives += 1;
     this.lastReceived = Date.now();
     if (!this.lateness) return this.show(code);
-    // A page that renders after its handler has returned. A key in between changes the text before,
-    // and stands: of two states React applies the later one last.
+    // A page that renders after its handler has returned. A keystroke in between edits the old text, and
+    // replaces the received one: React applies the later of two states last.
     this.toShow = code;
     setTimeout(() => {
       if (this.toShow !== null) this.show(this.toShow);
@@ -98,7 +97,7 @@ export class TextPage extends Person {
 
   show(code) {
     this.screen = code;
-    if (this.echoes) this.send(); // an editor whose change event fires for what the page puts there too
+    if (this.echoes) this.send(); // an editor whose change event also fires when the page sets the text
   }
 
   edit() {

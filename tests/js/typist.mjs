@@ -1,7 +1,7 @@
-// People who type at once, each on a page of its own.
-//   in: a JSON plan on one line: {seed, traced, members: [{room, url, endpoint: "text" | "yjs", ...}]}; they type
-//       until the input ends. What else a text member may have: text_page.mjs.
-//   out: {what: "ready"} when they begin, and at rest {what: "rest", members: [...]}
+// People who type at the same time, each on a separate page.
+//   in: a JSON plan on one line: {seed, traced, members: [{room, url, endpoint: "text" | "yjs", ...}]}; the people
+//       type until the input ends. The other fields of a text member: text_page.mjs.
+//   out: {what: "ready"} when they begin, and {what: "rest", members: [...]} when all are at rest
 import { createInterface } from "node:readline";
 import { TextPage } from "./text_page.mjs";
 import { YjsPage } from "./yjs_page.mjs";

@@ -1,10 +1,10 @@
-// y-websocket's provider as it comes from npm, driven by a test: one JSON command a line in, events out.
+// y-websocket's unchanged provider from npm, driven by a test: one JSON command a line in, events out.
 //   {"do":"connect","id":1,"url":"ws://...","room":...,"options":{...}}   a document and its provider
 //   {"do":"online"|"offline"|"destroy","id":1}
 //   {"do":"edit","id":1,"edits":[["insert",0,"x"],["delete",0,1],["embed",0,{}],["set","k","v"]]}
 //   {"do":"local","id":1,"field":"user","value":{...}}   {"do":"state","id":1,"value":{...}|null}
-//   {"do":"mark","id":1,"number":7}   ask to be told when all sent before is stored
-//   {"do":"raw","id":1,"hex":...}     a frame as it is
+//   {"do":"mark","id":1,"number":7}   request an answer when everything sent before is stored
+//   {"do":"raw","id":1,"hex":...}     a frame of any bytes
 import { createInterface } from "node:readline";
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
@@ -16,7 +16,7 @@ const STORED = 100;
 const peers = new Map();
 const print = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 process.setMaxListeners(0); // each provider listens for the process's exit
-// What y-websocket says to people: permission denied, a message it doesn't know, an update that fails.
+// y-websocket's warnings: permission denied, an unknown message, an update that fails.
 for (const level of ["warn", "error"]) {
   console[level] = (...words) => print({ what: level, words: words.map(String).join(" ") });
 }
@@ -55,8 +55,9 @@ function connect({ id, url, room, options }) {
     WebSocketPolyfill: counting(bytes), disableBc: true, maxBackoffTime: 200, ...options,
   });
   peers.set(id, { doc, text, map, provider });
-  const writeDoc = () => print({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
-  doc.on("update", writeDoc);
+  const printDoc = () =>
+    print({ id, what: "doc", text: text.toString(), length: text.length, map: map.toJSON(), bytes });
+  doc.on("update", printDoc);
   provider.awareness.on("change", () => {
     const states = Object.fromEntries(provider.awareness.getStates());
     delete states[doc.clientID];

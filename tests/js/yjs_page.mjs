@@ -1,4 +1,4 @@
-// A page with y-websocket's provider as it comes from npm.
+// A page with y-websocket's unchanged provider from npm.
 import WebSocket from "ws";
 import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
@@ -11,7 +11,7 @@ export class YjsPage extends Person {
   code = this.doc.getText("code");
 
   /**
-   * @param {any} plan what the plan says of this member
+   * @param {any} plan this member's part of the plan
    * @param {number} seed
    */
   constructor({ url, ...member }, seed) {
