@@ -22,7 +22,7 @@ def test_the_editor_opens_the_plain_client_beside_itself(
     with ada.context.expect_page() as opened:
         ada.page.get_by_role("link", name="Plain client").click()
     beside = opened.value
-    expect(beside.get_by_text("The plain client")).to_be_visible()
+    expect(beside.get_by_text("Plain client.", exact=True)).to_be_visible()
     expect(beside.locator(".cm-line")).to_have_text(["in both clients"])
     expect(beside.get_by_role("link", name="Plain client")).to_have_attribute(
         "aria-current", "page"

@@ -1,4 +1,4 @@
-"""Nodes reduced to a journal: each with its own connections to Redis, all in one process."""
+"""Test nodes that follow one journal: each has its own connections, all are in one process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILLER = "~"
 
 
 class Peer:
-    """A node with one room. Its announcements can be dropped, doubled and reordered."""
+    """A node that holds one room. Tests can drop, double and reorder the messages it receives."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Peer:
         self.subscriber.on_reconnect.append(self.journal.check)
 
     async def close(self) -> None:
-        """End the node at once and drop its waiting updates, as if it were killed."""
+        """Stop at once, as if the node were killed: commits that wait are given up."""
         await self.subscriber.close()
         await self.journal.close()
         await self.store.close()
@@ -189,8 +189,8 @@ async def peers(url: str, room: str, *names: str, **options: float) -> AsyncIter
         yield nodes.alive
 
 
-async def rest(*nodes: Peer) -> None:
-    """Deliver all announcements, and wait until all nodes are idle and equal."""
+async def converge(*nodes: Peer) -> None:
+    """Deliver all messages, and check until no node has work left and all nodes are equal."""
     async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             for node in nodes:
@@ -219,7 +219,7 @@ async def dump_keys(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[b
 async def restore_keys(
     client: redis.asyncio.Redis, room: str, saved: dict[str, tuple[bytes, int]]
 ) -> None:
-    """Restore the room from `keys_saved`."""
+    """Restore the room's keys to what `dump_keys` returned."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(*room_keys(room))
         for key, (value, ttl) in saved.items():

@@ -101,7 +101,7 @@ async def test_a_returning_client_is_its_former_member_if_any_node_knows_it(
     await bob.join(room)
     await bob.change(room, "one\ntwo\n")
     await ada.shows("one\ntwo\n")
-    await asyncio.sleep(1.5 * LATE)  # after that the node knows that the page shows it
+    await asyncio.sleep(1.5 * LATE_WINDOW)  # after that the node knows that the page shows it
     if typing:
         await ada.change(room, "one\ntwo\nthree\n")
         await bob.shows("one\ntwo\nthree\n")
