@@ -15,12 +15,14 @@ from tests.support.processes import Node, Redis, running
 
 SETTLED = 300
 """Visits after which what is kept on purpose, the views of 64 who left, has its full size."""
+MAX_GROWTH = 20
+"""MB afterwards. Replicas that stay in memory cost 150 in as many visits as there are here."""
 PAGE = "".join(f"line {i}\n" for i in range(18_000))[:200_000]
 
 
 def assert_flat(sizes: Sequence[int]) -> None:
     sys.stdout.write(f"\nRSS in MB, every hundredth visit: {sizes[::100]}\n")
-    assert max(sizes[SETTLED:]) - max(sizes[:SETTLED]) < 10, "it goes on growing"
+    assert max(sizes[SETTLED:]) - max(sizes[:SETTLED]) < MAX_GROWTH, "it goes on growing"
 
 
 @pytest.mark.timeout(180)
