@@ -6,7 +6,7 @@ export default defineConfig({
   // Relative addresses let the page sit behind any path prefix.
   base: "./",
   build: {
-    // Newer than Vite's default, so that light-dark() and relative colours reach the browser as they were written.
+    // Newer than Vite's default, so that light-dark() and relative colors reach the browser as they were written.
     target: ["chrome123", "firefox128", "safari17.5"],
     sourcemap: false,
     modulePreload: { polyfill: false },

@@ -20,7 +20,7 @@ SIZES = ({"width": 1280, "height": 800}, {"width": 360, "height": 740})
 SCHEMES = ("light", "dark")
 CODE = "def two(x):  # twice\n    return 'a' * 2\nclass A: pass"
 AUTHORS = ("Ada", "Bob", "Cy", "Dee", "Eve", "Fay", "Gus", "Hal", None)
-"""One for each colour, and those whom a history does not tell apart."""
+"""One for each color, and those whom a history does not tell apart."""
 RUN = """async () => (await axe.run()).violations.map(({id, nodes}) =>
     id + ": " + nodes.map(node => node.target.flat() + " " + node.failureSummary).join("; "))"""
 
@@ -80,7 +80,7 @@ def test_an_empty_room(visit: Visit, two_nodes: Nodes, room: str, client: str) -
     assert complaints(ada) == {}
 
 
-def test_people_in_colours_of_any_luminance(
+def test_people_in_colors_of_any_luminance(
     visit: Visit, two_nodes: Nodes, room: str, stranger: Any
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)

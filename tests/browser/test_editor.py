@@ -40,7 +40,7 @@ def test_the_language_is_the_rooms(visit: Visit, two_nodes: Nodes, room: str) ->
     ada.types("int x = 1; // one")
     bob.page.get_by_label("Language").select_option("Java")
     expect(ada.page.get_by_label("Language")).to_have_value("java")
-    # Python knows no such comment: that it is slanted shows that the colours changed too.
+    # Python knows no such comment: that it is slanted shows that the colors changed too.
     comment = ada.page.locator(".cm-line span", has_text="// one").last
     expect(comment).to_have_css("font-style", "italic")
     bob.has_state("saved")
@@ -332,17 +332,17 @@ def test_the_page_is_usable_by_keyboard_alone(visit: Visit, two_nodes: Nodes, ro
     expect(ada.page.get_by_label("Language")).to_be_focused()
     for _ in range(2):
         ada.page.keyboard.press("Shift+Tab")
-    expect(ada.page.get_by_role("button", name="colours")).to_be_focused()
+    expect(ada.page.get_by_role("button", name="colors")).to_be_focused()
 
 
 @pytest.mark.parametrize(("system", "other"), [("light", "dark"), ("dark", "light")])
-def test_colours_follow_the_system_until_chosen(
+def test_colors_follow_the_system_until_chosen(
     visit: Visit, two_nodes: Nodes, room: str, system: str, other: str
 ) -> None:
     ada = visit("Ada", color_scheme=system).enters(two_nodes[0], room)
     html = ada.page.locator("html")
     expect(html).to_have_attribute("data-theme", system)
-    ada.page.get_by_role("button", name=f"Use {other} colours").click()
+    ada.page.get_by_role("button", name=f"Use {other} colors").click()
     expect(html).to_have_attribute("data-theme", other)
     ada.page.reload()
     expect(html).to_have_attribute("data-theme", other)

@@ -1,4 +1,4 @@
-"""Who is there: names, colours, carets and selections."""
+"""Who is there: names, colors, carets and selections."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ def test_carets_and_selections_are_seen_with_names(
     expect(ada.caret_of("Bob")).to_have_count(0)
 
 
-def test_two_people_never_have_the_same_colour(visit: Visit, two_nodes: Nodes, room: str) -> None:
+def test_two_people_never_have_the_same_color(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
     twin = visit("Ada").enters(two_nodes[1], room)
     look_different(ada, twin)
 
 
 @pytest.mark.parametrize("lower", ["newcomer", "resident"])
-def test_whoever_was_there_keeps_their_colour_and_a_newcomer_takes_another(
+def test_whoever_was_there_keeps_their_color_and_a_newcomer_takes_another(
     visit: Visit, two_nodes: Nodes, room: str, lower: str
 ) -> None:
     """Whichever of their clients has the lower id; and who loads the page again is a newcomer."""
     ada, twin = visit("Ada"), visit("Ada")
     (twin if lower == "newcomer" else ada).context.add_init_script(LOWEST_ID)
     ada.enters(two_nodes[0], room)
-    with own_colour_stays(ada):
+    with own_color_stays(ada):
         twin.enters(two_nodes[1], room)
         look_different(ada, twin)
-    with own_colour_stays(twin):
+    with own_color_stays(twin):
         ada.page.reload()
         ada.has_state("connected")
         look_different(ada, twin)
@@ -87,48 +87,48 @@ def test_whoever_is_back_from_offline_is_a_newcomer(
     ada.has_state("offline")
     twin.enters(two_nodes[1], room)
     expect(twin.people).to_have_count(1)
-    assert own_colour(twin) == own_colour(ada)
-    with own_colour_stays(twin):
+    assert own_color(twin) == own_color(ada)
+    with own_color_stays(twin):
         wire.mend()
         ada.has_state("connected")
         look_different(ada, twin)
 
 
-def test_whoever_has_settled_keeps_their_colour_whatever_others_say(
+def test_whoever_has_settled_keeps_their_color_whatever_others_say(
     visit: Visit, two_nodes: Nodes, room: str, stranger: Any
 ) -> None:
     """Here of somebody who takes it, and says that they were there before anybody."""
     ada = visit("Ada").enters(two_nodes[0], room)
     stranger.sees(lambda states: [state["arriving"] for state in states] == [None])
-    with own_colour_stays(ada):
-        user = {"name": "Eve", "color": own_colour(ada)}
+    with own_color_stays(ada):
+        user = {"name": "Eve", "color": own_color(ada)}
         stranger.says({"user": user, "arriving": 0})
         eve = ada.page.locator("#people li[data-member=Eve]")
         expect(eve).to_have_css("--person", user["color"])
 
 
-def own_colour(person: Any) -> str:
+def own_color(person: Any) -> str:
     return str(person.page.evaluate(OWN_COLOUR))
 
 
 @contextmanager
-def own_colour_stays(person: Any) -> Iterator[None]:
-    """Whatever happens meanwhile, a person sees themselves in one colour."""
+def own_color_stays(person: Any) -> Iterator[None]:
+    """Whatever happens meanwhile, a person sees themselves in one color."""
     person.page.evaluate(
         f"""() => {{
             const look = {OWN_COLOUR};
-            window.ownColours = [look()];
-            new MutationObserver(() => window.ownColours.push(look()))
+            window.ownColors = [look()];
+            new MutationObserver(() => window.ownColors.push(look()))
                 .observe(document.querySelector("#people"), {{childList: true}});
         }}"""
     )
     yield
-    seen = person.page.evaluate("window.ownColours")
-    assert set(seen) == {own_colour(person)}, seen
+    seen = person.page.evaluate("window.ownColors")
+    assert set(seen) == {own_color(person)}, seen
 
 
 def look_different(*persons: Any) -> None:
-    """Each sees all of them, in as many colours."""
+    """Each sees all of them, in as many colors."""
     for person in persons:
         expect(person.people).to_have_count(len(persons))
         person.page.wait_for_function(

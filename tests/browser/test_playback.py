@@ -59,13 +59,13 @@ def test_it_begins_with_the_rooms_text_and_who_typed_it(
         written = eve.page.locator(f".cm-written[data-author='{author}']")
         expect(written.first).to_be_visible()
         assert "".join(written.all_text_contents()) == text
-    colours = {
+    colors = {
         author: eve.page.locator(f".cm-written[data-author='{author}']").first.evaluate(
             "element => getComputedStyle(element).color"
         )
         for author in ("Ada", "Bob")
     }
-    assert colours["Ada"] != colours["Bob"]
+    assert colors["Ada"] != colors["Bob"]
 
 
 def test_it_plays_to_the_end_and_can_be_paused(visit: Visit, two_nodes: Nodes, typed: str) -> None:

@@ -54,11 +54,11 @@ PEOPLE = [
 LINE = {"at": "2026-01-01T00:00:00.000Z", "author": None, "delta": [{"insert": "x"}]}
 
 
-def colour_of(person: Locator) -> str:
+def color_of(person: Locator) -> str:
     return str(person.evaluate("element => element.style.getPropertyValue('--person')"))
 
 
-def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_colour(
+def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_color(
     visit: Visit, two_nodes: Nodes, room: str, stranger: Any
 ) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
@@ -71,7 +71,7 @@ def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_colour(
         shown = ada.page.locator(f"#people li[data-member={json.dumps(name, ensure_ascii=False)}]")
         expect(shown).to_have_count(1)
         expect(shown.locator(".person")).to_have_text(name)
-        assert COLOUR.fullmatch(colour_of(shown)), state
+        assert COLOUR.fullmatch(color_of(shown)), state
         ada.types("x").has_state("saved")
     tom.sees("x" * len(states) + "ab")
 
@@ -100,7 +100,7 @@ def test_whatever_another_service_emits_to_the_room_the_plain_client_goes_on(
     cluster.run(emit(cluster.redis_url, room, events))
     expect(ada.people).to_have_text([re.compile("Bob"), re.compile("Guest")])
     for person in ada.people.all():
-        assert COLOUR.fullmatch(colour_of(person))
+        assert COLOUR.fullmatch(color_of(person))
     notice = ada.page.locator(".notice[data-code=odd]")
     expect(notice).to_have_text(re.compile("^m{300}$"))
     ada.types("!").has_state("saved")

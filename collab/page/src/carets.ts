@@ -12,7 +12,7 @@ export interface Caret {
   /** Who: one caret for each. */
   id: string;
   name: string;
-  colour: string;
+  color: string;
   anchor: number;
   head: number;
 }
@@ -37,17 +37,17 @@ class Stretch implements LayerMarker {
   ) {}
 
   eq(other: Stretch): boolean {
-    return other.caret.colour === this.caret.colour && other.place.eq(this.place);
+    return other.caret.color === this.caret.color && other.place.eq(this.place);
   }
 
   draw(): HTMLElement {
     const drawn = this.place.draw();
-    paint(drawn, this.caret.colour);
+    paint(drawn, this.caret.color);
     return drawn;
   }
 
   update(drawn: HTMLElement, before: Stretch): boolean {
-    return before.caret.colour === this.caret.colour && this.place.update(drawn, before.place);
+    return before.caret.color === this.caret.color && this.place.update(drawn, before.place);
   }
 }
 
@@ -74,7 +74,7 @@ class Flag implements LayerMarker {
     drawn.className = "cm-caret";
     drawn.dataset["name"] = this.caret.name;
     drawn.append(name);
-    paint(drawn, this.caret.colour);
+    paint(drawn, this.caret.color);
     this.put(drawn);
     return drawn;
   }
@@ -91,8 +91,8 @@ class Flag implements LayerMarker {
   }
 
   private sameLook(other: Flag): boolean {
-    const { id, name, colour } = this.caret;
-    return other.caret.id === id && other.caret.name === name && other.caret.colour === colour;
+    const { id, name, color } = this.caret;
+    return other.caret.id === id && other.caret.name === name && other.caret.color === color;
   }
 
   private put(drawn: HTMLElement): void {

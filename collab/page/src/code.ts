@@ -16,7 +16,7 @@ import {
   placeholder,
   rectangularSelection,
 } from "@codemirror/view";
-import { colours, looks } from "./looks";
+import { colors, looks } from "./looks";
 
 const INDENT = 4;
 
@@ -31,7 +31,7 @@ export const viewing: Extension = [
   highlightSelectionMatches(),
   keymap.of(searchKeymap),
   looks,
-  syntaxHighlighting(colours),
+  syntaxHighlighting(colors),
 ];
 
 /** What helps with typing. The keys for undo belong to each screen. */

@@ -63,7 +63,7 @@ export class Frame {
   }
 
   languageFailed(): void {
-    this.notices.show({ message: "The colours for this language couldn't be loaded.", code: "language" });
+    this.notices.show({ message: "The colors for this language couldn't be loaded.", code: "language" });
   }
 
   #rename(name: string): void {

@@ -1,4 +1,4 @@
-/** The languages that the editor can colour, and the control that chooses one. */
+/** The languages that the editor can color, and the control that chooses one. */
 import { python } from "@codemirror/lang-python";
 import { Compartment, type Extension } from "@codemirror/state";
 import type { EditorView } from "@codemirror/view";
@@ -40,7 +40,7 @@ export class Languages {
     this.#view = view;
   }
 
-  /** Colours the text as that language; others may have chosen one that this page does not know. */
+  /** Colors the text as that language; others may have chosen one that this page does not know. */
   async show(language: unknown): Promise<string | null> {
     if (typeof language !== "string" || !Object.hasOwn(LANGUAGES, language)) return null;
     const known = LANGUAGES[language] as Language;

@@ -1,4 +1,4 @@
-/** How the editor looks. Every colour is a custom property of the page, so that themes switch in one place. */
+/** How the editor looks. Every color is a custom property of the page, so that themes switch in one place. */
 import { HighlightStyle } from "@codemirror/language";
 import { EditorView } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
@@ -104,7 +104,7 @@ export const looks = EditorView.theme({
   },
 });
 
-export const colours = HighlightStyle.define([
+export const colors = HighlightStyle.define([
   { tag: [tags.keyword, tags.modifier, tags.operatorKeyword], color: "var(--code-keyword)" },
   { tag: [tags.string, tags.special(tags.string), tags.regexp, tags.character], color: "var(--code-string)" },
   { tag: [tags.number, tags.bool, tags.null, tags.atom, tags.self], color: "var(--code-number)" },

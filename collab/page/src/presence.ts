@@ -60,10 +60,10 @@ export class Presence {
   }
 
   #row(member: Member, own: boolean): HTMLLIElement {
-    const { name, colour } = member;
+    const { name, color } = member;
     const item = document.createElement("li");
     item.dataset["member"] = name;
-    paint(item, colour);
+    paint(item, color);
     if (own) {
       item.dataset["own"] = "";
       const button = document.createElement("button");

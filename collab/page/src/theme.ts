@@ -16,8 +16,8 @@ export function watchTheme(button: HTMLElement): void {
   const apply = () => {
     root.dataset["theme"] = theme;
     const other = theme === "dark" ? "light" : "dark";
-    button.setAttribute("aria-label", `Use ${other} colours`);
-    button.title = `Use ${other} colours`;
+    button.setAttribute("aria-label", `Use ${other} colors`);
+    button.title = `Use ${other} colors`;
   };
   button.addEventListener("click", () => {
     theme = theme === "dark" ? "light" : "dark";

@@ -2,13 +2,13 @@
  * What others say, made fit to be shown. Anybody may say anything of themselves in awareness, any service
  * may emit an event to a room, and a history keeps both: nothing of it is used before it went through here.
  */
-import { colourFor } from "./palette";
+import { colorFor } from "./palette";
 
 /** Somebody as they are to be shown. */
 export interface Person {
   name: string;
   /** `#` and six hexadecimal digits. */
-  colour: string;
+  color: string;
 }
 
 /** As long as the service lets a name be, and a sentence that fits a notice; in code points. */
@@ -43,11 +43,11 @@ export function wordFrom(said: unknown): string | undefined {
   return typeof said === "string" && WORD.test(said) ? said : undefined;
 }
 
-/** A person of whom somebody, most likely they themselves, said that this is their name and colour. */
-export function personFrom(name: unknown, colour: unknown): Person {
+/** A person of whom somebody, most likely they themselves, said that this is their name and color. */
+export function personFrom(name: unknown, color: unknown): Person {
   const shown = nameFrom(name) || "Guest";
-  if (typeof colour !== "string" || !COLOUR.test(colour)) return { name: shown, colour: colourFor(shown) };
-  const digits = colour.slice(1).toLowerCase();
+  if (typeof color !== "string" || !COLOUR.test(color)) return { name: shown, color: colorFor(shown) };
+  const digits = color.slice(1).toLowerCase();
   const six = digits.length < 6 ? digits.replace(/./g, "$&$&") : digits;
-  return { name: shown, colour: `#${six.slice(0, 6)}` };
+  return { name: shown, color: `#${six.slice(0, 6)}` };
 }

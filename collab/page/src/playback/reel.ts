@@ -31,7 +31,7 @@ export function drawReel(host: HTMLElement, film: Film, actors: Actor[]): void {
       if (height === 0) return;
       bottom -= height;
       const bar = box(place + 0.14, bottom, 0.72, height, "bar-of");
-      paint(bar, (actors[by] as Actor).colour);
+      paint(bar, (actors[by] as Actor).color);
       drawing.append(bar);
     });
   });

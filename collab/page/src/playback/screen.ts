@@ -1,7 +1,7 @@
 /** The page as a projector: a room's history, played, paused, scrubbed and sped up. */
 import { find, type Frame as PageFrame } from "../frame";
 import { Languages } from "../language";
-import { colourFor, paint } from "../palette";
+import { colorFor, paint } from "../palette";
 import { portrait } from "../presence";
 import { memory } from "../room";
 import { Film } from "./film";
@@ -40,9 +40,9 @@ export function openPlayback(frame: PageFrame, room: string): void {
 function castOf(film: Film): Actor[] {
   const taken: string[] = [];
   return film.cast.map(({ key, name }) => {
-    const colour = key === "" ? NOBODY : colourFor(name, taken);
-    taken.push(colour);
-    return { name, colour };
+    const color = key === "" ? NOBODY : colorFor(name, taken);
+    taken.push(color);
+    return { name, color };
   });
 }
 
@@ -96,10 +96,10 @@ class Player {
     // It scrolls where it is longer than its line, which the arrow keys can do once it has the focus.
     list.tabIndex = 0;
     list.replaceChildren(
-      ...this.#actors.map(({ name, colour }) => {
+      ...this.#actors.map(({ name, color }) => {
         const item = document.createElement("li");
         item.dataset["author"] = name;
-        paint(item, colour);
+        paint(item, color);
         const share = document.createElement("span");
         share.className = "share";
         this.#shares.push(share);

@@ -1,4 +1,4 @@
-/** The text of a film on the screen: each letter in the colour of whoever typed it. */
+/** The text of a film on the screen: each letter in the color of whoever typed it. */
 import { RangeSetBuilder, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import { caretLayers, setCarets } from "../carets";
@@ -8,7 +8,7 @@ import type { Frame, Run } from "./film";
 
 export interface Actor {
   name: string;
-  colour: string;
+  color: string;
 }
 
 const setRuns = StateEffect.define<Run[]>();
@@ -30,7 +30,7 @@ export class Stage {
     const inks = actors.map((actor) =>
       Decoration.mark({
         class: "cm-written painted",
-        attributes: { style: `--person: ${actor.colour}`, "data-author": actor.name },
+        attributes: { style: `--person: ${actor.color}`, "data-author": actor.name },
       }),
     );
     this.#view = mount(host, [
@@ -50,7 +50,7 @@ export class Stage {
   /** Shows the text after some edits; `by` made the last of them. */
   show({ text, runs, at }: Frame, by: number | undefined): void {
     const actor = by === undefined ? undefined : this.#actors[by];
-    const caret = actor && at !== null ? [{ id: "last", name: actor.name, colour: actor.colour, anchor: at, head: at }] : [];
+    const caret = actor && at !== null ? [{ id: "last", name: actor.name, color: actor.color, anchor: at, head: at }] : [];
     const effects: StateEffect<unknown>[] = [setRuns.of(runs), setCarets.of(caret)];
     if (at !== null) effects.push(EditorView.scrollIntoView(at, { y: "nearest", yMargin: 60 }));
     this.#view.dispatch({ changes: difference(this.#view.state.doc.toString(), text), effects });

@@ -1,10 +1,10 @@
 /** Who is here, by way of awareness: what we say of ourselves, and what the others say of themselves. */
 import type { Awareness } from "y-protocols/awareness";
-import { alike, colourFor } from "../palette";
+import { alike, colorFor } from "../palette";
 import type { Member } from "../presence";
 import { fieldsOf, type Person, personFrom } from "../untrusted";
 
-/** While somebody arrives their colour may change; the nodes tell each other who is here in less. */
+/** While somebody arrives their color may change; the nodes tell each other who is here in less. */
 const ARRIVAL_MS = 2000;
 
 /** The person of an awareness state. */
@@ -14,14 +14,14 @@ export function personOf(state: unknown): Person {
 }
 
 /**
- * Ourselves among the others. Whoever was here before keeps their colour, and a newcomer takes one that is
+ * Ourselves among the others. Whoever was here before keeps their color, and a newcomer takes one that is
  * not taken. Who came first can't be read off a list of states, so a newcomer's has `arriving`, the time at
  * which it came, for as long as it looks about; of several who arrive together the first keeps theirs.
  */
 export class People {
   readonly #awareness: Awareness;
   #name: string;
-  #colour: string;
+  #color: string;
   /** Null once we have settled. */
   #arriving: number | null = Date.now();
   #settling: ReturnType<typeof setTimeout> | undefined;
@@ -29,7 +29,7 @@ export class People {
   constructor(awareness: Awareness, name: string) {
     this.#awareness = awareness;
     this.#name = name;
-    this.#colour = colourFor(name);
+    this.#color = colorFor(name);
     this.#introduce();
     awareness.on("change", () => this.#yield());
   }
@@ -41,7 +41,7 @@ export class People {
 
   rename(name: string): void {
     this.#name = name;
-    this.#colour = colourFor(name, this.#coloursOf(() => true));
+    this.#color = colorFor(name, this.#colorsOf(() => true));
     this.#introduce();
   }
 
@@ -53,7 +53,7 @@ export class People {
     }, ARRIVAL_MS);
   }
 
-  /** We are out of the room, and come back as somebody new: our colour may be another's by then. */
+  /** We are out of the room, and come back as somebody new: our color may be another's by then. */
   left(): void {
     this.close();
     this.#settling = undefined;
@@ -66,20 +66,20 @@ export class People {
   }
 
   #introduce(): void {
-    const user = { name: this.#name, color: this.#colour, colorLight: `${this.#colour}33` };
+    const user = { name: this.#name, color: this.#color, colorLight: `${this.#color}33` };
     this.#awareness.setLocalState({ ...this.#awareness.getLocalState(), user, arriving: this.#arriving });
   }
 
-  /** Takes another colour, if ours is that of somebody who was here before. */
+  /** Takes another color, if ours is that of somebody who was here before. */
   #yield(): void {
     if (this.#arriving === null) return;
-    const taken = this.#coloursOf((client, state) => this.#wasBefore(client, state));
-    const clashes = (colour: string) => taken.some((other) => alike(colour, other));
-    if (!clashes(this.#colour)) return;
-    const better = colourFor(this.#name, taken);
+    const taken = this.#colorsOf((client, state) => this.#wasBefore(client, state));
+    const clashes = (color: string) => taken.some((other) => alike(color, other));
+    if (!clashes(this.#color)) return;
+    const better = colorFor(this.#name, taken);
     // In a full room all are alike; one that is at least not the same will do.
-    if (clashes(better) && (taken.includes(better) || !taken.includes(this.#colour))) return;
-    this.#colour = better;
+    if (clashes(better) && (taken.includes(better) || !taken.includes(this.#color))) return;
+    this.#color = better;
     this.#introduce();
   }
 
@@ -89,9 +89,9 @@ export class People {
     return arriving < this.#arriving || (arriving === this.#arriving && client < this.#awareness.clientID);
   }
 
-  #coloursOf(wanted: (client: number, state: unknown) => boolean): string[] {
+  #colorsOf(wanted: (client: number, state: unknown) => boolean): string[] {
     return [...this.#awareness.getStates()]
       .filter(([client, state]) => client !== this.#awareness.clientID && wanted(client, state))
-      .map(([, state]) => personOf(state).colour);
+      .map(([, state]) => personOf(state).color);
   }
 }
