@@ -289,7 +289,7 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         await eventually(lambda: one._connection is not None and not one._unconfirmed)
         await probe()
         wire.to_client = lambda piece: [] if b"message" in piece else [piece]
-        with pytest.raises(StoreUnavailable, match="hear"):
+        with pytest.raises(StoreUnavailable, match="receives no messages"):
             await probe()
         wire.to_client = None
         await probe()
