@@ -54,6 +54,7 @@ async def test_pages_that_show_a_text_tens_of_milliseconds_late_lose_next_to_not
     pages: Stage, editor: str, machine: str
 ) -> None:
     """Such a page meets more late keys in a hundred than one on an idle machine in thousands. Where
-    late keys are not reckoned with, about five letters of these are lost."""
+    late keys are not reckoned with, about five letters of these are lost. One in 300 is, at length.
+    """
     outcome = await _let_type(pages, Cell(editor, "independent", machine), 80)
-    assert outcome.lost + outcome.risen <= 1
+    assert outcome.lost + outcome.risen <= 2
