@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from .delta import Delta
@@ -28,6 +29,8 @@ MAX_PAST: Final = 8
 `LATE_WINDOW`."""
 RENDER_WINDOW: Final = 0.05
 """Seconds within which a page that is not busy renders: three frames."""
+MAX_EDITS: Final = 64
+"""Edits by others that are kept for the ways of the replaced texts, until they are composed."""
 MAX_KEYSTROKE: Final = 2
 """Code points that one key inserts: editors add the closing bracket."""
 MIN_LATE_CHANGES: Final = 3
@@ -47,34 +50,62 @@ class Past(NamedTuple):
 
 
 class Pasts:
-    """The views that receives have replaced and that one page may still show, oldest first."""
+    """The views that receives have replaced and that one page may still show, oldest first.
 
-    __slots__ = ("_pasts",)
+    Most of them are never asked for, and every edit by others changes the ways of all. So the edits
+    are kept, and composed only with a view that is used.
+    """
+
+    __slots__ = ("_edits", "_first", "_pasts", "_seen")
 
     def __init__(self) -> None:
         self._pasts: deque[Past] = deque(maxlen=MAX_PAST)
+        self._seen: deque[int] = deque(maxlen=MAX_PAST)  # of each: how many edits its way has
+        self._edits: deque[Delta] = deque()
+        self._first = 0  # the number of the first of them
 
     def __iter__(self) -> Iterator[Past]:
-        return iter(self._pasts)
+        for (view, since), seen in zip(self._pasts, self._seen, strict=True):
+            yield Past(self._advanced(view, seen), since)
 
     def add(self, views: Iterable[View], now: float) -> None:
         """Add views that a receive replaces now."""
-        self._pasts.extend(Past(view, now) for view in views)
+        for view in views:
+            self._pasts.append(Past(view, now))
+            self._seen.append(self._first + len(self._edits))
 
     def advance(self, delta: Delta) -> None:
-        """Follow an edit of the replica by ``delta``: this costs one composition for each view."""
-        for _ in range(len(self._pasts)):
-            view, since = self._pasts.popleft()
-            self._pasts.append(Past(view.advanced(delta), since))
+        """Follow an edit of the replica by ``delta``."""
+        if self._pasts:
+            self._edits.append(delta)
+            if len(self._edits) > MAX_EDITS:
+                self._compose()
+
+    def _compose(self) -> None:
+        pasts = list(self)
+        self.clear()
+        for past in pasts:
+            self.add([past.view], past.since)
+
+    def _advanced(self, view: View, seen: int) -> View:
+        for delta in islice(self._edits, seen - self._first, None):
+            view = view.advanced(delta)
+        return view
 
     def forget(self, now: float) -> None:
         """Drop the views that a page can't show any more at the time ``now``."""
         while self._pasts and self._pasts[0].since <= now - PAST_WINDOW:
             self._pasts.popleft()
+            self._seen.popleft()
+        while self._edits and (not self._seen or self._first < self._seen[0]):
+            self._edits.popleft()
+            self._first += 1
 
     def clear(self) -> None:
         """Drop all views: the page has shown another text since."""
         self._pasts.clear()
+        self._seen.clear()
+        self._edits.clear()
 
     def find(
         self,
@@ -96,7 +127,11 @@ class Pasts:
         if late is None and kept_since is not None:
             kept = [Past(view, now) for view, since in self._pasts if since >= kept_since]
             late = late_edit(kept, screen, splices, text, Habit(), now)
-        return late
+        if late is None:
+            return None
+        view, edit = late
+        place = next(i for i, past in enumerate(self._pasts) if past.view is view)
+        return self._advanced(view, self._seen[place]), edit
 
 
 class Habit:
