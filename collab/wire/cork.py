@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Cork(asyncio.Transport):
@@ -33,13 +31,12 @@ class Cork(asyncio.Transport):
         """Whether the transport accepts no more data."""
         return self._transport.is_closing()
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Hold back all writes inside the block; make them as one write at its end."""
+    def hold(self) -> None:
+        """Hold back all writes until `release`."""
         self._held = []
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            if not self._transport.is_closing():
-                self._transport.writelines(held)
+
+    def release(self) -> None:
+        """Make the writes that were held back, as one write."""
+        held, self._held = self._held, None
+        if held and not self._transport.is_closing():
+            self._transport.writelines(held)

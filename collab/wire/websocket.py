@@ -122,9 +122,12 @@ class WebSocket(web.WebSocketResponse):
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the transport's buffer has room for more."""
-        with self._cork.holding():
+        self._cork.hold()
+        try:
             for message in messages:
                 await self._send(message)
+        finally:
+            self._cork.release()
         # aiohttp waited for the client while the frames were still held back, so it is done here.
         await self._drain()
 
