@@ -115,10 +115,16 @@ class Presence:
         for member in self._members.yjs.values():
             member.line.awareness_due(())
 
-    def close(self) -> None:
-        """Stop notifying."""
+    async def close(self) -> None:
+        """Stop notifying, and wait until the last reports are published.
+
+        Without the last one the other nodes would show members that left until
+        `MAX_MISSED_REPORTS` intervals are over.
+        """
         if self._pause is not None:
             self._pause.cancel()
+        if self._publishing:
+            await asyncio.wait(self._publishing)
 
     def _notify_members(self) -> None:
         roster = self._roster

@@ -108,8 +108,8 @@ class Room:
 
     async def close(self) -> None:
         """Close the room, and fail updates that Redis has not confirmed. `flush` waits for them."""
-        self._presence.close()
         await self._subscriber.unsubscribe(self._channel, self._handle_message)
+        await self._presence.close()
         await self._journal.close()
         self.texts.close()
         if self._replies:

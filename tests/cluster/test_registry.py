@@ -188,6 +188,26 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
             held.release(room)
 
 
+async def test_the_other_nodes_hear_of_members_that_leave_just_before_their_node_closes(
+    redis_server: Redis, room: str
+) -> None:
+    """Without that report they would show the members for some seconds after the node is gone."""
+    names = [f"{room}-{number}" for number in range(3)]
+    async with proxy(redis_server.port, delay=0.02) as wire, rooms(redis_server.port) as here:
+        theirs = [await here.hold(name) for name in names]
+        async with rooms(wire.port, node="closes") as closes:
+            members = []
+            for name in names:
+                mine = await closes.hold(name)
+                members.append((mine, mine.enter("m", somebody("m"), Silent(), Habit())))
+            await eventually(lambda: all(each.people() for each in theirs))
+            for mine, member in members:
+                mine.leave(member, may_return=True)
+        await eventually(lambda: not any(each.people() for each in theirs), within=2.0)
+        for name in names:
+            here.release(name)
+
+
 async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
     redis_server: Redis, room: str
 ) -> None:
