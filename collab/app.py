@@ -158,4 +158,4 @@ class _Node:
         """
         if self._socket_io is not None:
             await self._admission.drain()
-            await self._socket_io.all_left()
+            await self._socket_io.flush()

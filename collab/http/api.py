@@ -191,7 +191,7 @@ class Api:
         return await self._merge_once(name, code, base)
 
     async def _merge_once(self, name: str, code: str, base: str | None) -> tuple[str, bool]:
-        room = await self._rooms.hold(name)
+        room = await self._rooms.acquire(name)
         try:
             created = not room.exists
             async with asyncio.timeout(COMMIT_TIMEOUT):

@@ -63,7 +63,8 @@ def is_clear(chosen: str, size: int, text: str, others: Sequence[str]) -> bool:
     """Whether ``text`` was clearly made from ``chosen``, by an edit of ``size``, and no other text.
 
     It is clear if the distance from the nearest other text to ``text`` is at least the distance
-    from that text to ``chosen`` plus ``size``: then the shortest way passes through ``chosen``.
+    from that text to ``chosen`` plus ``size``: then one of the smallest edits from the other text
+    passes through ``chosen``.
     """
     if not size:
         return True

@@ -9,8 +9,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from .clocks import read_state_vector
+from .cursor import varuint
 from .replica import Replica
-from .survey import read_state_vector, survey, varuint
+from .survey import survey
 
 Ranges = dict[int, list[tuple[int, int]]]
 """For each client: ``[(start, end), ...]``."""

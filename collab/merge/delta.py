@@ -1,4 +1,4 @@
-"""Deltas: the way from one text to another.
+"""Deltas: edits that lead from one text to another.
 
 A delta runs over a whole text in code points, as in Quill's Delta: retain, insert, delete. It is
 kept in one canonical form, so that equal edits are equal tuples: neighbours of one kind are merged,

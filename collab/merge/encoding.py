@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pycrdt import Decoder
 
-from .survey import varuint
+from .cursor import varuint
 
 MAX_NUMBER = 2**53 - 1
 """JavaScript's largest safe integer: a greater number makes the other clients fail."""

@@ -30,7 +30,7 @@ MAX_PAST: Final = 8
 RENDER_WINDOW: Final = 0.05
 """Seconds within which a page that is not busy renders: three frames."""
 MAX_EDITS: Final = 64
-"""Edits by others that are kept for the ways of the replaced texts, until they are composed."""
+"""Edits by others that are kept for the deltas of the replaced texts, until they are composed."""
 MAX_KEYSTROKE: Final = 2
 """Code points that one key inserts: editors add the closing bracket."""
 MIN_LATE_CHANGES: Final = 3
@@ -52,15 +52,17 @@ class Past(NamedTuple):
 class Pasts:
     """The views that receives have replaced and that one page may still show, oldest first.
 
-    Most of them are never asked for, and every edit by others changes the ways of all. So the edits
-    are kept, and composed only with a view that is used.
+    Most of them are never asked for, and every edit by others changes the deltas of all. So the
+    edits are kept, and composed only with a view that is used.
     """
 
     __slots__ = ("_edits", "_first", "_pasts", "_seen")
 
     def __init__(self) -> None:
         self._pasts: deque[Past] = deque(maxlen=MAX_PAST)
-        self._seen: deque[int] = deque(maxlen=MAX_PAST)  # of each: how many edits its way has
+        self._seen: deque[int] = deque(
+            maxlen=MAX_PAST
+        )  # of each: how many edits its delta contains
         self._edits: deque[Delta] = deque()
         self._first = 0  # the number of the first of them
 

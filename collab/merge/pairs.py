@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .survey import HALF, Id, Survey, varuint
+from .cursor import varuint
+from .survey import HALF, Id, Survey
 
 
 def pairs(update: bytes, seen: Survey) -> Iterator[Id]:

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from pycrdt import Doc, Text, TextEvent, TransactionEvent
 
+from .clocks import Clocks, read_state_vector
 from .delta import IDENTITY, Delta
 from .diff import diff
-from .errors import BadUpdate, EarlyUpdate, refusals
+from .errors import BadUpdate, refusals
 from .pairs import break_pairs, pairs
 from .structs import Nesting, joined
-from .survey import EMPTY_UPDATE, HALF, Id, Survey, read_state_vector, survey
+from .survey import EMPTY_UPDATE, HALF, Id, Survey, survey
 from .units import byte_ops, delta_from_event, utf8_size
 
 ROOT: Final = "code"
@@ -54,10 +55,10 @@ class Replica:
     """
 
     __slots__ = (
+        "_clocks",
         "_doc",
         "_event",
         "_halves",
-        "_known",
         "_nesting",
         "_pairs",
         "_plain",
@@ -84,7 +85,7 @@ class Replica:
         self._size = 0
         self._plain = True
         self._halves = False
-        self._known: dict[int, int] = {}
+        self._clocks = Clocks()
         self._nesting = Nesting()
         self._pairs: set[Id] = set()
         self._update: bytes | None = None
@@ -126,7 +127,7 @@ class Replica:
         replica unusable.
         """
         seen = survey(update)
-        self._refuse_early(seen)
+        self._clocks.refuse_early(seen)
         if seen.joinable > MAX_UNJOINED:
             update = joined(update)
             seen = survey(update)
@@ -142,7 +143,8 @@ class Replica:
             gained = self._update or EMPTY_UPDATE
         self._pairs |= fresh
         self._pairs -= broken
-        self._record(seen)
+        self._clocks.add(seen)
+        self.version += 1
         self._halves = seen.has_halves
         delta = self._follow_event(event) if self._plain and not broken else None
         return Edit(self._reload_text() if delta is None else delta, gained)
@@ -203,8 +205,7 @@ class Replica:
 
     def has_pending(self) -> bool:
         """Whether pycrdt keeps parts of applied updates for later. Never compact such a replica."""
-        have = read_state_vector(self._doc.get_state())
-        return any(have.get(client, 0) < clock for client, clock in self._known.items())
+        return self._clocks.are_ahead_of(self._doc.get_state())
 
     def check(self) -> None:
         """Assert that the cached text is the document's. For tests: it reads the document."""
@@ -252,33 +253,11 @@ class Replica:
             self._text.unobserve(subscription)
         return self._event
 
-    def _refuse_early(self, seen: Survey) -> None:
-        known = self._known
-        reach = known.copy()
-        for client, start, end in seen.runs:
-            here = reach.get(client, 0)
-            if start > here:
-                raise EarlyUpdate("updates before this one are missing")
-            if end > here:
-                reach[client] = end
-        for client, clock in seen.needs:
-            if clock >= reach.get(client, 0):
-                raise EarlyUpdate("the update builds on one that is missing")
-        for client, _, end in seen.deleted:
-            if end > reach.get(client, 0):
-                raise EarlyUpdate("the update deletes content that is missing")
-
-    def _record(self, seen: Survey) -> None:
-        self.version += 1
-        known = self._known
-        for client, _, end in seen.runs:
-            if end > known.get(client, 0):
-                known[client] = end
-
     def _record_own(self) -> bytes:
         update = self._update or EMPTY_UPDATE
         seen = survey(update)
-        self._record(seen)
+        self._clocks.add(seen)
+        self.version += 1
         if seen.strings:
             self._pairs.update(pairs(update, seen))
         return update

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import islice, pairwise
 
-from .survey import SKIP, TYPE, Id, Struct, structs_of, varuint
+from .cursor import varuint
+from .survey import SKIP, TYPE, Id, Struct, structs_of
 
 
 def joined(update: bytes) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from .cursor import Cursor
 from .errors import BadUpdate, UpdateTooLarge
 from .limits import Limits
 
@@ -101,16 +102,6 @@ def structs_of(update: bytes) -> tuple[list[list[Struct]], Survey]:
     return reader.blocks, _read(reader)
 
 
-def varuint(number: int) -> bytes:
-    """Encode a number as in updates: seven bits a byte, the least significant first."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(0x80 | number & 0x7F)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _read(reader: _Reader) -> Survey:
     try:
         return reader.read()
@@ -118,15 +109,14 @@ def _read(reader: _Reader) -> Survey:
         raise BadUpdate("the update ends too soon or is not in the v1 encoding") from error
 
 
-class _Reader:
+class _Reader(Cursor):
     """A cursor over one update."""
 
-    __slots__ = ("at", "blocks", "limits", "raw", "seen")
+    __slots__ = ("blocks", "limits", "seen")
 
     def __init__(self, raw: bytes, limits: Limits | None = None) -> None:
-        self.raw = raw
+        super().__init__(raw)
         self.limits = limits
-        self.at = 0
         self.seen = Survey()
         self.blocks: list[list[Struct]] | None = None
 
@@ -264,31 +254,6 @@ class _Reader:
             raise BadUpdate("the update holds a kind of content that Yjs does not know")
         return 1
 
-    def number(self) -> int:
-        raw, at = self.raw, self.at
-        byte = raw[at]
-        at += 1
-        value = byte & 0x7F
-        shift = 7
-        while byte & 0x80:
-            # Checked inside the loop: adding up a number of a million bytes would take minutes.
-            if shift > 63:
-                raise BadUpdate("a number in the update is longer than 64 bits")
-            byte = raw[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-        self.at = at
-        return value
-
-    def skip(self, size: int | None = None) -> None:
-        """Skip ``size`` bytes, or a length-prefixed string or buffer."""
-        if size is None:
-            size = self.number()
-        self.at += size
-        if self.at > len(self.raw):
-            raise IndexError
-
     def any(self, depth: int = 0) -> None:
         """Skip a value in lib0's ``any`` encoding."""
         if depth > MAX_NESTING:
@@ -313,19 +278,3 @@ class _Reader:
                 self.any(depth + 1)
         elif tag not in (120, 121, 126, 127):
             raise BadUpdate("a value in the update is of an unknown kind")
-
-
-def read_state_vector(encoded: bytes, limits: Limits | None = None) -> dict[int, int]:
-    """Return a state vector's clocks by client.
-
-    Raises `BadUpdate` if ``encoded`` isn't a state vector, `UpdateTooLarge` if it has more entries
-    than the ``limits`` allow.
-    """
-    reader = _Reader(encoded)
-    try:
-        clients = reader.number()
-        if limits is not None and clients > limits.state_vector:
-            raise UpdateTooLarge(f"a state vector may have at most {limits.state_vector} entries")
-        return {reader.number(): reader.number() for _ in range(clients)}
-    except IndexError as error:
-        raise BadUpdate("the state vector ends too soon") from error

@@ -181,14 +181,14 @@ class TextPeer:
         """
         return self._window.has_typed or self._views.is_known(self._clock())
 
-    def hold(self) -> None:
-        """Write no receives until `recall` is called, the member sends a change, or it joins."""
+    def withhold_receives(self) -> None:
+        """Write no receives until `offer_former` is called, or the member joins or sends a text."""
         self._window.close()
 
-    def recall(self, view: View) -> None:
+    def offer_former(self, view: View) -> None:
         """Add ``view`` to the texts that the page may have shown when it joined: see `is_known`."""
         self._window.open()
-        self._views.recall(view, self._clock())
+        self._views.offer_former(view, self._clock())
 
     # What another node needs to restore the member
 

@@ -11,14 +11,14 @@ from .delta import IDENTITY, Delta, compose
 
 
 class View(NamedTuple):
-    """A text, and the delta from it to the replica's present text, its *way*."""
+    """A text, and the delta from it to the replica's present text."""
 
     text: str
-    way: Delta
+    to_present: Delta
 
     def advanced(self, delta: Delta) -> View:
         """Return the view after an edit of the replica by ``delta``."""
-        return View(self.text, compose(self.way, delta))
+        return View(self.text, compose(self.to_present, delta))
 
 
 @dataclass(slots=True)
@@ -80,10 +80,10 @@ class Trail:
             dropped = steps.popleft()
         if dropped is None:
             return None
-        way = dropped.delta
+        delta = dropped.delta
         for step in steps:
-            way = compose(way, step.delta)
-        return View(dropped.text, way)
+            delta = compose(delta, step.delta)
+        return View(dropped.text, delta)
 
     def texts(self, number: int) -> Iterator[tuple[int, str]]:
         """Yield ``(number, text)`` of the texts up to and including ``number``, newest first."""
@@ -94,8 +94,8 @@ class Trail:
     def views(self) -> list[View]:
         """Return the views of all texts, newest first: this costs one composition for each."""
         views: list[View] = []
-        way = IDENTITY
+        delta = IDENTITY
         for step in reversed(self._steps):
-            way = compose(step.delta, way)
-            views.append(View(step.text, way))
+            delta = compose(step.delta, delta)
+            views.append(View(step.text, delta))
         return views

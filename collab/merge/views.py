@@ -123,9 +123,9 @@ class Views:
 
     def offer_blank(self) -> None:
         """Add the empty text to the texts that the page may be showing."""
-        self.offer(View("", Delta.of(self._screen.way.apply(self._screen.text))))
+        self.offer(View("", Delta.of(self._screen.to_present.apply(self._screen.text))))
 
-    def recall(self, view: View, now: float) -> None:
+    def offer_former(self, view: View, now: float) -> None:
         """Add ``view`` to the texts that the page may have shown when it joined: see `is_known`."""
         if self._first_confirmed is None:
             self.offer(view)
@@ -206,17 +206,17 @@ class Views:
             base, splices = late
         # Where both insert at one place, the replica's text comes first: a letter typed after one
         # that a stale receive hid belongs after it.
-        way, delta = transform(base.way, Delta.from_splices(splices))
+        to_present, delta = transform(base.to_present, Delta.from_splices(splices))
         if self._habit.lateness < LATE_WINDOW:
             self._pasts.clear()
         else:  # so slow a page may show the screen again after this change
             self._pasts.add([self._screen], now)
         self._follow(delta)
-        self._screen = View(text, way)
+        self._screen = View(text, to_present)
         return Outcome(
             delta,
             echo=not splices,
-            needs_receive=way.apply(text) != self.final_text,
+            needs_receive=to_present.apply(text) != self.final_text,
             guessed=len(candidates) > 1,
             late=late is not None,
         )
@@ -289,6 +289,6 @@ class Views:
 
     def check(self, replica_text: str) -> None:
         """Assert that the delta of every view leads to the replica's text; for tests."""
-        for text, way in (*self.views(), *(past.view for past in self._pasts)):
-            assert way.apply(text) == replica_text
+        for text, delta in (*self.views(), *(past.view for past in self._pasts)):
+            assert delta.apply(text) == replica_text
         assert self._confirmed <= self._reached <= self._trail.last

@@ -64,7 +64,7 @@ class Departed:
             "room": self.room,
             "epoch": self.epoch,
             "last": self.last,
-            "views": [[text, way.ops] for text, way in (*kept, screen)],
+            "views": [[text, delta.ops] for text, delta in (*kept, screen)],
             "known": self.known,
             "typing": self.typing,
         }

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from collab.merge.clocks import read_state_vector
 from collab.merge.deletions import deleted
 from collab.merge.errors import MergeError
 from collab.merge.replay import replica_of
 from collab.merge.replica import Replica
-from collab.merge.survey import read_state_vector
 from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)

@@ -38,8 +38,8 @@ async def nearest_view(
     (at_start,) = start.views()
     if found is None:
         return at_start
-    way = compose(found.way, Delta.from_splices(diff(found.tail, at_start.text)))
-    return View(found.text, way).advanced(at_start.way)
+    to_present = compose(found.to_tail, Delta.from_splices(diff(found.tail, at_start.text)))
+    return View(found.text, to_present).advanced(at_start.to_present)
 
 
 async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Found | None:

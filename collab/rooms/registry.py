@@ -51,14 +51,14 @@ class Rooms:
         self._searches = Searches()
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
-        self._holds: dict[str, int] = {}
+        self._acquired: dict[str, int] = {}
         self._release_timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._upkeep: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Start the upkeep of the rooms: checks and presence reports."""
-        self._subscriber.on_reconnect.append(self._returned)
+        self._subscriber.on_reconnect.append(self._on_reconnect)
         self._upkeep = [
             asyncio.create_task(self._every(self._config.check_interval, Room.check)),
             asyncio.create_task(self._every(self._config.presence_interval, Room.report)),
@@ -81,12 +81,12 @@ class Rooms:
             log.error("not all updates were committed in time", extra={"rooms": lost})
         await asyncio.gather(*(room.close() for room in rooms))
 
-    async def hold(self, name: str) -> Room:
-        """Load a room and return it; the node keeps it until each `hold` has had its `release`.
+    async def acquire(self, name: str) -> Room:
+        """Load a room and return it; the node keeps it until each `acquire` has had its `release`.
 
         Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it meanwhile.
         """
-        self._holds[name] = self._holds.get(name, 0) + 1
+        self._acquired[name] = self._acquired.get(name, 0) + 1
         if timer := self._release_timers.pop(name, None):
             timer.cancel()
         room = self._rooms.get(name)
@@ -102,10 +102,10 @@ class Rooms:
             raise
 
     def release(self, name: str) -> None:
-        """End one `hold`; after the last one the room is closed when the grace time is over."""
-        self._holds[name] -= 1
-        if not self._holds[name]:
-            del self._holds[name]
+        """End one `acquire`; after the last one the room is closed when the grace time is over."""
+        self._acquired[name] -= 1
+        if not self._acquired[name]:
+            del self._acquired[name]
             if room := self._rooms.get(name):
                 self._schedule_release(self._config.room_grace, room)
 
@@ -147,7 +147,7 @@ class Rooms:
                 raise RoomClosed(name)
             self._rooms[name] = room
             self._metrics.rooms.inc()
-            if name not in self._holds:  # everybody left while it was being loaded
+            if name not in self._acquired:  # everybody left while it was being loaded
                 self._schedule_release(self._config.room_grace, room)
             return room
         finally:
@@ -190,7 +190,7 @@ class Rooms:
                         log.exception("the upkeep of a room failed", extra={"room": room.name})
                 await asyncio.sleep(interval / len(batches))
 
-    def _returned(self) -> None:
+    def _on_reconnect(self) -> None:
         """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
             room.check()

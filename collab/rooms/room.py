@@ -116,7 +116,7 @@ class Room:
             await asyncio.wait(self._replies)
 
     def _end(self) -> None:
-        self._on_end(self)  # a `hold` from now on loads a new room
+        self._on_end(self)  # a `acquire` from now on loads a new room
         self._members.end()
 
     async def flush(self) -> None:
@@ -245,15 +245,15 @@ class Room:
         RoomClosed or StoreUnavailable, and changes nothing then.
         """
         await self._store.call("PING")  # fail before the edit, which could not be undone
-        way = IDENTITY
+        to_present = IDENTITY
         if base is None or not self.exists:
             base = self.text
         elif base != self.text:
-            way = await self._delta_from(base)
+            to_present = await self._delta_from(base)
         if self.ended:
             raise RoomClosed(self.name)
         self._metrics.changes.inc()
-        delta, _ = transform(Delta.from_splices(diff(base, code)), way)
+        delta, _ = transform(Delta.from_splices(diff(base, code)), to_present)
         return self._edit(delta, author)
 
     async def _delta_from(self, text: str) -> Delta:
@@ -261,7 +261,7 @@ class Room:
         found = await nearest_text(text, await self._journal.read(), self._searches, near=0)
         if found is None or found.distance:
             return Delta.from_splices(diff(text, self.text))
-        return compose(found.way, Delta.from_splices(diff(found.tail, self.text)))
+        return compose(found.to_tail, Delta.from_splices(diff(found.tail, self.text)))
 
     # Messages of other nodes
 

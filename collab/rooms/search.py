@@ -67,7 +67,7 @@ class Found(NamedTuple):
     """
 
     text: str
-    way: Delta
+    to_tail: Delta
     tail: str
     distance: int
 
@@ -109,11 +109,11 @@ class _Search:
             return None
         onward = self._updates[self._index :]
         past = await self._searches.replay_after(self._updates[: self._index], onward)
-        text, way = past.text, IDENTITY
+        text, to_tail = past.text, IDENTITY
         for update in onward:
-            way = compose(way, past.play(update))
+            to_tail = compose(to_tail, past.play(update))
             await self._searches.pause()
-        return Found(text, way, past.text, self.distance)
+        return Found(text, to_tail, past.text, self.distance)
 
 
 async def nearest_text(
@@ -169,8 +169,8 @@ async def text_at(
     known = 0 if epoch is None else ids.index(last) + 1
     async with searches.turn():
         past = await searches.replay_after(updates[:known], updates[known:])
-        text, way = past.text, IDENTITY
+        text, to_tail = past.text, IDENTITY
         for update in updates[known:]:
-            way = compose(way, past.play(update))
+            to_tail = compose(to_tail, past.play(update))
             await searches.pause()
-        return Found(text, way, past.text, 0)
+        return Found(text, to_tail, past.text, 0)

@@ -137,12 +137,12 @@ class TextMembers:
         await self._quiet()  # otherwise only a diff of the texts gives the last part of the delta
         with self._follow_replica() as start:
             found = await text_at(left.epoch, left.last, await self._journal.read(), self._searches)
-        if found is None or any(way.apply(text) != found.text for text, way in left.views):
+        if found is None or any(delta.apply(text) != found.text for text, delta in left.views):
             return None
         (at_start,) = start.views()
-        onward = compose(found.way, Delta.from_splices(diff(found.tail, at_start.text)))
-        way = compose(onward, at_start.way)
-        views = Views.restored(left.views, way, habit, known=left.known)
+        onward = compose(found.to_tail, Delta.from_splices(diff(found.tail, at_start.text)))
+        to_present = compose(onward, at_start.to_present)
+        views = Views.restored(left.views, to_present, habit, known=left.known)
         peer = TextPeer.restored(views, line, self._clock, typing=left.typing)
         return self._enter(TextMember(id, identity, room, peer, line))
 
@@ -180,11 +180,11 @@ class TextMembers:
         """
         if member.peer.is_known() or not self._journal.exists:
             return
-        member.peer.hold()  # a receive would overwrite the text on its screen
+        member.peer.withhold_receives()  # a receive would overwrite the text on its screen
         shown = partial(self._shown_by_others, member)
         with self._follow_replica() as start:
             view = await nearest_view(code, start, self._journal, self._searches, shown)
-        member.peer.recall(view)
+        member.peer.offer_former(view)
 
     def _shown_by_others(self, member: TextMember) -> Iterator[View]:
         for peer in (*self._absent, *(other.peer for other in self._members.text.values())):

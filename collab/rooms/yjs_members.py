@@ -9,13 +9,14 @@ from typing import Protocol
 
 from collab.errors import CodeTooLarge, NotAllowed
 from collab.merge.awareness import State
+from collab.merge.clocks import read_state_vector
 from collab.merge.deletions import covers, deleted, normalized
 from collab.merge.delta import IDENTITY
 from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Edit, Replica
-from collab.merge.survey import EMPTY_UPDATE, read_state_vector, survey
+from collab.merge.survey import EMPTY_UPDATE, survey
 from collab.metrics import Metrics
 from collab.rooms.author import Author
 from collab.rooms.identity import Identity

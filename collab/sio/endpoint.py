@@ -54,7 +54,7 @@ class SocketIOEndpoint:
         self._admission = admission
         self._rooms = rooms
         self._manager = manager
-        self._returns = Returns(rooms, store, subscriber, questions, self._let_go)
+        self._returns = Returns(rooms, store, subscriber, questions, self._end_connection_of)
         self._clients: dict[str, Client] = {}
         self._sids: dict[str, str] = {}  # by the digest of the pid
         self._habit_of = lru_cache(MAX_SITES)(lambda site: Habit())
@@ -81,9 +81,9 @@ class SocketIOEndpoint:
         response: web.StreamResponse = await self._server.handle_request(request)
         return response
 
-    async def all_left(self) -> None:
+    async def flush(self) -> None:
         """Wait until Redis has the state of all clients that were moved off."""
-        await self._returns.all_left()
+        await self._returns.flush()
 
     # Connections
 
@@ -141,7 +141,7 @@ class SocketIOEndpoint:
             for line in client.lines.values():
                 line.mark_due()
 
-    async def _let_go(self, member: str) -> None:
+    async def _end_connection_of(self, member: str) -> None:
         """End the old connection of a client that has connected again."""
         client = self._clients.get(self._sids.get(member, ""))
         if client is not None:
@@ -155,11 +155,11 @@ class SocketIOEndpoint:
             return
         if client.pid:
             del self._sids[digest(client.pid)]
-            self._returns.gone(client.pid, sid, list(client.lines))
+            self._returns.remember(client.pid, sid, list(client.lines))
         for room in list(client.lines):
             self._part(client, room, may_return=True)
         if client.pid and self._admission.draining:
-            self._returns.leave_in_redis(client.pid)
+            self._returns.store_soon(client.pid)
         self._metrics.connections.labels("text").dec()
         log.info("disconnected", extra={"sid": sid, "reason": reason})
 
@@ -221,7 +221,7 @@ class SocketIOEndpoint:
         """Make the client a member of a room; return None if ``enter`` does."""
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
-        room = await self._rooms.hold(name)
+        room = await self._rooms.acquire(name)
         line = Line(room, client.socket, self._metrics, lambda: self._ended(client, name))
         try:
             identity = self._admission.admit(client.identity, name)

@@ -49,8 +49,8 @@ class Absent:
 class Returns:
     """Remembers a node's disconnected clients, and finds those of other nodes.
 
-    ``let_go`` is given the `digest` of a client's pid; it ends the client's connection if this node
-    still has it.
+    ``disconnect`` ends a client's connection if this node still has it; it is given the `digest` of
+    the client's pid.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Returns:
         store: Store,
         subscriber: Subscriber,
         questions: Questions,
-        let_go: Callable[[str], Awaitable[None]],
+        disconnect: Callable[[str], Awaitable[None]],
     ) -> None:
         self._rooms = rooms
-        self._let_go = let_go
+        self._disconnect = disconnect
         self._handovers = Handovers(store, subscriber, questions, self._hand_over)
         self._absent: dict[str, Absent] = {}  # by the digest of their pid
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._storing: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
 
     async def open(self) -> None:
@@ -76,7 +76,7 @@ class Returns:
         """Stop answering other nodes."""
         await self._handovers.close()
 
-    def gone(self, pid: str, sid: str, rooms: Sequence[str]) -> None:
+    def remember(self, pid: str, sid: str, rooms: Sequence[str]) -> None:
         """Remember a client that has disconnected."""
         now = self._clock()
         self._absent[digest(pid)] = Absent(sid, tuple(rooms), now)
@@ -94,7 +94,7 @@ class Returns:
         return await self._remove(member) or await self._handovers.claim(member)
 
     async def _remove(self, member: str) -> Absent | None:
-        await self._let_go(member)
+        await self._disconnect(member)
         return self._absent.pop(member, None)
 
     async def _hand_over(self, member: str) -> list[Departed] | None:
@@ -113,18 +113,18 @@ class Returns:
 
     # A node that drains
 
-    def leave_in_redis(self, pid: str) -> None:
+    def store_soon(self, pid: str) -> None:
         """Store a client's state in Redis: the client will connect to another node."""
-        leaving = asyncio.create_task(self._leave(digest(pid)))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        storing = asyncio.create_task(self._store(digest(pid)))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
 
-    async def all_left(self) -> None:
+    async def flush(self) -> None:
         """Wait until Redis has the state of all such clients."""
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        if self._storing:
+            await asyncio.wait(self._storing)
 
-    async def _leave(self, member: str) -> None:
+    async def _store(self, member: str) -> None:
         departed = await self._hand_over(member)
         if departed is None:
             return

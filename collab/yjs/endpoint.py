@@ -49,7 +49,7 @@ class YjsEndpoint:
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
             return await self._turn_away(request, BAD_ROOM, problem)
-        room = await self._rooms.hold(name)
+        room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)

@@ -81,26 +81,26 @@ async def test_a_room_is_kept_for_the_whole_grace_time_after_the_last_visitor(
     """The time of an earlier visit that ended must not cut this one short."""
     loop = asyncio.get_running_loop()
     async with rooms(redis_server.port, grace=0.25) as held:
-        first = await held.hold(room)
+        first = await held.acquire(room)
         held.release(room)
         await asyncio.sleep(0.15)
-        assert await held.hold(room) is first
+        assert await held.acquire(room) is first
         held.release(room)
         left = loop.time()
         await eventually(lambda: room not in held._rooms)
         assert loop.time() - left > 0.2
-        assert await held.hold(room) is not first
+        assert await held.acquire(room) is not first
         held.release(room)
 
 
 async def test_holds_that_come_together_get_one_room(redis_server: Redis, room: str) -> None:
     async with rooms(redis_server.port) as held:
-        found = await asyncio.gather(*(held.hold(room) for _ in range(10)))
+        found = await asyncio.gather(*(held.acquire(room) for _ in range(10)))
         assert len(set(map(id, found))) == 1
         for _ in range(10):
             held.release(room)
         await eventually(lambda: not held._rooms)
-        assert not held._holds and not held._release_timers
+        assert not held._acquired and not held._release_timers
 
 
 async def test_a_room_that_cannot_be_loaded_leaves_nothing_behind_and_can_be_later(
@@ -108,14 +108,16 @@ async def test_a_room_that_cannot_be_loaded_leaves_nothing_behind_and_can_be_lat
 ) -> None:
     async with proxy(redis_server.port) as wire, rooms(wire.port) as held:
         wire.refuse()
-        found = await asyncio.gather(*(held.hold(room) for _ in range(3)), return_exceptions=True)
+        found = await asyncio.gather(
+            *(held.acquire(room) for _ in range(3)), return_exceptions=True
+        )
         assert all(isinstance(each, StoreUnavailable) for each in found)
-        assert not held._rooms and not held._loading and not held._holds
+        assert not held._rooms and not held._loading and not held._acquired
         wire.accept()
         async with asyncio.timeout(5):
             while True:
                 try:
-                    await held.hold(room)
+                    await held.acquire(room)
                     break
                 except StoreUnavailable:
                     await asyncio.sleep(0.05)
@@ -126,7 +128,7 @@ async def test_a_room_is_not_let_go_while_something_waits_for_redis(
     redis_server: Redis, store: redis.asyncio.Redis, room: str
 ) -> None:
     async with proxy(redis_server.port) as wire, rooms(wire.port, grace=0.05) as held:
-        there = await held.hold(room)
+        there = await held.acquire(room)
         member = there.enter("m", somebody("m"), Silent(), Habit())
         await there.change(member, "one")
         wire.refuse()
@@ -145,7 +147,7 @@ async def test_closing_takes_to_redis_what_waits(
     redis_server: Redis, store: redis.asyncio.Redis, room: str
 ) -> None:
     async with rooms(redis_server.port) as held:
-        there = await held.hold(room)
+        there = await held.acquire(room)
         there.change(there.enter("m", somebody("m"), Silent(), Habit()), "typed at the last moment")
     assert await store.get(f"code_{room}") == b"typed at the last moment"
 
@@ -164,7 +166,7 @@ async def test_a_room_whose_upkeep_fails_does_not_end_the_others(
     monkeypatch.setattr(Room, "check", check)
     async with rooms(redis_server.port, check_interval=0.1) as held:
         for name in (f"{room}-bad", f"{room}-good"):
-            await held.hold(name)
+            await held.acquire(name)
         await eventually(lambda: checked.count(f"{room}-good") > 3)
         assert "a mistake" in caplog.text
         for name in (f"{room}-bad", f"{room}-good"):
@@ -176,7 +178,7 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
 ) -> None:
     """Two connections carry commands: of two reports under way the older could arrive last."""
     async with rooms(redis_server.port) as here, rooms(redis_server.port, node="o") as there:
-        mine, theirs = await here.hold(room), await there.hold(room)
+        mine, theirs = await here.acquire(room), await there.acquire(room)
         for number in range(30):
             member = mine.enter(f"m{number}", somebody("m"), Silent(), Habit())
             await asyncio.sleep(0)
@@ -194,11 +196,11 @@ async def test_the_other_nodes_hear_of_members_that_leave_just_before_their_node
     """Without that report they would show the members for some seconds after the node is gone."""
     names = [f"{room}-{number}" for number in range(3)]
     async with proxy(redis_server.port, delay=0.02) as wire, rooms(redis_server.port) as here:
-        theirs = [await here.hold(name) for name in names]
+        theirs = [await here.acquire(name) for name in names]
         async with rooms(wire.port, node="closes") as closes:
             members = []
             for name in names:
-                mine = await closes.hold(name)
+                mine = await closes.acquire(name)
                 members.append((mine, mine.enter("m", somebody("m"), Silent(), Habit())))
             await eventually(lambda: all(each.people() for each in theirs))
             for mine, member in members:
@@ -214,14 +216,14 @@ async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
     """The grace time of the one that was ended must not end the other."""
     async with rooms(redis_server.port, grace=0.3) as held:
         line = Silent()
-        first = await held.hold(room)
+        first = await held.acquire(room)
         await first.change(first.enter("m", somebody("m"), line, Habit()), "one")
         held.release(room)
         assert await Directory(held._store).end(room, 1800)
         await eventually(lambda: line.told_of_end == 1)
         with pytest.raises(RoomClosed):
             first.enter("n", somebody("n"), Silent(), Habit())
-        second = await held.hold(room)
+        second = await held.acquire(room)
         assert second is not first and not second.exists
         await asyncio.sleep(0.4)
         assert held._rooms == {room: second}
@@ -238,7 +240,7 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
 
     async def visit(held: Rooms, number: int) -> None:
         name = f"{room}-{number}"
-        there = await held.hold(name)
+        there = await held.acquire(name)
         member = there.enter("m", somebody("m"), Silent(), Habit())
         await there.texts.recognise(member, "text")
         await there.change(member, "text")

@@ -40,7 +40,7 @@ def whole_state(reading: Reading) -> bytes:
 async def find(code: str, reading: Reading, near: int = NEAR) -> Found:
     found = await nearest_text(code, reading, Searches(), near=near)
     assert found is not None
-    assert found.way.apply(found.text) == found.tail
+    assert found.to_tail.apply(found.text) == found.tail
     assert found.distance == edit_size(diff(found.text, code))
     return found
 
@@ -55,8 +55,8 @@ async def test_the_nearest_text_is_found_with_the_delta_from_it() -> None:
 
 async def test_of_equally_near_texts_the_latest_is_found() -> None:
     found = await find("ab!", journal("ab", "abc", "ab", "x"))
-    assert found.way.apply("ab") == "x"
-    assert edit_size(found.way.to_splices()) == 3, "by the short way"
+    assert found.to_tail.apply("ab") == "x"
+    assert edit_size(found.to_tail.to_splices()) == 3, "by the short way"
 
 
 async def test_a_text_beyond_the_maximal_distance_is_not_found() -> None:
@@ -69,7 +69,7 @@ async def test_a_text_beyond_the_maximal_distance_is_not_found() -> None:
             assert await nearest_text(code, reading, searches, max_distance=len(typed) - 1) is None
             found = await nearest_text(code, reading, searches, max_distance=len(typed))
             assert found is not None and found.text == text
-            assert found.way.apply(found.text) == found.tail == texts[-1]
+            assert found.to_tail.apply(found.text) == found.tail == texts[-1]
 
 
 async def test_the_history_of_a_room_begins_with_an_empty_text() -> None:
@@ -120,7 +120,7 @@ async def test_the_text_of_a_moment_is_found_by_the_last_entry_of_that_moment() 
     found = await text_at("e", (2000, 0), reading, Searches())
     assert found is not None
     assert (found.text, found.tail) == ("one two", "one two three")
-    assert found.way.apply(found.text) == found.tail
+    assert found.to_tail.apply(found.text) == found.tail
     begun = await text_at(None, (0, 0), reading, Searches())
     assert begun is not None and begun.text == ""
     assert await text_at("another", (2000, 0), reading, Searches()) is None

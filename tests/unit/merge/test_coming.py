@@ -115,7 +115,7 @@ def test_a_member_that_another_node_hands_over_keeps_all_its_views() -> None:
 def test_a_view_from_before_its_connection_is_possible_until_a_page_is_known() -> None:
     desk = Desk("one two three", shown="")
     assert not desk.peer.is_known()
-    desk.peer.recall(View("one two", Delta.of(7, " three")))
+    desk.peer.offer_former(View("one two", Delta.of(7, " three")))
     desk.change("one two!")
     assert desk.text == "one two three!"
     assert desk.peer.is_known()
@@ -126,6 +126,6 @@ def test_a_text_of_the_history_does_not_win_over_a_receive_that_explains_the_cha
     desk = Desk("9: page", shown="")
     assert desk.receive() == "9: page"
     desk.pong(2)
-    desk.peer.recall(View("1: page", Delta.of("9", -1)))
+    desk.peer.offer_former(View("1: page", Delta.of("9", -1)))
     desk.change("10: page")
     assert desk.text == "10: page"

@@ -117,7 +117,7 @@ def test_a_hundred_thousand_edits_are_one_delta() -> None:
     """A member that gets no receive for long costs one delta; nothing recurses or accumulates."""
     random = Random(7)
     start = text = "x" * 2_000
-    way, spot = IDENTITY, 0
+    delta, spot = IDENTITY, 0
     for _ in range(100_000):
         if random.random() < 0.02:
             spot = random.randint(0, len(text))
@@ -129,7 +129,7 @@ def test_a_hundred_thousand_edits_are_one_delta() -> None:
             edit = Delta.of(spot - 1, -1)
             text = text[: spot - 1] + text[spot:]
             spot -= 1
-        way = compose(way, edit)
-    assert way.apply(start) == text
-    edit, _ = transform(Delta.of(1_000, "z"), way)
+        delta = compose(delta, edit)
+    assert delta.apply(start) == text
+    edit, _ = transform(Delta.of(1_000, "z"), delta)
     assert "z" in edit.apply(text)

@@ -5,12 +5,12 @@ from time import process_time
 import pytest
 from pycrdt import Doc, Text
 
+from collab.merge.clocks import read_state_vector
 from collab.merge.delta import Delta
 from collab.merge.errors import BadUpdate, DocumentTooLarge, MergeError, UpdateTooLarge
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
-from collab.merge.survey import read_state_vector
 from tests.support import forge
 
 LIMITS = Limits(text_bytes=1 << 18, document_bytes=1 << 22)

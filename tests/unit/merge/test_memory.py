@@ -11,12 +11,12 @@ from collections.abc import Callable
 import pytest
 from pycrdt import Doc
 
+from collab.merge.clocks import read_state_vector
 from collab.merge.delta import Delta
 from collab.merge.errors import MergeError
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
-from collab.merge.survey import read_state_vector
 from collab.rooms.history import add_up, compact
 from collab.rooms.search import Searches, nearest_text
 from collab.store.records import Entry, Reading

@@ -52,10 +52,10 @@ def test_a_receive_that_had_to_wait_is_due_once_the_client_keeps_nothing_back() 
 
 def test_an_unknown_member_gets_no_receive_until_its_text_is_found() -> None:
     desk = Desk("one two", shown="")
-    desk.peer.hold()
+    desk.peer.withhold_receives()
     assert desk.receive() is None
     assert desk.due_in is None
-    desk.peer.recall(View("one", Delta.of(3, " two")))
+    desk.peer.offer_former(View("one", Delta.of(3, " two")))
     assert desk.receive() == "one two"
 
 

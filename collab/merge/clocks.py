@@ -1,0 +1,62 @@
+"""Which updates a document has: the clock that it has reached in each client's structs."""
+
+from __future__ import annotations
+
+from .cursor import Cursor
+from .errors import BadUpdate, EarlyUpdate, UpdateTooLarge
+from .limits import Limits
+from .survey import Survey
+
+
+class Clocks:
+    """The clocks of one document, by client, from the surveys of the updates that it has."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+
+    def add(self, seen: Survey) -> None:
+        """Add an update."""
+        known = self._known
+        for client, _, end in seen.runs:
+            if end > known.get(client, 0):
+                known[client] = end
+
+    def refuse_early(self, seen: Survey) -> None:
+        """Raise `EarlyUpdate` if updates that an update builds on are missing."""
+        known = self._known
+        reach = known.copy()
+        for client, start, end in seen.runs:
+            here = reach.get(client, 0)
+            if start > here:
+                raise EarlyUpdate("updates before this one are missing")
+            if end > here:
+                reach[client] = end
+        for client, clock in seen.needs:
+            if clock >= reach.get(client, 0):
+                raise EarlyUpdate("the update builds on one that is missing")
+        for client, _, end in seen.deleted:
+            if end > reach.get(client, 0):
+                raise EarlyUpdate("the update deletes content that is missing")
+
+    def are_ahead_of(self, state_vector: bytes) -> bool:
+        """Whether the updates reach further than ``state_vector``, the document's own."""
+        have = read_state_vector(state_vector)
+        return any(have.get(client, 0) < clock for client, clock in self._known.items())
+
+
+def read_state_vector(encoded: bytes, limits: Limits | None = None) -> dict[int, int]:
+    """Return a state vector's clocks by client.
+
+    Raises `BadUpdate` if ``encoded`` isn't a state vector, `UpdateTooLarge` if it has more entries
+    than the ``limits`` allow.
+    """
+    cursor = Cursor(encoded)
+    try:
+        clients = cursor.number()
+        if limits is not None and clients > limits.state_vector:
+            raise UpdateTooLarge(f"a state vector may have at most {limits.state_vector} entries")
+        return {cursor.number(): cursor.number() for _ in range(clients)}
+    except IndexError as error:
+        raise BadUpdate("the state vector ends too soon") from error
