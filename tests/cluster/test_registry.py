@@ -26,6 +26,9 @@ from tests.support.clients import eventually
 from tests.support.processes import Redis
 from tests.support.proxy import proxy
 
+REDIS_TIMEOUT = 1.0
+"""Seconds; a busy machine takes more than 0.3 for an answer."""
+
 
 def somebody(name: str) -> Identity:
     return Identity(name, name, Role.EDITOR)
@@ -62,8 +65,8 @@ async def rooms(
     url = f"redis://127.0.0.1:{port}/0"
     config = Config(redis_url=url, node_id=node, room_grace=grace, **settings)  # type: ignore[arg-type]
     metrics = Metrics()
-    store = Store(url, node, 0.3, metrics)
-    subscriber = Subscriber(store.pool, node, 0.3)
+    store = Store(url, node, REDIS_TIMEOUT, metrics)
+    subscriber = Subscriber(store.pool, node, REDIS_TIMEOUT)
     held = Rooms(config, store, subscriber, metrics, on_emit=lambda message: None)
     await subscriber.open()
     held.open()
