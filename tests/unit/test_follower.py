@@ -204,9 +204,10 @@ async def test_a_commit_behind_entries_that_were_missed_applies_them_and_owes_th
     done = node.type("mine")
     node.follower.start_commit()
     missed = [Entry(SECOND, "b", typed("theirs "))]
-    node.follower.handle_committed(Committed(THIRD, NOW + 60.0, 3, 30, missed))
+    node.follower.handle_committed(Committed(THIRD, NOW + 90.0, 3, 30, missed))
     assert sorted(node.text) == sorted("theirs mine")
     assert done.done() and node.follower.last == THIRD
+    assert node.follower.deadline == NOW + 90.0
     assert node.state.due == {Work.SETTLE}
 
 
@@ -214,9 +215,10 @@ async def test_a_commit_that_sets_the_snapshot_makes_a_settle_unnecessary(node: 
     node.state.on(Event.SNAPSHOT_OWED)
     node.type("mine")
     node.follower.start_commit()
+    node.now += 5.0
     node.follower.handle_committed(Committed(SECOND, None, 2, 20, []))
     assert node.state.due == set()
-    assert node.follower.deadline == NOW + TTL
+    assert node.follower.deadline == NOW + 5.0 + TTL
 
 
 async def test_after_several_refusals_in_a_row_a_node_may_append(node: Node) -> None:

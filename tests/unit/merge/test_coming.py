@@ -2,7 +2,7 @@
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
-from collab.merge.lateness import PAST_WINDOW, Habit
+from collab.merge.lateness import LATE_WINDOW, PAST_WINDOW, Habit
 from collab.merge.trail import View
 from collab.merge.views import Views
 
@@ -118,6 +118,16 @@ def test_a_view_from_before_its_connection_is_possible_until_a_page_is_known() -
     desk.peer.offer_former(View("one two", Delta.of(7, " three")))
     desk.change("one two!")
     assert desk.text == "one two three!"
+    assert desk.peer.is_known()
+
+
+def test_a_page_is_known_only_when_it_has_had_time_to_show_its_first_receive() -> None:
+    desk = Desk("one", shown="")
+    assert desk.receive() == "one"
+    desk.pong(2)
+    desk.now += LATE_WINDOW
+    assert not desk.peer.is_known()
+    desk.now += LATE_WINDOW
     assert desk.peer.is_known()
 
 
