@@ -139,6 +139,7 @@ async def test_the_announcement_of_the_commit_in_flight_is_as_good_as_its_answer
     id = (2, commit.nonce)
     node.follower.handle_announcement(announced(FIRST, id, commit.merged), own=True)
     assert done.done() and node.follower.last == id
+    assert node.follower.deadline == NOW + 30.0
     assert node.sent == [], "the members know what one of them did"
     node.follower.handle_committed(Committed(id, NOW + 60.0, 2, 20, []))
     assert not node.follower.in_flight and node.follower.last == id

@@ -33,6 +33,15 @@ def text_of(*updates: Update) -> str:
     return replica.text
 
 
+async def test_updates_futures_and_a_requested_document_each_wait_for_a_commit() -> None:
+    typist, asked, whole = Typist(), Pending(), Pending()
+    assert not typist.pending
+    typist.type("a", "ada")
+    asked.wait(1.0, 1.0)
+    whole.request_whole(1.0)
+    assert typist.pending and asked and whole
+
+
 def test_the_updates_of_one_author_in_a_row_are_one_entry() -> None:
     typist = Typist()
     for letter, author in zip("abcd", ("ada", "ada", "bob", "ada"), strict=True):
@@ -54,9 +63,12 @@ def test_an_update_is_not_merged_into_one_that_was_sent() -> None:
 
 def test_however_many_authors_type_while_redis_is_away_a_bounded_number_of_updates_waits() -> None:
     typist = Typist()
-    for number in range(3 * MAX_PENDING):
+    for number in range(MAX_PENDING):
         typist.type("x", f"author {number}")
-        assert len(typist.pending.updates) <= MAX_PENDING
+    assert len(typist.authors()) == MAX_PENDING
+    for number in range(2 * MAX_PENDING):
+        typist.type("x", f"late author {number}")
+        assert len(typist.authors()) <= MAX_PENDING
     assert SEVERAL in typist.authors()
     assert text_of(*typist.pending.updates) == "x" * 3 * MAX_PENDING
 
@@ -79,6 +91,46 @@ def test_merged_updates_get_a_new_nonce() -> None:
     for number in range(MAX_PENDING):
         typist.type("x", f"author {number}")
     assert not typist.pending.was_sent((5, first.nonce))
+    assert typist.authors() == [SEVERAL]
+    typist.pending.add(SEVERAL, typist.replica.edit(Delta.of("y")))
+    assert typist.authors() == [SEVERAL], "none of them counts as sent any more"
+
+
+def test_entries_of_a_lost_commit_drop_the_updates_that_were_sent_and_no_others() -> None:
+    typist = Typist()
+    typist.type("a", "ada")
+    typist.type("b", "bob")
+    commit = typist.pending.make_commit(typist.replica)
+    typist.type("c", "bob")
+    assert typist.authors() == ["ada", "bob", "bob"]
+    for number in range(1, 5):
+        typist.pending.drop_committed((number, commit.nonce))
+    assert typist.authors() == ["bob"]
+    assert text_of(Update("", commit.merged), *typist.pending.updates) == "abc"
+
+
+def test_the_entry_of_a_lost_whole_document_leaves_the_updates_that_may_have_come_later() -> None:
+    typist = Typist()
+    typist.type("a", "ada")
+    typist.pending.request_whole(1.0)
+    commit = typist.pending.make_commit(typist.replica)
+    typist.type("b", "bob")
+    typist.pending.drop_committed((1, commit.nonce))
+    assert not typist.pending.whole
+    assert typist.authors() == ["ada", "bob"]
+
+
+def test_nothing_waits_and_nothing_was_sent_after_the_updates_were_dropped() -> None:
+    typist = Typist()
+    typist.type("a", "ada")
+    commit = typist.pending.make_commit(typist.replica)
+    typist.pending.request_whole(1.0)
+    typist.pending.drop_updates()
+    assert not typist.pending
+    assert not typist.pending.was_sent((1, commit.nonce))
+    typist.type("b", "ada")
+    typist.type("c", "ada")
+    assert typist.authors() == ["ada"]
 
 
 async def test_two_pendings_become_one_that_lives_for_the_longer_time() -> None:
@@ -89,6 +141,10 @@ async def test_two_pendings_become_one_that_lives_for_the_longer_time() -> None:
     both = first.pending.followed_by(later)
     assert (both.since, both.ttl, len(both.done)) == (10.0, 60.0, 2)
     assert later.followed_by(first.pending).ttl == 60.0
+    assert not both.whole
+    later.request_whole(1.0)
+    assert first.pending.followed_by(later).whole
+    assert later.followed_by(first.pending).whole
 
 
 async def test_all_who_ask_whether_everything_is_stored_share_one_future() -> None:

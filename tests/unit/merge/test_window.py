@@ -1,6 +1,12 @@
 """How many receives a text member may have on their way, and when it may have none."""
 
-from collab.merge.window import HOLD_SECONDS, MAX_UNCONFIRMED_VIEWS, TYPING_WINDOW
+from collab.merge.window import (
+    HOLD_SECONDS,
+    MAX_UNCONFIRMED_VIEWS,
+    MIN_UNECHOED,
+    TYPING_WINDOW,
+    Window,
+)
 
 from .desk import Desk, kept_back, typing
 
@@ -136,3 +142,53 @@ def test_a_member_whose_changes_may_wait_gets_no_receive_right_after_them() -> N
     desk.pong(2)
     desk.edit_by_others(desk.text + "X")
     assert desk.receive() == "123aZYX"
+
+
+# The window by itself
+
+
+def _several(window: Window, now: float = 0.0) -> bool:
+    return window.size(now) == MAX_UNCONFIRMED_VIEWS
+
+
+def _typing_window() -> Window:
+    """Return the window of a member that is typing and echoes nothing."""
+    window = Window()
+    window.changed(0.0, echo=False, may_wait=False)
+    for _ in range(MIN_UNECHOED):
+        assert not _several(window)
+        window.confirmed()
+    assert _several(window)
+    return window
+
+
+def test_after_an_echo_the_receives_that_were_not_echoed_are_counted_anew() -> None:
+    window = _typing_window()
+    window.changed(0.0, echo=True, may_wait=False)
+    for _ in range(MIN_UNECHOED):
+        assert not _several(window)
+        window.confirmed()
+    assert _several(window)
+
+
+def test_a_new_member_is_not_reconnecting_and_keeps_nothing_back() -> None:
+    window = Window()
+    window.typed(0.0)
+    for _ in range(MIN_UNECHOED):
+        window.confirmed()
+    assert _several(window)
+    window.close()
+    window.mounted()
+    assert window.size(0.0), "joining opens it"
+
+
+def test_only_the_first_pong_after_a_reconnection_opens_the_window_later() -> None:
+    window = _typing_window()
+    window.reconnected()
+    window.mounted()
+    assert not window.size(0.0), "the kept changes come first"
+    window.handle_pong(1.0)
+    assert window.opens_in(1.0) == HOLD_SECONDS
+    window.handle_pong(1.5)
+    assert window.opens_in(1.5) == HOLD_SECONDS - 0.5
+    assert _several(window, 1.0 + HOLD_SECONDS), "a new connection keeps nothing back"
