@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from collab.errors import StoreUnavailable
@@ -133,44 +135,64 @@ def test_nothing_waits_and_nothing_was_sent_after_the_updates_were_dropped() -> 
     assert typist.authors() == ["ada"]
 
 
-async def test_two_pendings_become_one_that_lives_for_the_longer_time() -> None:
-    first, later = Typist(), Pending()
-    first.type("a", "ada")
-    first.pending.wait(now=10.0, ttl=5.0)
-    later.wait(now=20.0, ttl=60.0)
-    both = first.pending.followed_by(later)
-    assert (both.since, both.ttl, len(both.done)) == (10.0, 60.0, 2)
-    assert later.followed_by(first.pending).ttl == 60.0
-    assert not both.whole
+async def test_updates_found_in_the_journal_wait_no_longer_and_later_ones_do() -> None:
+    replica, sent, later = Replica(), Pending(), Pending()
+    for author in "ab":
+        sent.add(author, replica.edit(Delta.of(author)))
+    commit = sent.make_commit(replica)
+    later.add("b", replica.edit(Delta.of("c")))
+    waiting = sent.followed_by(later)
+    waiting.add("b", replica.edit(Delta.of("d")))
+    assert [update.author for update in waiting.updates] == ["a", "b", "b"]
+    assert waiting.was_sent((7, commit.nonce)) and not waiting.was_sent((7, commit.nonce + 1))
+    for _ in commit.updates:
+        waiting.drop_committed((7, commit.nonce))
+    assert [update.author for update in waiting.updates] == ["b"]
+    again = waiting.make_commit(replica)
+    assert len(again.updates) == 1 and again.text == "dcba"
+
+
+async def test_the_whole_document_is_sent_in_place_of_updates_until_it_is_in_the_journal() -> None:
+    replica, pending = Replica(), Pending()
+    replica.edit(Delta.of("old "))
+    pending.add("a", replica.edit(Delta.of("new ")))
+    pending.request_whole(5.0)
+    commit = pending.make_commit(replica)
+    assert [update.update for update in commit.updates] == [replica.state()]
+    pending.drop_committed((7, commit.nonce))
+    assert [update.author for update in pending.make_commit(replica).updates] == ["a"]
+
+
+async def test_all_callers_of_stored_share_a_future_that_is_done_when_all_is_stored() -> None:
+    sent, later = Pending(), Pending()
+    first = sent.stored()
+    assert sent.stored() is first
+    second = later.stored()
+    both = sent.followed_by(later)
+    assert both.stored() is first
+    both.succeed()
+    await asyncio.gather(first, second)
+
+
+async def test_sent_updates_wait_again_before_later_ones_with_the_longer_ttl() -> None:
+    sent, later = Pending(), Pending()
+    first, second = sent.wait(5.0, 30.0), later.wait(9.0, 1800.0)
+    sent.add("a", b"1")
+    later.add("b", b"2")
+    both = sent.followed_by(later)
+    assert [update.update for update in both.updates] == [b"1", b"2"]
+    assert (both.since, both.ttl) == (5.0, 1800.0)
     later.request_whole(1.0)
-    assert first.pending.followed_by(later).whole
-    assert later.followed_by(first.pending).whole
+    assert not both.whole and sent.followed_by(later).whole and later.followed_by(sent).whole
+    first.cancel()  # the caller has gone away
+    both.succeed()
+    await second
 
 
-async def test_all_who_ask_whether_everything_is_stored_share_one_future() -> None:
+async def test_futures_that_nobody_awaits_fail_without_a_warning() -> None:
     pending = Pending()
-    assert pending.stored() is pending.stored()
-    merged = pending.followed_by(Pending())
-    assert merged.stored() is pending.stored()
-    merged.succeed()
-    assert pending.stored().done()
-
-
-async def test_failing_fails_every_future_that_nobody_has_cancelled() -> None:
-    pending = Pending()
-    left, waiting = pending.wait(1.0, 1.0), pending.wait(1.0, 1.0)
-    left.cancel()
+    done = pending.wait(0.0, 1.0)
     pending.fail(StoreUnavailable("closed"))
     with pytest.raises(StoreUnavailable):
-        await waiting
-
-
-def test_a_whole_document_replaces_the_updates_that_wait() -> None:
-    typist = Typist()
-    typist.replica.edit(Delta.of("lost "))
-    typist.type("a", "ada")
-    typist.pending.request_whole(ttl=9.0)
-    commit = typist.pending.make_commit(typist.replica)
-    assert [update.author for update in commit.updates] == [SEVERAL]
-    assert text_of(*commit.updates) == "lost a"
-    assert commit.ttl == 9.0
+        await done
+    assert isinstance(done, asyncio.Future)

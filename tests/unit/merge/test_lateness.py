@@ -1,8 +1,24 @@
 """Changes of a text that a receive had replaced: by late pages, or kept back by clients."""
 
-from collab.merge.lateness import LATE_WINDOW, MIN_LATE_CHANGES, PAST_WINDOW, RENDER_WINDOW, Habit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.merge.delta import IDENTITY, Delta
+from collab.merge.lateness import (
+    LATE_WINDOW,
+    MAX_EDITS,
+    MAX_PAST,
+    MIN_LATE_CHANGES,
+    PAST_WINDOW,
+    RENDER_WINDOW,
+    Habit,
+    Past,
+    Pasts,
+)
+from collab.merge.trail import View
 
 from .desk import Desk, kept_back
+from .strategies import deltas
 
 
 def _received(before: str, text: str, habit: Habit | None = None) -> Desk:
@@ -109,3 +125,36 @@ def test_changes_that_waited_may_be_of_the_old_text_first_and_then_of_the_receiv
     desk.change("12a", kept_since=0.0)
     desk.change("aZ!", kept_since=0.0)
     assert desk.text == "12aZ!"
+
+
+@given(data=st.data())
+def test_replaced_views_follow_the_replica_though_their_edits_are_composed_later(
+    data: st.DataObject,
+) -> None:
+    """Compared with views of which each is advanced by every edit."""
+    pasts, eager, text, now = Pasts(), list[Past](), "some text", 0.0
+    for step in data.draw(st.lists(st.sampled_from("adddf"), max_size=30)):
+        now += 0.15
+        if step == "a":
+            pasts.add([View(text, IDENTITY)], now)
+            eager = [*eager, Past(View(text, IDENTITY), now)][-MAX_PAST:]
+        elif step == "d":
+            delta = data.draw(deltas(len(text)))
+            pasts.advance(delta)
+            eager = [Past(view.advanced(delta), since) for view, since in eager]
+            text = delta.apply(text)
+        else:
+            pasts.forget(now)
+            eager = [past for past in eager if past.since > now - PAST_WINDOW]
+        assert list(pasts) == eager
+
+
+def test_the_replaced_views_and_the_edits_that_are_kept_for_them_are_bounded() -> None:
+    pasts, text = Pasts(), ""
+    for _ in range(3 * MAX_EDITS):
+        pasts.add([View(text, IDENTITY)], 0.0)
+        pasts.advance(Delta.of("x"))
+        text = "x" + text
+        assert len(pasts._edits) <= MAX_EDITS
+        assert all(view.to_present.apply(view.text) == text for view, _ in pasts)
+    assert len(list(pasts)) == MAX_PAST
