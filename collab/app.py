@@ -77,7 +77,7 @@ class NodeRunner(web.AppRunner):
 async def node_runner() -> NodeRunner:
     """Return a node that the environment describes, as gunicorn's aiohttp worker wants it.
 
-    Whoever opens the port then says that the node is ready (`collab.logs.log_ready`).
+    The server that opens the port then logs that the node is ready (`collab.logs.log_ready`).
     """
     warn_of_unknown_variables(os.environ)
     return NodeRunner(Config.from_env(os.environ))

@@ -1,4 +1,4 @@
-"""The storm: people who type at the same time on slow links, and the fate of what they typed.
+"""The storm: people who type at the same time on slow links, and the text that was lost.
 
 ``python -m tests.storm`` prints the table for this service and for the naive server.
 """

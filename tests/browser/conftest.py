@@ -116,7 +116,7 @@ def two_nodes(cluster: Cluster) -> tuple[str, str]:
 
 @pytest.fixture(scope="package")
 def viewers_node(cluster: Cluster) -> str:
-    """The address of a node on which whoever is called a viewer may only look."""
+    """The address of a node on which clients with the name of a viewer may only read."""
     return cluster.start_node("v", "-m", "tests.support.viewers")
 
 

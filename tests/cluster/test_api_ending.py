@@ -1,4 +1,4 @@
-"""A room that is ended over HTTP is over for everybody, whoever was cut off meanwhile."""
+"""A room that is ended over HTTP ends for all members, even for those that were cut off."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ async def test_a_put_right_behind_a_delete_begins_the_room_afresh(
     for i in range(10):
         await ada.change(room, f"text {i}")
         assert (await callers[0].ask("DELETE", f"/rooms/{room}"))[0] == 204
-        told = await callers[1].put(room, f"{i} anew", base=f"text {i}")
-        assert told["code"] == f"{i} anew"
-        assert (await callers[0].get(room))["code"] == f"{i} anew"
+        told = await callers[1].put(room, f"{i} again", base=f"text {i}")
+        assert told["code"] == f"{i} again"
+        assert (await callers[0].get(room))["code"] == f"{i} again"
 
 
 async def test_a_delete_while_people_type_never_brings_the_old_text_back(
@@ -83,8 +83,8 @@ async def test_a_delete_while_people_type_never_brings_the_old_text_back(
     assert (await callers[0].ask("DELETE", f"/rooms/{room}"))[0] == 204
     for reply in await asyncio.gather(*replies):
         assert reply["ok"] or reply["error"]["code"] == "room_closed"
-    # Whoever typed on after the end has begun the room with the text on the own screen, and that
-    # is one text, not two.
+    # A client that typed on after the end has begun the room with the text on its own screen, and
+    # that is one text, not two.
     status, told = await callers[1].ask("GET", f"/rooms/{room}")
     assert status == 404 or told["code"].count("OLD") <= 2
 

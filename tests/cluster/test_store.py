@@ -189,7 +189,7 @@ async def test_a_channel_left_and_joined_again_at_once_is_heard(
 async def test_a_subscription_is_confirmed_by_its_own_answer_not_by_that_to_an_ended_one(
     wire: Proxy, room: str
 ) -> None:
-    """Whoever reads the journal in between would miss what is said before the second is heard."""
+    """Otherwise a node could miss announcements that come before the second confirmation."""
     clock = asyncio.get_running_loop().time
     async with subscriber(wire.port, timeout=1) as one:
         await one.subscribe(room + "-other", lambda message: None)
@@ -238,7 +238,7 @@ async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
         wire.cut()
         await asyncio.sleep(0.3)
         assert not tasks
-        wire.to_server = None  # a subscription that is never confirmed is asked for anew
+        wire.to_server = None  # a subscription that is never confirmed is requested again
         async with asyncio.timeout(5):
             await returned.wait()
         assert listeners == [1]

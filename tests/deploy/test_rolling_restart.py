@@ -18,9 +18,9 @@ clears a text which it has just received can't be distinguished from a blank pag
 async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """One rolling restart, with people who type over each transport."""
     async with soak_cluster(tmp_path_factory.mktemp("rolling")) as cluster:
-        endings = await play(cluster, "restarts", seconds=1, habits=HABITS)
+        results = await play(cluster, "restarts", seconds=1, habits=HABITS)
         assert cluster.complaints() == []
-    return {ending.way: ending.outcome for ending in endings}
+    return {result.way: result.outcome for result in results}
 
 
 @pytest.mark.parametrize("way", WAYS)

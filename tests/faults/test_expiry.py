@@ -1,4 +1,4 @@
-"""Rooms end when nobody has changed them for their time, whoever has them open, and only then."""
+"""Rooms end when nobody has changed them for their time to live, even if clients have them open."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // Random characters to type, the same for the same seed.
 
-// Every character is typed once in a process, so that its fate can be found out.
+// Every character is typed once in a process, so that a test can find out what became of it.
 // A fifth of them are two units long in JavaScript, and some of those are emoji.
 let typed = 0;
 function character() {

@@ -1,7 +1,7 @@
-"""``python -m tests.soak`` prints the fate of what people typed while links and servers failed.
+"""``python -m tests.soak`` prints which typed text was lost while links and servers failed.
 
 It ends with 1 if acknowledged characters are lost, if a room has several texts, or if a node logged
-an error. Some other characters are beyond help: those that a page sent in the last moment before
+an error. No server can save some other characters: those that a page sent in the last moment before
 its link or its node failed, if a text that arrived had overwritten its screen.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.soak.cluster import SoakCluster, soak_cluster
 from tests.soak.scenes import SCENES
-from tests.soak.soak import HEAD, WAYS, Ending, play
+from tests.soak.soak import HEAD, WAYS, Result, play
 
 
 def _print_line(line: str) -> None:
@@ -34,33 +34,33 @@ async def _soak(given: argparse.Namespace) -> bool:
         async with soak_cluster(Path(home)) as cluster:
             _print_line(f"seed {given.seed}\n{HEAD}")
             for scene in given.scenes:
-                endings = await play(
+                results = await play(
                     cluster, scene, given.ways,
                     seconds=given.seconds, seed=given.seed, traced=given.trace is not None,
                 )  # fmt: skip
-                for ending in endings:
-                    _print_line(ending.row())
-                    kept &= not ending.broke_a_promise
+                for result in results:
+                    _print_line(result.row())
+                    kept &= not result.broke_a_promise
                     if given.trace is not None:
-                        await _write_trace(given.trace, ending, cluster)
+                        await _write_trace(given.trace, result, cluster)
             for line in cluster.complaints():
                 _print_line(line)
                 kept = False
     return kept
 
 
-async def _write_trace(folder: Path, ending: Ending, cluster: SoakCluster) -> None:
-    """Write what each page sent and received, with times, the journal's history, and the logs."""
+async def _write_trace(folder: Path, result: Result, cluster: SoakCluster) -> None:
+    """Write what each page sent and received, with times, the journal's hirecord, and the logs."""
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = ending.outcome
-    story = {
+    outcome = result.outcome
+    record = {
         "lost": sorted(outcome.lost), "risen": sorted(outcome.risen),
         "apart": sorted(outcome.apart), "texts": outcome.texts,
         "histories": await cluster.histories(list(outcome.texts)),
         "members": [asdict(member) for member in outcome.members],
     }  # fmt: skip
-    path = folder / f"{ending.scene}-{ending.way}.json"
-    path.write_text(json.dumps(story, ensure_ascii=False))
+    path = folder / f"{result.scene}-{result.way}.json"
+    path.write_text(json.dumps(record, ensure_ascii=False))
     for name, node in cluster.nodes.items():
         (folder / f"node-{name}.log").write_text(node.output())
 

@@ -28,7 +28,7 @@ BEFORE, AFTERWARDS = 2.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Result:
     """The outcome of one scene for the people who typed in one way."""
 
     scene: str
@@ -47,7 +47,7 @@ class Ending:
         returns = sum(member.returns for member in outcome.members if member.endpoint == "text")
         cells = (
             self.scene, self.way, outcome.changes, outcome.inserted,
-            f"{lost} ({lost / max(1, outcome.inserted):.2%})", len(outcome.beyond_help),
+            f"{lost} ({lost / max(1, outcome.inserted):.2%})", len(outcome.out_of_reach),
             len(outcome.lost_though_acked), risen, f"{apart} of {len(outcome.texts)}",
             f"{sum(member.recovered for member in outcome.members)} of {returns}",
             len(outcome.refused), outcome.unanswered,
@@ -56,7 +56,7 @@ class Ending:
 
 
 HEAD = (
-    "| scene | transport | changes | inserted | lost | beyond help | though acknowledged | risen "
+    "| scene | transport | changes | inserted | lost | out of reach | though acknowledged | risen "
     "| rooms apart | returns recovered | refused | unanswered |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
@@ -71,7 +71,7 @@ async def play(
     habits: Sequence[str] = HABITS,
     seed: int = 1,
     traced: bool = False,
-) -> list[Ending]:
+) -> list[Result]:
     """Let people type, in separate rooms for each way, during a scene.
 
     Failures are caused for ``seconds``; the last one is carried through.
@@ -96,7 +96,7 @@ async def play(
         await asyncio.sleep(AFTERWARDS)
         typed = await asyncio.gather(*(group.rest() for group in groups))
     return [
-        Ending(scene, way, Outcome(people, await cluster.texts(names[way])))
+        Result(scene, way, Outcome(people, await cluster.texts(names[way])))
         for way, people in zip(ways, typed, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""People who type, each on a separate page, and the fate of each character that they typed."""
+"""People who type, each on a separate page, and what became of each character that they typed."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ async def typists() -> AsyncIterator[Typists]:
 
 @dataclass(slots=True)
 class Outcome:
-    """The fate of the characters that ``members`` typed in some rooms.
+    """What became of the characters that ``members`` typed in some rooms.
 
     ``texts`` has the texts that the servers have of each room; the first counts as the room's.
 
     ``lost`` has the characters that were inserted, deleted by nobody, and are missing. Of these,
-    ``lost_though_acked`` were in a text whose change was acknowledged; ``beyond_help`` had been
+    ``lost_though_acked`` were in a text whose change was acknowledged; ``out_of_reach`` had been
     sent, were not acknowledged, and were no longer on their page's screen when its link broke.
     ``risen`` has the characters that were deleted and are there, or are there twice. ``apart`` has
     the rooms whose members and servers do not all have the same text.
@@ -104,7 +104,7 @@ class Outcome:
     deleted: int = field(default=0, init=False)
     lost: set[str] = field(default_factory=set, init=False)
     lost_though_acked: set[str] = field(default_factory=set, init=False)
-    beyond_help: set[str] = field(default_factory=set, init=False)
+    out_of_reach: set[str] = field(default_factory=set, init=False)
     risen: set[str] = field(default_factory=set, init=False)
     apart: set[str] = field(default_factory=set, init=False)
 
@@ -123,7 +123,7 @@ class Outcome:
             self.lost_though_acked |= acked
             for member in here:
                 cut_off = lost.intersection(member.inserted, member.overwritten)
-                self.beyond_help |= cut_off - acked
+                self.out_of_reach |= cut_off - acked
             self.risen |= {letter for letter, count in there.items() if count > (letter in kept)}
             if {code, *others, *(member.text for member in here)} != {code}:
                 self.apart.add(room)
