@@ -54,15 +54,19 @@ class Document:
         with self._observed(), self._doc.transaction():
             yield
 
-    def apply(self, update: bytes) -> TextEvent | None:
-        """Apply ``update`` and return what it changed in the text; None if nothing."""
+    def apply(self, update: bytes, *, with_event: bool = True) -> TextEvent | None:
+        """Apply ``update`` and return what it changed in the text; None if nothing.
+
+        Without the event, None is returned in any case.
+        """
         self._event = None
-        subscription = self._observable_text.observe(self._keep_event)
+        subscription = self._observable_text.observe(self._keep_event) if with_event else None
         try:
             with self._observed():
                 self._doc.apply_update(update)
         finally:
-            subscription.drop()
+            if subscription is not None:
+                subscription.drop()
         return self._event
 
     def state(self, state_vector: bytes = b"\0") -> bytes:

@@ -57,6 +57,8 @@ class Gate:
         if seen.built > SLICE_STRUCTS:
             self._check_merge_time(update)
         twin.apply_update(update)
+        if twin.is_formatted and not twin.is_plain:
+            raise BadUpdate("a text with formatting may not hold anything but text")
         twin_repaired = twin.repair() is not None
         if twin.has_pending():
             raise EarlyUpdate("parts of the update wait for each other")

@@ -14,6 +14,7 @@ from .diff import diff
 from .document import ROOT
 from .errors import MergeError, refusals
 from .replica import Replica
+from .survey import survey
 from .units import delta_from_event, utf8_size
 from .updates import merged
 
@@ -58,7 +59,7 @@ class Replay:
     the time. An update that can't be applied changes nothing, as on every node.
     """
 
-    __slots__ = ("_doc", "_event", "_replica", "_shared", "_text")
+    __slots__ = ("_doc", "_event", "_formatted", "_replica", "_shared", "_text")
 
     def __init__(self, updates: Sequence[bytes]) -> None:
         self._text: str | None = ""
@@ -66,6 +67,7 @@ class Replay:
         self._doc: Doc[Text] = Doc()
         self._shared = self._doc.get(ROOT, type=Text)
         self._event: list[dict[str, Any]] | None = None
+        self._formatted = False
 
     @property
     def text(self) -> str:
@@ -85,6 +87,7 @@ class Replay:
             self.play(update)
         elif update:
             with contextlib.suppress(MergeError), refusals():
+                self._look_for_formats(update)
                 self._doc.apply_update(update)
             self._text = None
 
@@ -103,18 +106,32 @@ class Replay:
     def _apply(self, before: str, update: bytes) -> Delta:
         if self._replica is not None:
             return self._replica.apply_update(update).delta
+        self._look_for_formats(update)
         self._event = None
+        delta: Delta | None = None
+        if self._formatted:
+            with refusals():
+                self._doc.apply_update(update)
+        else:
+            self._observe(update)
+            delta = delta_from_event(before, self._event) if self._event else IDENTITY
+        if delta is None or len(self._shared) != utf8_size(delta.apply(before)):
+            # The shared text holds, or held, content that is not text.
+            delta = Delta.from_splices(diff(before, str(self._shared)))
+        return delta
+
+    def _look_for_formats(self, update: bytes) -> None:
+        """Remember if the update formats something: see `Replica.apply_update`."""
+        self._formatted = self._formatted or survey(update).has_formats
+
+    def _observe(self, update: bytes) -> None:
+        """Apply an update, and keep the event that it causes on the text."""
         subscription = self._shared.observe(self._keep_event)
         try:
             with refusals():
                 self._doc.apply_update(update)
         finally:
             self._shared.unobserve(subscription)
-        delta = delta_from_event(before, self._event) if self._event else IDENTITY
-        if delta is None or len(self._shared) != utf8_size(delta.apply(before)):
-            # The shared text holds, or held, content that is not text.
-            delta = Delta.from_splices(diff(before, str(self._shared)))
-        return delta
 
     def _keep_event(self, event: TextEvent) -> None:
         self._event = event.delta  # type: ignore[attr-defined]

@@ -51,6 +51,7 @@ class Replica:
     __slots__ = (
         "_clocks",
         "_document",
+        "_formatted",
         "_halves",
         "_nesting",
         "_pairs",
@@ -76,6 +77,7 @@ class Replica:
         self._size = 0
         self._plain = True
         self._halves = False
+        self._formatted = False
         self._clocks = Clocks()
         self._nesting = Nesting()
         self._pairs: set[Id] = set()
@@ -128,15 +130,20 @@ class Replica:
             self._rebuild(break_pairs(update, seen, broken), broken)
             gained = update
         else:
+            # What pycrdt reports of a change, or lists as embeds, it reads from memory that is not
+            # its own if formatting is forged. So neither is asked for once there is formatting.
+            with_event = not (self._formatted or seen.has_formats)
             with refusals():
-                event = self._document.apply(update)
+                event = self._document.apply(update, with_event=with_event)
             gained = self._document.update
         self._pairs |= fresh
         self._pairs -= broken
         self._clocks.add(seen)
         self.version += 1
         self._halves = seen.has_halves
-        delta = self._follow_event(event) if self._plain and not broken else None
+        self._formatted |= seen.has_formats
+        follows = self._plain and not broken and not self._formatted
+        delta = self._follow_event(event) if follows else None
         return Edit(self._reload_text() if delta is None else delta, gained)
 
     def nesting_with(self, update: bytes, seen: Survey) -> int:
@@ -171,6 +178,16 @@ class Replica:
             if len(text) != self._size:
                 raise BadUpdate("the document cannot be reduced to its text")
         return self._record_own()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the shared text contains only text."""
+        return self._plain
+
+    @property
+    def is_formatted(self) -> bool:
+        """Whether anything in the document is, or was, formatted."""
+        return self._formatted
 
     @property
     def size(self) -> int:
@@ -245,8 +262,8 @@ class Replica:
         state = self._document.state()
         document = Document()
         with refusals():
-            document.apply(break_pairs(state, survey(state), broken))
-            document.apply(update)
+            document.apply(break_pairs(state, survey(state), broken), with_event=False)
+            document.apply(update, with_event=False)
         self._document = document
 
     def _follow_event(self, event: TextEvent | None) -> Delta | None:
@@ -277,7 +294,7 @@ class Replica:
         text = self._document.text
         index = 0
         embeds: list[int] = []
-        for content, _ in text.diff():
+        for content, _ in () if self._formatted else text.diff():
             if isinstance(content, str):
                 index += utf8_size(content)
             else:
