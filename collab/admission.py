@@ -12,11 +12,11 @@ import hmac
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
+from collab.access.grant import ANY_ROOM, Grant
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed
+from collab.errors import Draining, NodeFull, NotAllowed, RoomNotAllowed
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
@@ -97,17 +97,27 @@ class Admission:
 
     # Who a client is
 
-    def identify(self, connection: str, name: Any) -> Identity:
-        """Return the identity of a connection's client, with its ``name`` if that can be shown.
+    async def identify(self, connection: str, token: Any, name: Any) -> Grant:
+        """Return what the ``token`` of a connection's client grants.
 
-        Clients do not prove who they are, so the id of the connection is the subject.
+        While no token is asked for, clients do not prove who they are: the id of the connection is
+        the subject, and the ``name`` that the client gives is used if it can be shown. Raises
+        Unauthorized, NotAllowed or StoreUnavailable.
         """
-        return Identity(connection, clean_name(name, f"guest-{connection[:4]}"))
+        shown = clean_name(name, f"guest-{connection[:4]}")
+        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
 
-    def admit(self, identity: Identity, room: str) -> Identity:
-        """Return the client with its role in ``room``."""
-        writes = self._may_write(room, identity.name)
-        return replace(identity, role=Role.EDITOR if writes else Role.VIEWER)
+    async def admit(self, grant: Grant, room: str) -> Identity:
+        """Return the client with its role in ``room``, which need not be loaded yet.
+
+        Raises Unauthorized, NotAllowed or StoreUnavailable.
+        """
+        role = grant.role_in(room)
+        if role is None:
+            raise RoomNotAllowed("this client may not enter the room")
+        if not self._may_write(room, grant.name):
+            role = Role.VIEWER
+        return Identity(grant.subject, grant.name, role)
 
     def check_key(self, authorization: str) -> None:
         """Check the ``Authorization`` header of an API request. Raises NotAllowed."""

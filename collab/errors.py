@@ -85,6 +85,28 @@ class OriginNotAllowed(NotAllowed):
     """Pages of that origin may not connect."""
 
 
+class RoomNotAllowed(NotAllowed):
+    """The client's token does not let it into the room."""
+
+
+class Unauthorized(CollabError):
+    """The client has shown no token, or one that is not accepted.
+
+    ``reason`` says which rule the token breaks, such as ``token_expired``; like ``code`` it is a
+    stable part of the wire contract. Neither it nor the message has anything of the token in it.
+    """
+
+    code = "unauthorized"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client receives: the reason too."""
+        return {**super().payload(), "reason": self.reason}
+
+
 class NotJoined(CollabError):
     """A client has sent ``leave`` for a room that it is not in."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from importlib.resources import files
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from collab.errors import BadRequest, NoSuchRoom, RoomClosed, StoreUnavailable
 from collab.http.bodies import Handler, iso_time, json_response, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
-from collab.http.parameters import conditions, integer, query, requires_new_room
+from collab.http.parameters import bearer_token, conditions, integer, query, requires_new_room
 from collab.names import check_code, check_room
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -222,6 +223,10 @@ class Api:
         form = query(request, "format").get("format", "deltas")
         if form not in ("deltas", "updates"):
             raise BadRequest("format must be deltas or updates")
+        grant = await self._admission.identify(
+            secrets.token_urlsafe(15), bearer_token(request), None
+        )
+        await self._admission.admit(grant, name)
         with self._history.slot():
             playback = await fetch_playback(self._store, name)
             if playback is None:

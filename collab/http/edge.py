@@ -22,7 +22,9 @@ from collab.errors import (
     RoomClosed,
     RoomExists,
     RoomFull,
+    RoomNotAllowed,
     StoreUnavailable,
+    Unauthorized,
     error_body,
 )
 from collab.http.bodies import Handler, json_response
@@ -35,7 +37,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The form of an accepted id; nginx's $request_id has 32 hexadecimal digits."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
+    Unauthorized: 401,
     OriginNotAllowed: 403,
+    RoomNotAllowed: 403,
     NoSuchRoom: 404,
     RoomClosed: 409,
     RoomFull: 409,

@@ -9,11 +9,11 @@ from functools import lru_cache
 
 from engineio import packet as eio
 
+from collab.access.grant import Grant
 from collab.merge.lateness import Habit
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.pace import Pace
-from collab.rooms.identity import Identity
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
@@ -125,7 +125,7 @@ class Client:
 
     sid: str
     socket: EngineSocket
-    identity: Identity
+    grant: Grant
     pace: Pace
     habit: Habit
     turns: Turns

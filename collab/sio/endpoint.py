@@ -88,14 +88,20 @@ class SocketIOEndpoint:
     # Connections
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """Add a client; restore its members if it has been connected before."""
+        """Add a client; restore its members if it has been connected before.
+
+        Raises CollabError if the client is refused.
+        """
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
+        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"))
+        if socket.closed:
+            return
         client = Client(
             sid,
             socket,
-            self._admission.identify(sid, shown.get("name")),
+            grant,
             Pace(config.max_changes_per_second, config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
@@ -221,10 +227,10 @@ class SocketIOEndpoint:
         """Make the client a member of a room; return None if ``enter`` does."""
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
+        identity = await self._admission.admit(client.grant, name)
         room = await self._rooms.acquire(name)
         line = Line(room, client.socket, self._metrics, lambda: self._ended(client, name))
         try:
-            identity = self._admission.admit(client.identity, name)
             member = await enter(room, client, identity, line)
         except BaseException:
             self._rooms.release(name)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import orjson
 import socketio
-from socketio import packet
+from socketio import exceptions, packet
 
 from collab.admission import Admission
 from collab.config import Config
@@ -36,6 +36,8 @@ Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
 
 class Application(Protocol):
     """The callbacks of a server, each with the sid of a client of the default namespace.
+
+    `connect` raises CollabError to refuse the client.
 
     Each handler in ``events`` is given the sid and the event's first argument. It returns the
     acknowledgement or a Future of it; it raises CollabError to send the client an ``error``.
@@ -87,7 +89,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         self.manager_initialized = True  # the node opens the manager, not the first client
         self.eio: EngineServer
         self._application = application
-        self.on("connect", application.connect)
+        self.on("connect", self._connect)
         self.on("disconnect", application.disconnect)
         self._sending: set[asyncio.Future[None]] = set()
 
@@ -137,6 +139,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
         if sid is not None and namespace in (None, "/"):
             self._application.connected(sid)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        """Add a client, or refuse it with CONNECT_ERROR, whose ``data`` has the error's code."""
+        try:
+            await self._application.connect(sid, environ, auth)
+        except CollabError as problem:
+            self.eio.metrics.errors.labels(problem.code).inc()
+            raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
         if pkt.packet_type == packet.CONNECT and pkt.namespace in (None, "/"):

@@ -14,6 +14,11 @@ TOO_LARGE: Final = 4413
 """Close code after HTTP's 413. y-websocket does not reconnect after it: that would not help."""
 BAD_ROOM: Final = 4400
 """Close code after HTTP's 400. y-websocket does not reconnect after it."""
+UNAUTHORIZED: Final = 4401
+"""Close code after HTTP's 401: no token, or one that is not accepted. y-websocket does not
+reconnect after it."""
+NOT_ALLOWED: Final = 4403
+"""Close code after HTTP's 403: not in this room. y-websocket does not reconnect after it."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
 CLOSE_TIMEOUT: Final = 3.0

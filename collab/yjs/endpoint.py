@@ -9,11 +9,11 @@ from aiohttp import web
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadRoom, CollabError, RoomClosed, RoomFull
+from collab.errors import BadRoom, CollabError, NotAllowed, RoomClosed, RoomFull, Unauthorized
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket
+from collab.yjs.ending import BAD_ROOM, NOT_ALLOWED, UNAUTHORIZED, Ended, close, new_websocket
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
@@ -49,15 +49,21 @@ class YjsEndpoint:
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
             return await self._turn_away(request, BAD_ROOM, problem)
+        id, query = secrets.token_urlsafe(15), request.query
+        try:
+            grant = await self._admission.identify(id, query.get("token"), query.get("name"))
+            identity = await self._admission.admit(grant, name)
+        except Unauthorized as problem:
+            return await self._turn_away(request, UNAUTHORIZED, problem)
+        except NotAllowed as problem:
+            return await self._turn_away(request, NOT_ALLOWED, problem)
         room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)
-            id = secrets.token_urlsafe(15)
             session = Session(id, room, ws, self._config, self._metrics)
-            identity = self._admission.identify(id, request.query.get("name"))
             try:
-                session.enter(self._admission.admit(identity, name))
+                session.enter(identity)
             except (RoomFull, RoomClosed) as problem:
                 await session.close(Ended(TRY_LATER, str(problem), problem.code))
                 return ws

@@ -72,11 +72,13 @@ def test_a_full_node_refuses_a_page_of_another_origin_for_its_origin() -> None:
     ("name", "shown"),
     [("Ann", "Ann"), (" Ann\n\u202eLee ", "AnnLee"), ("", "guest-abcd"), (7, "guest-abcd")],
 )
-def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, shown: str) -> None:
-    assert an_admission().identify("abcdefgh", name) == Identity("abcdefgh", shown, Role.VIEWER)
+async def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, shown: str) -> None:
+    admission = an_admission()
+    grant = await admission.identify("abcdefgh", None, name)
+    assert await admission.admit(grant, "room") == Identity("abcdefgh", shown, Role.EDITOR)
 
 
-def test_a_client_may_write_nowhere_before_it_is_admitted_to_a_room() -> None:
+async def test_a_client_has_one_role_in_each_room() -> None:
     asked: list[tuple[str, str]] = []
 
     def may_write(room: str, name: str) -> bool:
@@ -84,12 +86,11 @@ def test_a_client_may_write_nowhere_before_it_is_admitted_to_a_room() -> None:
         return room == "ours"
 
     admission = Admission(Config(), may_write)
-    ann = admission.identify("sid", "Ann")
-    assert not ann.may_write
-    ours, theirs = admission.admit(ann, "ours"), admission.admit(ann, "theirs")
+    ann = await admission.identify("sid", None, "Ann")
+    ours, theirs = await admission.admit(ann, "ours"), await admission.admit(ann, "theirs")
     assert (ours.role, theirs.role) == (Role.EDITOR, Role.VIEWER)
     assert ours.may_write and not theirs.may_write
-    assert {(each.subject, each.name) for each in (ann, ours, theirs)} == {("sid", "Ann")}
+    assert {(each.subject, each.name) for each in (ours, theirs)} == {("sid", "Ann")}
     assert asked == [("ours", "Ann"), ("theirs", "Ann")]
 
 

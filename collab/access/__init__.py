@@ -1,0 +1,1 @@
+"""Who may enter, and as what: a `Grant` for each token (docs/access.md)."""
