@@ -11,24 +11,15 @@ import asyncio
 import hmac
 import logging
 import random
-from collections.abc import Callable
 from typing import Any, Protocol
 
-from collab.access.grant import ANY_ROOM, Grant
+from collab.access.grant import ANY_ROOM, Grant, Verifier
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed, RoomNotAllowed
+from collab.errors import Draining, NodeFull, NotAllowed, RoomNotAllowed, Unauthorized
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
 log = logging.getLogger(__name__)
-
-MayWrite = Callable[[str, str], bool]
-"""Given the names of a room and a client, returns whether the client may write there."""
-
-
-def everybody(room: str, name: str) -> bool:
-    """Let all clients write."""
-    return True
 
 
 class Connection(Protocol):
@@ -39,15 +30,18 @@ class Connection(Protocol):
 
 
 class Admission:
-    """Decides which clients may connect, and keeps track of all connections."""
+    """Decides which clients may connect, and keeps track of all connections.
 
-    def __init__(self, config: Config, may_write: MayWrite) -> None:
+    Without a ``verifier`` the service is open to all.
+    """
+
+    def __init__(self, config: Config, verifier: Verifier | None = None) -> None:
         self.draining = False
         self.origins = config.cors_origins
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
         self._api_key = config.api_key.encode(errors="surrogateescape")
-        self._may_write = may_write
+        self._verifier = verifier
         self._connections: set[Connection] = set()
 
     # Connections
@@ -102,22 +96,38 @@ class Admission:
 
         While no token is asked for, clients do not prove who they are: the id of the connection is
         the subject, and the ``name`` that the client gives is used if it can be shown. Raises
-        Unauthorized, NotAllowed or StoreUnavailable.
+        Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
         """
+        if self._verifier is not None:
+            return await self._verifier.identify(token)
         shown = clean_name(name, f"guest-{connection[:4]}")
         return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
+
+    async def renew(self, grant: Grant, token: Any) -> Grant:
+        """Return what a new ``token`` grants to a connected client, which stays who it is.
+
+        Raises what `identify` raises, and Unauthorized if the token is somebody else's.
+        """
+        if self._verifier is None:
+            return grant
+        renewed = await self.identify("", token, None)
+        if renewed.subject != grant.subject:
+            raise Unauthorized("the token is somebody else's", "other_subject")
+        return renewed
 
     async def admit(self, grant: Grant, room: str) -> Identity:
         """Return the client with its role in ``room``, which need not be loaded yet.
 
-        Raises Unauthorized, NotAllowed or StoreUnavailable.
+        Raises Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
         """
-        role = grant.role_in(room)
+        grant.check()
+        if self._verifier is None:
+            role = grant.role_in(room)
+        else:
+            role = await self._verifier.role_in(grant, room)
         if role is None:
-            raise RoomNotAllowed("this client may not enter the room")
-        if not self._may_write(room, grant.name):
-            role = Role.VIEWER
-        return Identity(grant.subject, grant.name, role)
+            raise RoomNotAllowed("the token does not let its bearer into this room", room)
+        return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
 
     def check_key(self, authorization: str) -> None:
         """Check the ``Authorization`` header of an API request. Raises NotAllowed."""

@@ -14,13 +14,22 @@ from urllib.parse import urlsplit
 
 from collab.errors import ConfigError
 from collab.origins import ANY_ORIGIN, Origins
-from collab.secret_settings import FILE, any_value, has_password, read_secret
+from collab.secret_settings import FILE, any_value, has_password, no_value, read_secret
+from collab.token_settings import (
+    ClaimNames,
+    check_jwks_url,
+    check_public_key,
+    check_secret,
+    parse_patterns,
+)
 
 log = logging.getLogger(__name__)
 
 KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 PREFIX = "COLLAB_"
+KEYS_OF_TOKENS = ("auth_secret", "auth_public_key", "auth_jwks_url")
+"""The settings of which one makes a node ask for tokens."""
 FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
 """Variables of Compose and of the load test, about which a node does not warn."""
 
@@ -140,6 +149,43 @@ class Config:
         str,
         "key that callers of /api send as a bearer token; none: /api is open",
         secret=any_value,
+    )
+    auth_secret: str = _setting(
+        "", "COLLAB_AUTH_SECRET", check_secret,
+        "secret that people's tokens are signed with (HS256)", secret=any_value,
+    )  # fmt: skip
+    auth_public_key: str = _setting(
+        "", "COLLAB_AUTH_PUBLIC_KEY", check_public_key,
+        "public key of people's tokens, in PEM form (RS256 or ES256)", secret=no_value,
+    )  # fmt: skip
+    auth_jwks_url: str = _setting(
+        "", "COLLAB_AUTH_JWKS_URL", check_jwks_url,
+        "URL of the public keys of people's tokens, a JWKS (RS256 and ES256)", secret=has_password,
+    )  # fmt: skip
+    auth_jwks_interval: float = _setting(
+        300.0, "COLLAB_AUTH_JWKS_INTERVAL", _seconds(1, 86400),
+        "time between reads of the JWKS; an unknown key is also looked for at once",
+    )  # fmt: skip
+    auth_audience: str = _setting(
+        "", "COLLAB_AUTH_AUDIENCE", str, "audience that a token must be for (aud)"
+    )
+    auth_issuer: str = _setting(
+        "", "COLLAB_AUTH_ISSUER", str, "issuer that a token must be from (iss)"
+    )
+    auth_claims: ClaimNames = _setting(  # noqa: RUF009 - it makes a field
+        ClaimNames(), "COLLAB_AUTH_CLAIMS", ClaimNames.parse,
+        "names of the claims in a token, CLAIM=NAME, separated by commas",
+    )  # fmt: skip
+    auth_default_rooms: str = _setting(
+        "", "COLLAB_AUTH_DEFAULT_ROOMS", parse_patterns,
+        "rooms of a token that names none, as patterns separated by commas; none: no room",
+    )  # fmt: skip
+    auth_default_role: str = _setting(
+        "editor", "COLLAB_AUTH_DEFAULT_ROLE", _choice("viewer", "editor", "admin"),
+        "role of a token that names none",
+    )  # fmt: skip
+    max_token_bytes: int = _setting(
+        6 * KIB, "COLLAB_MAX_TOKEN_BYTES", _whole(256, 64 * KIB), "largest token"
     )
     log_level: str = _setting(
         "info",
@@ -272,6 +318,11 @@ class Config:
     )
 
     @property
+    def asks_for_tokens(self) -> bool:
+        """Whether people must show a token."""
+        return any(getattr(self, name) for name in KEYS_OF_TOKENS)
+
+    @property
     def on_loopback(self) -> bool:
         """Whether ``host`` lets only this machine reach the node."""
         try:
@@ -297,7 +348,22 @@ class Config:
                 shown = _shown(raw, setting.metadata["secret"])
                 raise ConfigError(f"{name}: {shown} {problem}") from None
         values.setdefault("node_id", _fresh_node_id())
+        _check_keys(values)
         return cls(**values)
+
+
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless the settings of tokens go together.
+
+    A node that is told about tokens, but not how to verify them, must not be open to all.
+    """
+    keys = [name for name in KEYS_OF_TOKENS if name in values]
+    names = [f"{PREFIX}{name.upper()}" for name in KEYS_OF_TOKENS]
+    if len(keys) > 1:
+        raise ConfigError(f"only one of {', '.join(names)} may be given")
+    others = [name for name in values if name.startswith("auth_") and name not in keys]
+    if others and not keys:
+        raise ConfigError(f"{PREFIX}{others[0].upper()} is given, but none of {', '.join(names)}")
 
 
 def _shown(raw: str, secret: Callable[[str], bool] | None) -> str:

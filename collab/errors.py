@@ -88,6 +88,14 @@ class OriginNotAllowed(NotAllowed):
 class RoomNotAllowed(NotAllowed):
     """The client's token does not let it into the room."""
 
+    def __init__(self, message: str, room: str) -> None:
+        super().__init__(message)
+        self.room = room
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client receives: the room too, because the client may be in several."""
+        return {**super().payload(), "room": self.room}
+
 
 class Unauthorized(CollabError):
     """The client has shown no token, or one that is not accepted.
@@ -105,6 +113,13 @@ class Unauthorized(CollabError):
     def payload(self) -> dict[str, str]:
         """Return what a client receives: the reason too."""
         return {**super().payload(), "reason": self.reason}
+
+
+class AuthUnavailable(CollabError):
+    """A token can't be checked now: its keys can't be read, or the user service does not answer."""
+
+    code = "auth_unavailable"
+    retryable = True
 
 
 class NotJoined(CollabError):

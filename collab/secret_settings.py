@@ -20,6 +20,11 @@ def any_value(raw: str) -> bool:
     return True
 
 
+def no_value(raw: str) -> bool:
+    """Tell that no value of a setting is secret, although it can be given as a file."""
+    return False
+
+
 def has_password(raw: str) -> bool:
     """Whether a URL has a password, so that it is secret."""
     return bool(urlsplit(raw).password)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from collab.errors import (
     RETRY_AFTER,
+    AuthUnavailable,
     BadRequest,
     CodeTooLarge,
     CollabError,
@@ -49,6 +50,7 @@ STATUSES: dict[type[CollabError], int] = {
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
+    AuthUnavailable: 503,
 }
 """HTTP statuses of errors. All other errors are mistakes of the caller: 400."""
 HTTP_CODES = {

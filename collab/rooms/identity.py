@@ -19,11 +19,13 @@ class Identity:
     """Who a client is, as `collab.admission` has decided it.
 
     ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one room.
+    ``proven`` says that subject and name are from a token: then the client can't choose its name.
     """
 
     subject: str
     name: str
     role: Role
+    proven: bool = False
 
     @property
     def may_write(self) -> bool:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from engineio import packet as eio
 
+from collab.access.expiry import Expiry
 from collab.access.grant import Grant
 from collab.merge.lateness import Habit
 from collab.merge.turns import Turns
@@ -121,7 +122,10 @@ class Line:
 
 @dataclass(slots=True)
 class Client:
-    """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name."""
+    """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name.
+
+    ``member`` is the digest of its pid: it names the client on all nodes.
+    """
 
     sid: str
     socket: EngineSocket
@@ -129,5 +133,7 @@ class Client:
     pace: Pace
     habit: Habit
     turns: Turns
+    expiry: Expiry
     pid: str = ""
+    member: str = ""
     lines: dict[str, Line] = field(default_factory=dict)

@@ -135,9 +135,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         # An ACK is ignored: this server asks for none.
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        if self.manager.sid_from_eio_sid(eio_sid, namespace or "/") is not None:
+            raise BadEvent("this session is connected already, and stays so")
         await super()._handle_connect(eio_sid, namespace, data)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
-        if sid is not None and namespace in (None, "/"):
+        if sid is not None and eio_sid not in self.eio.sockets:
+            # The session ended meanwhile. python-socketio passes over clients that still connect.
+            await self._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
+        elif sid is not None and namespace in (None, "/"):
             self._application.connected(sid)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:

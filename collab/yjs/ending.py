@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import WSCloseCode
 
 from collab.config import Config
+from collab.errors import NotAllowed, Unauthorized
 from collab.metrics import Metrics
 from collab.wire.websocket import Farewell, WebSocket
 
@@ -36,6 +37,13 @@ class Ended(Exception):
         self.code = code
         self.reason = reason
         self.word = word
+
+
+def refused(problem: Unauthorized | NotAllowed) -> Ended:
+    """Return how the connection of a client ends whose token is not accepted, or not here."""
+    if isinstance(problem, Unauthorized):
+        return Ended(UNAUTHORIZED, f"{problem.reason}: {problem}", problem.code)
+    return Ended(NOT_ALLOWED, str(problem), problem.code)
 
 
 def new_websocket(config: Config, metrics: Metrics) -> WebSocket:

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadRoom, CollabError, NotAllowed, RoomClosed, RoomFull, Unauthorized
+from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, RoomFull, Unauthorized
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, NOT_ALLOWED, UNAUTHORIZED, Ended, close, new_websocket
+from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
@@ -48,20 +48,21 @@ class YjsEndpoint:
             name = check_room(request.match_info["room"], self._config.max_room_name)
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
-            return await self._turn_away(request, BAD_ROOM, problem)
+            ended = Ended(BAD_ROOM, str(problem), problem.code)
+            return await self._turn_away(request, ended)
         id, query = secrets.token_urlsafe(15), request.query
         try:
             grant = await self._admission.identify(id, query.get("token"), query.get("name"))
             identity = await self._admission.admit(grant, name)
-        except Unauthorized as problem:
-            return await self._turn_away(request, UNAUTHORIZED, problem)
-        except NotAllowed as problem:
-            return await self._turn_away(request, NOT_ALLOWED, problem)
+        except (Unauthorized, NotAllowed) as problem:
+            return await self._turn_away(request, refused(problem))
+        except AuthUnavailable as problem:
+            return await self._turn_away(request, Ended(TRY_LATER, str(problem), problem.code))
         room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)
-            session = Session(id, room, ws, self._config, self._metrics)
+            session = Session(id, room, ws, self._config, self._metrics, self._admission, grant)
             try:
                 session.enter(identity)
             except (RoomFull, RoomClosed) as problem:
@@ -90,10 +91,9 @@ class YjsEndpoint:
             self._metrics.connections.labels("yjs").dec()
         log.info("disconnected", extra={**log_fields(session, ended), "room": room})
 
-    async def _turn_away(
-        self, request: web.Request, code: int, problem: CollabError
-    ) -> web.StreamResponse:
+    async def _turn_away(self, request: web.Request, ended: Ended) -> web.StreamResponse:
         ws = new_websocket(self._config, self._metrics)
         await ws.prepare(request)
-        await close(ws, Ended(code, str(problem), problem.code), self._metrics)
+        log.info("refused", extra={"code": ended.code, "reason": ended.word, "endpoint": "yjs"})
+        await close(ws, ended, self._metrics)
         return ws

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from collab.admission import Admission, everybody
+from collab.access.grant import ANY_ROOM, Grant
+from collab.admission import Admission
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed, OriginNotAllowed
+from collab.errors import (
+    Draining,
+    NodeFull,
+    NotAllowed,
+    OriginNotAllowed,
+    RoomNotAllowed,
+    Unauthorized,
+)
 from collab.origins import Origins
 from collab.rooms.identity import Identity, Role
 
@@ -31,8 +41,25 @@ class Connection:
             await self.others.wait()
 
 
+class Known:
+    """A verifier of one token."""
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def identify(self, token: Any) -> Grant:
+        return self.grant
+
+    async def role_in(self, grant: Grant, room: str) -> Role | None:
+        return grant.role_in(room)
+
+
 def an_admission(**settings: Any) -> Admission:
-    return Admission(Config(**settings), everybody)
+    return Admission(Config(**settings))
 
 
 # Connections
@@ -78,20 +105,32 @@ async def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, sh
     assert await admission.admit(grant, "room") == Identity("abcdefgh", shown, Role.EDITOR)
 
 
-async def test_a_client_has_one_role_in_each_room() -> None:
-    asked: list[tuple[str, str]] = []
+async def test_a_verifier_decides_who_a_client_is_and_its_role_in_each_room() -> None:
+    grant = Grant("ann", "Ann", (("ours", Role.EDITOR), ("their*", Role.VIEWER)), digest="d")
+    admission = Admission(Config(), Known(grant))
+    assert await admission.identify("sid", "token", "Mallory") is grant
+    for room, role in (("ours", Role.EDITOR), ("theirs", Role.VIEWER)):
+        assert await admission.admit(grant, room) == Identity("ann", "Ann", role, proven=True)
+    with pytest.raises(RoomNotAllowed) as refused:
+        await admission.admit(grant, "secret")
+    assert refused.value.payload()["room"] == "secret"
 
-    def may_write(room: str, name: str) -> bool:
-        asked.append((room, name))
-        return room == "ours"
 
-    admission = Admission(Config(), may_write)
-    ann = await admission.identify("sid", None, "Ann")
-    ours, theirs = await admission.admit(ann, "ours"), await admission.admit(ann, "theirs")
-    assert (ours.role, theirs.role) == (Role.EDITOR, Role.VIEWER)
-    assert ours.may_write and not theirs.may_write
-    assert {(each.subject, each.name) for each in (ours, theirs)} == {("sid", "Ann")}
-    assert asked == [("ours", "Ann"), ("theirs", "Ann")]
+async def test_a_grant_that_has_expired_admits_to_no_room() -> None:
+    grant = Grant("ann", "Ann", ((ANY_ROOM, Role.ADMIN),), time.time() - 1, digest="d")
+    with pytest.raises(Unauthorized) as refused:
+        await Admission(Config(), Known(grant)).admit(grant, "ours")
+    assert refused.value.reason == "token_expired"
+
+
+async def test_a_new_token_must_be_of_the_same_subject() -> None:
+    old = Grant("ann", "Ann", (), digest="old")
+    new = replace(old, rules=((ANY_ROOM, Role.EDITOR),), digest="new")
+    assert await Admission(Config(), Known(new)).renew(old, "token") is new
+    with pytest.raises(Unauthorized) as refused:
+        await Admission(Config(), Known(replace(new, subject="bob"))).renew(old, "token")
+    assert refused.value.reason == "other_subject"
+    assert await Admission(Config()).renew(old, "any") is old  # where no token is asked for
 
 
 @pytest.mark.parametrize("shown", ["Bearer s3cret", "bearer  s3cret "])
