@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from collab.errors import ConfigError
 from collab.origins import ANY_ORIGIN, Origins
+from collab.secret_settings import FILE, any_value, has_password, read_secret
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +96,18 @@ def _fresh_node_id() -> str:
 
 
 def _setting(
-    default: Any, variable: str, parse: Callable[[str], Any], about: str, **extra: Any
+    default: Any,
+    variable: str,
+    parse: Callable[[str], Any],
+    about: str,
+    secret: Callable[[str], bool] | None = None,
 ) -> Any:
-    return field(
-        default=default, metadata={"variable": variable, "parse": parse, "about": about, **extra}
-    )
+    """Make a field of Config. ``secret`` tells which values of it must not be seen, if any.
+
+    A setting with ``secret`` can also be given as a file (`read_secret`).
+    """
+    metadata = {"variable": variable, "parse": parse, "about": about, "secret": secret}
+    return field(default=default, metadata=metadata, repr=secret is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +126,9 @@ class Config:
         "connections that may wait to be accepted, if the system allows as many",
     )  # fmt: skip
     redis_url: str = _setting(
-        "", "REDIS_URL", _redis_url, "redis://, rediss:// or unix:// URL; none: a private Redis"
-    )
+        "", "REDIS_URL", _redis_url,
+        "redis://, rediss:// or unix:// URL; none: a private Redis", secret=has_password,
+    )  # fmt: skip
     node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "name of this node; none: a random one")
     cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
         ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
@@ -130,6 +139,7 @@ class Config:
         "COLLAB_API_KEY",
         str,
         "key that callers of /api send as a bearer token; none: /api is open",
+        secret=any_value,
     )
     log_level: str = _setting(
         "info",
@@ -278,32 +288,78 @@ class Config:
         """
         values: dict[str, Any] = {}
         for setting in fields(cls):
-            variable, name = setting.metadata["variable"], setting.metadata["variable"]
-            raw = env.get(variable, "").strip()
-            if options and (given := options.get(variable, "").strip()):
-                raw, name = given, option_name(setting)
+            raw, name = _read(setting, env, options or {})
             if not raw:
                 continue
             try:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
-                shown = "the URL given" if setting.name == "redis_url" else repr(raw)
+                shown = _shown(raw, setting.metadata["secret"])
                 raise ConfigError(f"{name}: {shown} {problem}") from None
         values.setdefault("node_id", _fresh_node_id())
         return cls(**values)
 
 
-def option_name(setting: Field[Any]) -> str:
-    """Return the command-line option of a field of Config."""
-    return "--" + setting.name.replace("_", "-")
+def _shown(raw: str, secret: Callable[[str], bool] | None) -> str:
+    """Return how an error names a value, which may be secret although it is not valid."""
+    if secret is None:
+        return repr(raw)
+    return "the URL given" if secret is has_password else "the value given"
+
+
+def _read(
+    setting: Field[Any], env: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return the value of a setting, '' if none is given, and the option or variable it is from.
+
+    Raises ConfigError if a secret can't be read.
+    """
+    for source, name_of in ((options, option_name), (env, str)):
+        given = {name: source[name].strip() for name in variables(setting) if name in source}
+        names = [name_of(name) for name, raw in given.items() if raw]
+        if len(names) > 1:
+            raise ConfigError(f"{' and '.join(names)} are both given")
+        for variable, raw in given.items():
+            if not raw:
+                continue
+            if variable == setting.metadata["variable"]:
+                return raw, name_of(variable)
+            try:
+                return read_secret(raw), name_of(variable)
+            except ValueError as problem:
+                raise ConfigError(f"{name_of(variable)}: {problem}") from None
+    return "", ""
+
+
+def option_name(variable: str) -> str:
+    """Return the command-line option that overrides a variable."""
+    return "--" + variable.removeprefix(PREFIX).lower().replace("_", "-")
+
+
+def variables(setting: Field[Any]) -> Iterator[str]:
+    """Yield the variables that can give a field of Config: its own, and that of a file."""
+    yield setting.metadata["variable"]
+    if setting.metadata["secret"]:
+        yield setting.metadata["variable"] + FILE
+
+
+def secret_options(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each option that shows a secret on the command line, and the variable for its file.
+
+    ``options`` are those of the command line, by the variables that they override.
+    """
+    for setting in fields(Config):
+        variable, secret = setting.metadata["variable"], setting.metadata["secret"]
+        if secret and (raw := options.get(variable, "").strip()) and secret(raw):
+            yield option_name(variable), variable + FILE
 
 
 def unknown_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Yield each variable that looks like a setting but is none, with the most similar setting."""
-    variables = [setting.metadata["variable"] for setting in fields(Config)]
-    words = {variable.removeprefix(PREFIX): variable for variable in variables}
+    known = [variable for setting in fields(Config) for variable in variables(setting)]
+    words = {variable.removeprefix(PREFIX): variable for variable in known}
     for variable in sorted(env):
-        if variable.startswith(PREFIX) and variable not in (*variables, *FOREIGN_VARIABLES):
+        if variable.startswith(PREFIX) and variable not in (*known, *FOREIGN_VARIABLES):
             near = get_close_matches(variable.removeprefix(PREFIX), words, 1)
             yield variable, words[near[0]] if near else None
 
