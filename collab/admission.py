@@ -8,15 +8,15 @@ endpoints, and moves all of them to other nodes when the node drains.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from collab.api_keys import ApiKey, Scope
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed
+from collab.errors import Draining, NodeFull
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
@@ -46,7 +46,7 @@ class Admission:
         self.origins = config.cors_origins
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
-        self._api_key = config.api_key.encode(errors="surrogateescape")
+        self._api_keys = config.all_api_keys
         self._may_write = may_write
         self._connections: set[Connection] = set()
 
@@ -109,11 +109,14 @@ class Admission:
         writes = self._may_write(room, identity.name)
         return replace(identity, role=Role.EDITOR if writes else Role.VIEWER)
 
-    def check_key(self, authorization: str) -> None:
-        """Check the ``Authorization`` header of an API request. Raises NotAllowed."""
-        if not self._api_key:
-            return
-        scheme, _, shown = authorization.partition(" ")
-        given = shown.strip().encode(errors="surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._api_key):
-            raise NotAllowed("this needs the API's key: Authorization: Bearer KEY")
+    def check_key(self, authorization: str, scope: Scope) -> ApiKey | None:
+        """Check the ``Authorization`` header of a request to the API that needs a scope.
+
+        Returns the caller's key; None if no key is configured. Raises KeyNotAccepted or
+        ScopeMissing.
+        """
+        if not self._api_keys:
+            return None
+        key = self._api_keys.find(authorization)
+        key.require(scope)
+        return key

@@ -142,9 +142,9 @@ class _Node:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            if not config.api_key and not config.on_loopback:
+            if not config.all_api_keys and not config.on_loopback:
                 log.warning(
-                    "/api is open to all who reach this node: set COLLAB_API_KEY",
+                    "/api is open to all who reach this node: set COLLAB_API_KEYS",
                     extra={"host": config.host},
                 )
             log.info("started", extra={"redis": "given" if config.redis_url else "private"})

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from collab.api_keys import ALL_SCOPES, ApiKey, ApiKeys
 from collab.errors import ConfigError
 from collab.origins import ANY_ORIGIN, Origins
 from collab.secret_settings import FILE, any_value, has_password, read_secret
@@ -138,9 +139,14 @@ class Config:
         "",
         "COLLAB_API_KEY",
         str,
-        "key that callers of /api send as a bearer token; none: /api is open",
+        "key with all scopes that callers of /api send as a bearer token",
         secret=any_value,
     )
+    api_keys: ApiKeys = _setting(  # noqa: RUF009 - it makes a field
+        ApiKeys(), "COLLAB_API_KEYS", ApiKeys.parse,
+        "keys for callers of /api, NAME:SCOPES:KEY with scopes read+write+end, separated by commas",
+        secret=any_value,
+    )  # fmt: skip
     log_level: str = _setting(
         "info",
         "COLLAB_LOG_LEVEL",
@@ -270,6 +276,13 @@ class Config:
         _seconds(0, 600),
         "time over which a node that stops moves its clients to others",
     )
+
+    @property
+    def all_api_keys(self) -> ApiKeys:
+        """The keys of the HTTP API: those of both settings."""
+        if not self.api_key:
+            return self.api_keys
+        return ApiKeys((*self.api_keys.keys, ApiKey.of("COLLAB_API_KEY", ALL_SCOPES, self.api_key)))
 
     @property
     def on_loopback(self) -> bool:

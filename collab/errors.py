@@ -85,6 +85,18 @@ class OriginNotAllowed(NotAllowed):
     """Pages of that origin may not connect."""
 
 
+class KeyNotAccepted(NotAllowed):
+    """A caller of the API has shown no key, or one that is not accepted."""
+
+
+class ScopeMissing(NotAllowed):
+    """The key of a caller of the API does not have the ``scope`` that the request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs a key with the scope {scope}, which this key does not have")
+        self.scope = scope
+
+
 class NotJoined(CollabError):
     """A client has sent ``leave`` for a room that it is not in."""
 

@@ -15,6 +15,7 @@ from collab.errors import (
     CollabError,
     Draining,
     FrameTooLarge,
+    KeyNotAccepted,
     NodeFull,
     NoSuchRoom,
     NotAllowed,
@@ -22,6 +23,7 @@ from collab.errors import (
     RoomClosed,
     RoomExists,
     RoomFull,
+    ScopeMissing,
     StoreUnavailable,
     error_body,
 )
@@ -35,7 +37,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The form of an accepted id; nginx's $request_id has 32 hexadecimal digits."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
+    KeyNotAccepted: 401,
     OriginNotAllowed: 403,
+    ScopeMissing: 403,
     NoSuchRoom: 404,
     RoomClosed: 409,
     RoomFull: 409,
@@ -101,6 +105,10 @@ class Edge:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
+            if isinstance(problem, ScopeMissing):
+                response.headers["WWW-Authenticate"] = (
+                    f'Bearer error="insufficient_scope", scope="{problem.scope}"'
+                )
             return response
         except web.HTTPException as problem:
             if problem.status < 400:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from collab.admission import Admission, everybody
+from collab.api_keys import ApiKeys, Scope
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed, OriginNotAllowed
+from collab.errors import Draining, NodeFull, NotAllowed, OriginNotAllowed, ScopeMissing
 from collab.origins import Origins
 from collab.rooms.identity import Identity, Role
 
@@ -95,7 +96,8 @@ def test_a_client_may_write_nowhere_before_it_is_admitted_to_a_room() -> None:
 
 @pytest.mark.parametrize("shown", ["Bearer s3cret", "bearer  s3cret "])
 def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
-    an_admission(api_key="s3cret").check_key(shown)
+    for scope in Scope:
+        assert an_admission(api_key="s3cret").check_key(shown, scope)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +105,20 @@ def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
 )
 def test_a_caller_without_the_key_is_refused_where_there_is_one(shown: str) -> None:
     with pytest.raises(NotAllowed):
-        an_admission(api_key="s3cret").check_key(shown)
-    an_admission().check_key(shown)
+        an_admission(api_key="s3cret").check_key(shown, Scope.READ)
+    assert an_admission().check_key(shown, Scope.END) is None
+
+
+def test_a_key_is_good_for_its_scopes_and_both_settings_give_keys() -> None:
+    admission = an_admission(
+        api_key="s3cret", api_keys=ApiKeys.parse("reader:read:0123456789abcdef")
+    )
+    reader = "Bearer 0123456789abcdef"
+    found = admission.check_key(reader, Scope.READ)
+    assert found and found.name == "reader"
+    with pytest.raises(ScopeMissing, match="the scope write"):
+        admission.check_key(reader, Scope.WRITE)
+    assert admission.check_key("Bearer s3cret", Scope.WRITE)
 
 
 # Draining
