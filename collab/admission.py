@@ -43,7 +43,7 @@ class Admission:
 
     def __init__(self, config: Config, may_write: MayWrite) -> None:
         self.draining = False
-        self.origins = config.cors_origins
+        self.origins = config.origins
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
         self._api_keys = config.all_api_keys
@@ -52,13 +52,13 @@ class Admission:
 
     # Connections
 
-    def check(self, origin: str | None, sockname: Any) -> None:
+    def check(self, origin: str | None, sockname: Any, host: str = "") -> None:
         """Check that a connection may begin; the arguments are those of `Origins.allow`.
 
         Raises OriginNotAllowed, Draining or NodeFull. The origin is checked first: a page that may
         not connect to this node may not connect to any other.
         """
-        self.origins.check(origin, sockname)
+        self.origins.check(origin, sockname, host)
         self.check_capacity()
 
     def check_capacity(self) -> None:

@@ -13,10 +13,10 @@ from aiohttp import web
 from collab.admission import Admission, MayWrite, everybody
 from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
-from collab.http import page
 from collab.http.api import Api
 from collab.http.edge import Edge
 from collab.http.health import Health
+from collab.http.page import Page
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.sio.endpoint import SocketIOEndpoint
@@ -49,7 +49,7 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     """
     settings = config or Config.from_env(os.environ)
     metrics = Metrics()
-    app = web.Application(middlewares=[Edge(metrics).handle])
+    app = web.Application(middlewares=[Edge(metrics, settings.hosts).handle])
     node = _Node(settings, app, Admission(settings, may_write), metrics)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
@@ -98,7 +98,7 @@ class _Node:
         self._config = config
         self._admission = admission
         self._metrics = metrics
-        page.add_routes(app)
+        Page(config.frame_ancestors).add_routes(app)
         self._api = Api(config, admission)
         self._api.add_routes(app)
         self._socket_io: SocketIOEndpoint | None = None
@@ -147,7 +147,8 @@ class _Node:
                     "/api is open to all who reach this node: set COLLAB_API_KEYS",
                     extra={"host": config.host},
                 )
-            log.info("started", extra={"redis": "given" if config.redis_url else "private"})
+            redis = "given" if config.redis_url else "private"
+            log.info("started", extra={"redis": redis, "origins": str(config.origins)})
             yield
             log.info("stopped")
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from collab.api_keys import ALL_SCOPES, ApiKey, ApiKeys
 from collab.errors import ConfigError
-from collab.origins import ANY_ORIGIN, Origins
+from collab.hosts import ANY_HOST, Hosts
+from collab.origins import ANY_ORIGIN, ONLY_OWN_PAGE, Origins
 from collab.secret_settings import FILE, any_value, has_password, read_secret
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 PREFIX = "COLLAB_"
+DEFAULT_ORIGINS = Origins(None)
+"""The value of a setting that is not given: all origins, but with a key only the own page."""
 FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
 """Variables of Compose and of the load test, about which a node does not warn."""
 
@@ -131,9 +134,17 @@ class Config:
         "redis://, rediss:// or unix:// URL; none: a private Redis", secret=has_password,
     )  # fmt: skip
     node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "name of this node; none: a random one")
+    hosts: Hosts = _setting(  # noqa: RUF009 - it makes a field
+        ANY_HOST, "COLLAB_HOSTS", Hosts.parse,
+        "names of this service, host[:port], separated by commas; requests for others are refused",
+    )  # fmt: skip
     cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
-        ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
+        DEFAULT_ORIGINS, "COLLAB_CORS_ORIGINS", Origins.parse,
         "origins of pages that may connect, scheme://host[:port], separated by commas, or *",
+    )  # fmt: skip
+    frame_ancestors: Origins = _setting(  # noqa: RUF009 - it makes a field
+        ONLY_OWN_PAGE, "COLLAB_FRAME_ANCESTORS", Origins.parse,
+        "origins of other sites whose pages may embed the editor page, or *",
     )  # fmt: skip
     api_key: str = _setting(
         "",
@@ -276,6 +287,19 @@ class Config:
         _seconds(0, 600),
         "time over which a node that stops moves its clients to others",
     )
+
+    @property
+    def closed(self) -> bool:
+        """Whether a key is configured, so that not everybody may do everything."""
+        return bool(self.all_api_keys)
+
+    @property
+    def origins(self) -> Origins:
+        """The origins that may connect: the setting, or what holds without it."""
+        chosen = self.cors_origins
+        if chosen is DEFAULT_ORIGINS:
+            chosen = ONLY_OWN_PAGE if self.closed else ANY_ORIGIN
+        return chosen.at(self.hosts)
 
     @property
     def all_api_keys(self) -> ApiKeys:

@@ -85,6 +85,12 @@ class OriginNotAllowed(NotAllowed):
     """Pages of that origin may not connect."""
 
 
+class WrongHost(CollabError):
+    """The Host header of a request has none of the names of the service."""
+
+    code = "wrong_host"
+
+
 class KeyNotAccepted(NotAllowed):
     """A caller of the API has shown no key, or one that is not accepted."""
 

@@ -25,8 +25,10 @@ from collab.errors import (
     RoomFull,
     ScopeMissing,
     StoreUnavailable,
+    WrongHost,
     error_body,
 )
+from collab.hosts import Hosts
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
@@ -46,6 +48,7 @@ STATUSES: dict[type[CollabError], int] = {
     RoomExists: 412,
     CodeTooLarge: 413,
     FrameTooLarge: 413,
+    WrongHost: 421,
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
@@ -86,8 +89,9 @@ def code_of(problem: BaseException) -> str:
 class Edge:
     """The middleware of all endpoints. It counts the errors that it sends."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, hosts: Hosts) -> None:
         self._metrics = metrics
+        self._hosts = hosts
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -95,6 +99,7 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
+            self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
                 raise BadRequest("a header of the WebSocket handshake is not ASCII")
             return await handler(request)
