@@ -9,6 +9,9 @@ port=${CLUSTER_PORT:-8005}                                # nginx's port for cli
 api_port=${CLUSTER_API_PORT:-8006}                        # nginx's port for /api, on loopback
 node_ports=${CLUSTER_NODE_PORTS:-"8011 8012 8013 8014"}   # the nodes' ports, on loopback
 redis_port=${CLUSTER_REDIS_PORT:-6390}                    # Redis' port, on loopback
+requests=${CLUSTER_REQUESTS_PER_ADDRESS:-4096}             # requests and WebSockets of one address at once
+bodies=${CLUSTER_BODIES_PER_ADDRESS:-512}                 # bodies of one address that may be on their way
+sessions=${CLUSTER_SESSIONS_PER_ADDRESS:-4000}            # sessions that one address may begin at once
 home=${CLUSTER_HOME:-var/cluster}                         # the directory of all files that are written
 
 # Debian's nginx is in a directory that only root has in PATH.
@@ -59,7 +62,11 @@ nginx)
     # The access log is a file here: its line for each poll would hide the nodes' own lines.
     log="access_log access.log json;"
     # As many as Linux allows by default (net.core.somaxconn); nginx's own default is 511.
-    echo "listen $host:$port backlog=4096; $log" >"$home/nginx/place/front.conf"
+    {
+        echo "listen $host:$port backlog=4096; $log"
+        echo "limit_conn requests $requests; limit_conn bodies $bodies;"
+        echo "limit_req zone=sessions_begun burst=$sessions nodelay;"
+    } >"$home/nginx/place/front.conf"
     echo "listen 127.0.0.1:$api_port; $log" >"$home/nginx/place/api.conf"
     for node_port in $node_ports; do
         echo "server 127.0.0.1:$node_port max_fails=0;"
