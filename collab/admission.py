@@ -8,14 +8,14 @@ endpoints, and moves all of them to other nodes when the node drains.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import random
 from typing import Any, Protocol
 
 from collab.access.grant import ANY_ROOM, Grant, Verifier
+from collab.api_keys import ApiKey, Scope
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed, RoomNotAllowed, Unauthorized
+from collab.errors import Draining, NodeFull, RoomNotAllowed, Unauthorized
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
@@ -37,22 +37,22 @@ class Admission:
 
     def __init__(self, config: Config, verifier: Verifier | None = None) -> None:
         self.draining = False
-        self.origins = config.cors_origins
+        self.origins = config.origins
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
-        self._api_key = config.api_key.encode(errors="surrogateescape")
+        self._api_keys = config.all_api_keys
         self._verifier = verifier
         self._connections: set[Connection] = set()
 
     # Connections
 
-    def check(self, origin: str | None, sockname: Any) -> None:
+    def check(self, origin: str | None, sockname: Any, host: str = "") -> None:
         """Check that a connection may begin; the arguments are those of `Origins.allow`.
 
         Raises OriginNotAllowed, Draining or NodeFull. The origin is checked first: a page that may
         not connect to this node may not connect to any other.
         """
-        self.origins.check(origin, sockname)
+        self.origins.check(origin, sockname, host)
         self.check_capacity()
 
     def check_capacity(self) -> None:
@@ -129,11 +129,14 @@ class Admission:
             raise RoomNotAllowed("the token does not let its bearer into this room", room)
         return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
 
-    def check_key(self, authorization: str) -> None:
-        """Check the ``Authorization`` header of an API request. Raises NotAllowed."""
-        if not self._api_key:
-            return
-        scheme, _, shown = authorization.partition(" ")
-        given = shown.strip().encode(errors="surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._api_key):
-            raise NotAllowed("this needs the API's key: Authorization: Bearer KEY")
+    def check_key(self, authorization: str, scope: Scope) -> ApiKey | None:
+        """Check the ``Authorization`` header of a request to the API that needs a scope.
+
+        Returns the caller's key; None if no key is configured. Raises KeyNotAccepted or
+        ScopeMissing.
+        """
+        if not self._api_keys:
+            return None
+        key = self._api_keys.find(authorization)
+        key.require(scope)
+        return key

@@ -18,10 +18,10 @@ from collab.admission import Admission
 from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
 from collab.errors import ConfigError
-from collab.http import page
 from collab.http.api import Api
 from collab.http.edge import Edge
 from collab.http.health import Health
+from collab.http.page import Page
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.sio.endpoint import SocketIOEndpoint
@@ -58,7 +58,7 @@ def create_app(
     settings = config or Config.from_env(os.environ)
     verifier = _verifier(settings, authorize)
     metrics = Metrics()
-    app = web.Application(middlewares=[Edge(metrics).handle])
+    app = web.Application(middlewares=[Edge(metrics, settings.hosts).handle])
     node = _Node(settings, app, verifier, metrics)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
@@ -117,7 +117,7 @@ class _Node:
         self._verifier = verifier
         self._admission = admission = Admission(config, verifier)
         self._metrics = metrics
-        page.add_routes(app)
+        Page(config.frame_ancestors).add_routes(app)
         self._api = Api(config, admission)
         self._api.add_routes(app)
         self._socket_io: SocketIOEndpoint | None = None
@@ -164,13 +164,14 @@ class _Node:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            if self._verifier is None and not config.api_key:
+            if self._verifier is None and not config.all_api_keys:
                 log.warning(
-                    "all who reach this node may read and change every room: set COLLAB_AUTH_… "
-                    "(docs/access.md), and COLLAB_API_KEY for /api",
+                    "all who reach this node may read, change and end every room: set a key of "
+                    "tokens, COLLAB_AUTH_… (docs/access.md), and COLLAB_API_KEYS for /api",
                     extra={"host": config.host},
                 )
-            log.info("started", extra={"redis": "given" if config.redis_url else "private"})
+            redis = "given" if config.redis_url else "private"
+            log.info("started", extra={"redis": redis, "origins": str(config.origins)})
             yield
             log.info("stopped")
 

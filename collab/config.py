@@ -12,8 +12,10 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from collab.api_keys import ALL_SCOPES, ApiKey, ApiKeys
 from collab.errors import ConfigError
-from collab.origins import ANY_ORIGIN, Origins
+from collab.hosts import ANY_HOST, Hosts
+from collab.origins import ANY_ORIGIN, ONLY_OWN_PAGE, Origins
 from collab.secret_settings import FILE, any_value, has_password, no_value, read_secret
 from collab.token_settings import (
     ClaimNames,
@@ -30,6 +32,8 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 PREFIX = "COLLAB_"
 KEYS_OF_TOKENS = ("auth_secret", "auth_public_key", "auth_jwks_url")
 """The settings of which one makes a node ask for tokens."""
+DEFAULT_ORIGINS = Origins(None)
+"""The value of a setting that is not given: all origins, but with a key only the own page."""
 FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
 """Variables of Compose and of the load test, about which a node does not warn."""
 
@@ -139,17 +143,30 @@ class Config:
         "redis://, rediss:// or unix:// URL; none: a private Redis", secret=has_password,
     )  # fmt: skip
     node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "name of this node; none: a random one")
+    hosts: Hosts = _setting(  # noqa: RUF009 - it makes a field
+        ANY_HOST, "COLLAB_HOSTS", Hosts.parse,
+        "names of this service, host[:port], separated by commas; requests for others are refused",
+    )  # fmt: skip
     cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
-        ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
+        DEFAULT_ORIGINS, "COLLAB_CORS_ORIGINS", Origins.parse,
         "origins of pages that may connect, scheme://host[:port], separated by commas, or *",
+    )  # fmt: skip
+    frame_ancestors: Origins = _setting(  # noqa: RUF009 - it makes a field
+        ONLY_OWN_PAGE, "COLLAB_FRAME_ANCESTORS", Origins.parse,
+        "origins of other sites whose pages may embed the editor page, or *",
     )  # fmt: skip
     api_key: str = _setting(
         "",
         "COLLAB_API_KEY",
         str,
-        "key that callers of /api send as a bearer token; none: /api is open",
+        "key with all scopes that callers of /api send as a bearer token",
         secret=any_value,
     )
+    api_keys: ApiKeys = _setting(  # noqa: RUF009 - it makes a field
+        ApiKeys(), "COLLAB_API_KEYS", ApiKeys.parse,
+        "keys for callers of /api, NAME:SCOPES:KEY with scopes read+write+end, separated by commas",
+        secret=any_value,
+    )  # fmt: skip
     auth_secret: str = _setting(
         "", "COLLAB_AUTH_SECRET", check_secret,
         "secret that people's tokens are signed with (HS256)", secret=any_value,
@@ -321,6 +338,26 @@ class Config:
     def asks_for_tokens(self) -> bool:
         """Whether people must show a token."""
         return any(getattr(self, name) for name in KEYS_OF_TOKENS)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a key is configured, so that not everybody may do everything."""
+        return self.asks_for_tokens or bool(self.all_api_keys)
+
+    @property
+    def origins(self) -> Origins:
+        """The origins that may connect: the setting, or what holds without it."""
+        chosen = self.cors_origins
+        if chosen is DEFAULT_ORIGINS:
+            chosen = ONLY_OWN_PAGE if self.closed else ANY_ORIGIN
+        return chosen.at(self.hosts)
+
+    @property
+    def all_api_keys(self) -> ApiKeys:
+        """The keys of the HTTP API: those of both settings."""
+        if not self.api_key:
+            return self.api_keys
+        return ApiKeys((*self.api_keys.keys, ApiKey.of("COLLAB_API_KEY", ALL_SCOPES, self.api_key)))
 
     @property
     def on_loopback(self) -> bool:

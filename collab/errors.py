@@ -122,6 +122,24 @@ class AuthUnavailable(CollabError):
     retryable = True
 
 
+class WrongHost(CollabError):
+    """The Host header of a request has none of the names of the service."""
+
+    code = "wrong_host"
+
+
+class KeyNotAccepted(NotAllowed):
+    """A caller of the API has shown no key, or one that is not accepted."""
+
+
+class ScopeMissing(NotAllowed):
+    """The key of a caller of the API does not have the ``scope`` that the request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs a key with the scope {scope}, which this key does not have")
+        self.scope = scope
+
+
 class NotJoined(CollabError):
     """A client has sent ``leave`` for a room that it is not in."""
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from collab.admission import Admission
+from collab.api_keys import ApiKey, Scope
 from collab.config import Config
 from collab.errors import BadRequest, NoSuchRoom, RoomClosed, StoreUnavailable
 from collab.http.bodies import Handler, iso_time, json_response, read_fields
@@ -45,6 +46,10 @@ OPENAPI, HISTORY = "openapi", "history"
 """Names of the routes that browsers read, and that need no key."""
 OUTCOMES = {"PUT": {200: "merged", 201: "created"}, "DELETE": {204: "ended"}}
 """The outcome to log for a successful request that sets or ends a room."""
+SCOPES = {"GET": Scope.READ, "HEAD": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.END}
+"""The scope that a key needs for a request of each method."""
+KEY = web.RequestKey("key", ApiKey)
+"""The key of a request's caller; missing if the node has no keys."""
 SIZE = "bytes"
 """The key under which a request keeps the size of the text that it sets, for the log."""
 MAX_FORWARDED_FOR = 200
@@ -107,6 +112,7 @@ class Api:
                 "room": request.match_info.get("room", "")[: self._config.max_room_name],
                 "bytes": request.get(SIZE),
                 "outcome": outcome,
+                "key": key.name if (key := request.get(KEY)) else None,
                 "client": request.headers.get("X-Forwarded-For", "")[:MAX_FORWARDED_FOR] or None,
                 "peer": request.remote,
             }
@@ -115,10 +121,12 @@ class Api:
 
     @web.middleware
     async def _check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Require the key, if one is configured, except on the routes that browsers read."""
+        """Require a key, if one is configured, except on the routes that browsers read."""
         open_to_all = request.match_info.route.name in (OPENAPI, HISTORY)
         if not open_to_all and request.match_info.http_exception is None:
-            self._admission.check_key(request.headers.get("Authorization", ""))
+            shown = request.headers.get("Authorization", "")
+            if key := self._admission.check_key(shown, SCOPES[request.method]):
+                request[KEY] = key
         return await handler(request)
 
     def _room_name(self, request: web.Request) -> str:
@@ -180,7 +188,9 @@ class Api:
             text, created = code, True
         else:
             text, created = await self._merge(name, code, base)
-        stored = {"room": name, "code": text, "node": self._config.node_id}
+        stored = {"room": name, "node": self._config.node_id}
+        if (key := request.get(KEY)) is None or Scope.READ in key.scopes:
+            stored["code"] = text
         return json_response(stored, 201 if created else 200)
 
     async def _merge(self, name: str, code: str, base: str | None) -> tuple[str, bool]:

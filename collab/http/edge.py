@@ -16,6 +16,7 @@ from collab.errors import (
     CollabError,
     Draining,
     FrameTooLarge,
+    KeyNotAccepted,
     NodeFull,
     NoSuchRoom,
     NotAllowed,
@@ -24,10 +25,13 @@ from collab.errors import (
     RoomExists,
     RoomFull,
     RoomNotAllowed,
+    ScopeMissing,
     StoreUnavailable,
     Unauthorized,
+    WrongHost,
     error_body,
 )
+from collab.hosts import Hosts
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
@@ -41,12 +45,15 @@ STATUSES: dict[type[CollabError], int] = {
     Unauthorized: 401,
     OriginNotAllowed: 403,
     RoomNotAllowed: 403,
+    KeyNotAccepted: 401,
+    ScopeMissing: 403,
     NoSuchRoom: 404,
     RoomClosed: 409,
     RoomFull: 409,
     RoomExists: 412,
     CodeTooLarge: 413,
     FrameTooLarge: 413,
+    WrongHost: 421,
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
@@ -88,8 +95,9 @@ def code_of(problem: BaseException) -> str:
 class Edge:
     """The middleware of all endpoints. It counts the errors that it sends."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, hosts: Hosts) -> None:
         self._metrics = metrics
+        self._hosts = hosts
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -97,6 +105,7 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
+            self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
                 raise BadRequest("a header of the WebSocket handshake is not ASCII")
             return await handler(request)
@@ -107,6 +116,10 @@ class Edge:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
+            if isinstance(problem, ScopeMissing):
+                response.headers["WWW-Authenticate"] = (
+                    f'Bearer error="insufficient_scope", scope="{problem.scope}"'
+                )
             return response
         except web.HTTPException as problem:
             if problem.status < 400:

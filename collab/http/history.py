@@ -14,7 +14,7 @@ from aiohttp import web
 from collab.errors import NodeFull
 from collab.http.bodies import iso_time
 from collab.merge.units import utf16_ops
-from collab.origins import ANY_ORIGIN, Origins
+from collab.origins import Origins
 from collab.rooms.playback import HistoryEntry, Playback
 
 MAX_STREAMS = 16
@@ -78,11 +78,12 @@ class History:
         """Let pages of allowed origins read a history, or the error that is sent instead."""
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         origins, origin = self._origins, request.headers.get("Origin")
-        if origins == ANY_ORIGIN:
+        if origins.allowed is None:
             response.headers["Access-Control-Allow-Origin"] = "*"
         else:
             response.headers["Vary"] = "Origin"
-            if origin and origins.allow(origin, request.get_extra_info("sockname")):
+            sockname, host = request.get_extra_info("sockname"), request.headers.get("Host", "")
+            if origin and origins.allow(origin, sockname, host):
                 response.headers["Access-Control-Allow-Origin"] = origin
 
 

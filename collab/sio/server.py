@@ -212,8 +212,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
 
 
 def _may_connect(admission: Admission, origin: str | None, environ: dict[str, Any]) -> bool:
-    sockname = environ["aiohttp.request"].get_extra_info("sockname")
-    return admission.origins.allow(origin, sockname)
+    request = environ["aiohttp.request"]
+    sockname, host = request.get_extra_info("sockname"), request.headers.get("Host", "")
+    return admission.origins.allow(origin, sockname, host)
 
 
 def _encode_error(problem: CollabError) -> str:

@@ -38,7 +38,8 @@ class YjsEndpoint:
 
         Raises CollabError, or an HTTP error, if the connection is refused.
         """
-        self._admission.check(request.headers.get("Origin"), request.get_extra_info("sockname"))
+        sockname, headers = request.get_extra_info("sockname"), request.headers
+        self._admission.check(headers.get("Origin"), sockname, headers.get("Host", ""))
         if not new_websocket(self._config, self._metrics).can_prepare(request):
             raise web.HTTPUpgradeRequired(
                 text="this is a WebSocket of the y-websocket protocol",

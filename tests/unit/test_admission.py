@@ -11,6 +11,7 @@ import pytest
 
 from collab.access.grant import ANY_ROOM, Grant
 from collab.admission import Admission
+from collab.api_keys import ApiKeys, Scope
 from collab.config import Config
 from collab.errors import (
     Draining,
@@ -18,6 +19,7 @@ from collab.errors import (
     NotAllowed,
     OriginNotAllowed,
     RoomNotAllowed,
+    ScopeMissing,
     Unauthorized,
 )
 from collab.origins import Origins
@@ -135,7 +137,8 @@ async def test_a_new_token_must_be_of_the_same_subject() -> None:
 
 @pytest.mark.parametrize("shown", ["Bearer s3cret", "bearer  s3cret "])
 def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
-    an_admission(api_key="s3cret").check_key(shown)
+    for scope in Scope:
+        assert an_admission(api_key="s3cret").check_key(shown, scope)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +146,20 @@ def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
 )
 def test_a_caller_without_the_key_is_refused_where_there_is_one(shown: str) -> None:
     with pytest.raises(NotAllowed):
-        an_admission(api_key="s3cret").check_key(shown)
-    an_admission().check_key(shown)
+        an_admission(api_key="s3cret").check_key(shown, Scope.READ)
+    assert an_admission().check_key(shown, Scope.END) is None
+
+
+def test_a_key_is_good_for_its_scopes_and_both_settings_give_keys() -> None:
+    admission = an_admission(
+        api_key="s3cret", api_keys=ApiKeys.parse("reader:read:0123456789abcdef")
+    )
+    reader = "Bearer 0123456789abcdef"
+    found = admission.check_key(reader, Scope.READ)
+    assert found and found.name == "reader"
+    with pytest.raises(ScopeMissing, match="the scope write"):
+        admission.check_key(reader, Scope.WRITE)
+    assert admission.check_key("Bearer s3cret", Scope.WRITE)
 
 
 # Draining
