@@ -12,10 +12,10 @@ import logging
 import random
 from typing import Any, Protocol
 
-from collab.access.grant import ANY_ROOM, Grant, Verifier
+from collab.access.grant import ANY_ROOM, Grant, Verifier, bearer_token
 from collab.api_keys import ApiKey, Scope
 from collab.config import Config
-from collab.errors import Draining, NodeFull, RoomNotAllowed, Unauthorized
+from collab.errors import Draining, KeyNotAccepted, NodeFull, RoomNotAllowed, Unauthorized
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
@@ -43,6 +43,11 @@ class Admission:
         self._api_keys = config.all_api_keys
         self._verifier = verifier
         self._connections: set[Connection] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether people need no token."""
+        return self._verifier is None
 
     # Connections
 
@@ -128,6 +133,33 @@ class Admission:
         if role is None:
             raise RoomNotAllowed("the token does not let its bearer into this room", room)
         return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
+
+    async def identify_caller(self, authorization: str, scope: Scope) -> ApiKey | Grant | None:
+        """Return who makes a request to the HTTP API that needs a scope, by its ``Authorization``.
+
+        Returns a key with that scope, or a person's grant, whose role `admit_caller` checks; None
+        if the API is open. Raises KeyNotAccepted, ScopeMissing, or what `identify` raises.
+        """
+        try:
+            key = self.check_key(authorization, scope)
+        except KeyNotAccepted:
+            if self._verifier is None:
+                raise
+            key = None
+        if key is not None or self._verifier is None:
+            return key
+        return await self.identify("", bearer_token(authorization), None)
+
+    async def admit_caller(self, grant: Grant, scope: Scope, room: str) -> Identity:
+        """Return the person who makes a request about a room that needs a scope.
+
+        Raises RoomNotAllowed, or what `admit` raises.
+        """
+        identity = await self.admit(grant, room)
+        may = {Scope.READ: True, Scope.WRITE: identity.may_write, Scope.END: identity.may_end}
+        if not may[scope]:
+            raise RoomNotAllowed(f"a {identity.role.value} of the room may not do this", room)
+        return identity
 
     def check_key(self, authorization: str, scope: Scope) -> ApiKey | None:
         """Check the ``Authorization`` header of a request to the API that needs a scope.

@@ -25,12 +25,13 @@ class CollabError(Exception):
         return {"message": str(self), "code": self.code}
 
 
-def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
+def error_body(code: str, message: str, reason: str | None = None) -> dict[str, dict[str, str]]:
     """Return the JSON body of an HTTP error, except at the Socket.IO endpoint.
 
     The error has its own key, because ``code`` is a room's text in the API's other responses.
+    ``reason`` is that of `Unauthorized`.
     """
-    return {"error": {"code": code, "message": message}}
+    return {"error": {"code": code, "message": message, **({"reason": reason} if reason else {})}}
 
 
 class ConfigError(CollabError):

@@ -89,6 +89,12 @@ def fallback_name(subject: str) -> str:
     return f"guest-{subject[-4:]}"
 
 
+def bearer_token(authorization: str) -> str | None:
+    """Return the token in an ``Authorization: Bearer`` header; None if there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 def check_token(token: Any, max_bytes: int) -> str:
     """Return ``token`` if it is one line of ASCII of at most ``max_bytes``. Raises Unauthorized."""
     if token is None or token == "":

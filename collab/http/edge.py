@@ -111,7 +111,8 @@ class Edge:
             return await handler(request)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
-            response = self._error_response(problem.code, str(problem), status)
+            reason = problem.reason if isinstance(problem, Unauthorized) else None
+            response = self._error_response(problem.code, str(problem), status, reason)
             if problem.retryable:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
@@ -146,6 +147,8 @@ class Edge:
                 request.transport.abort()  # the client must see that the response is incomplete
             return web.Response(status=500)
 
-    def _error_response(self, code: str, message: str, status: int) -> web.Response:
+    def _error_response(
+        self, code: str, message: str, status: int, reason: str | None = None
+    ) -> web.Response:
         self._metrics.errors.labels(code).inc()
-        return json_response(error_body(code, message), status)
+        return json_response(error_body(code, message, reason), status)

@@ -29,12 +29,6 @@ def integer(given: dict[str, str], name: str, default: int, low: int, high: int)
     return int(raw)
 
 
-def bearer_token(request: web.Request) -> str | None:
-    """Return the token in the request's ``Authorization: Bearer``; None if there is none."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def conditions(request: web.Request) -> list[tuple[str, str]]:
     """Return the request's conditional headers, each with its value."""
     headers = request.headers

@@ -28,6 +28,11 @@ class Identity:
     proven: bool = False
 
     @property
+    def may_end(self) -> bool:
+        """Whether the client may end the room."""
+        return self.role is Role.ADMIN
+
+    @property
     def may_write(self) -> bool:
         """Whether edits of this client are applied."""
         return self.role is not Role.VIEWER

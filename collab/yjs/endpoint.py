@@ -7,6 +7,7 @@ import secrets
 
 from aiohttp import web
 
+from collab.access.grant import bearer_token
 from collab.admission import Admission
 from collab.config import Config
 from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, RoomFull, Unauthorized
@@ -52,8 +53,9 @@ class YjsEndpoint:
             ended = Ended(BAD_ROOM, str(problem), problem.code)
             return await self._turn_away(request, ended)
         id, query = secrets.token_urlsafe(15), request.query
+        token = query.get("token") or bearer_token(request.headers.get("Authorization", ""))
         try:
-            grant = await self._admission.identify(id, query.get("token"), query.get("name"))
+            grant = await self._admission.identify(id, token, query.get("name"))
             identity = await self._admission.admit(grant, name)
         except (Unauthorized, NotAllowed) as problem:
             return await self._turn_away(request, refused(problem))
