@@ -121,6 +121,8 @@ class Edge:
                 response.headers["WWW-Authenticate"] = (
                     f'Bearer error="insufficient_scope", scope="{problem.scope}"'
                 )
+            elif isinstance(problem, RoomNotAllowed):
+                response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
             return response
         except web.HTTPException as problem:
             if problem.status < 400:

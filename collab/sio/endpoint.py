@@ -189,11 +189,12 @@ class SocketIOEndpoint:
         self._clients[sid].turns.handle_event()
         client = await self._paced(sid)
         grant = await self._admission.renew(client.grant, check_fields(payload).get("token"))
-        admitted = [(name, await self._try_to_admit(grant, name)) for name in list(client.lines)]
+        names = list(client.lines)
+        admitted = await asyncio.gather(*(self._try_to_admit(grant, name) for name in names))
         if sid in self._clients:
             client.grant = grant
             client.expiry.watch(grant)
-            for name, identity in admitted:
+            for name, identity in zip(names, admitted, strict=True):
                 if isinstance(identity, RoomNotAllowed):
                     self._remove(client, name, identity)
                 elif line := client.lines.get(name):

@@ -21,7 +21,7 @@ from socketio import exceptions, packet
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadEvent, CollabError
+from collab.errors import BadEvent, CollabError, Unauthorized
 from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
@@ -151,6 +151,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self._application.connect(sid, environ, auth)
         except CollabError as problem:
             self.eio.metrics.errors.labels(problem.code).inc()
+            reason = problem.reason if isinstance(problem, Unauthorized) else problem.code
+            log.info("refused", extra={"sid": sid, "reason": reason})
             raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:

@@ -23,7 +23,7 @@ from collab.rooms.yjs_members import YjsMember
 from collab.wire.outbox import Outbox, OutboxFull
 from collab.wire.websocket import RESTART, WebSocket
 from collab.yjs import ending, protocol
-from collab.yjs.ending import ROOM_CLOSED, TOO_LARGE, Ended
+from collab.yjs.ending import NOT_ALLOWED, ROOM_CLOSED, TOO_LARGE, UNAUTHORIZED, Ended
 from collab.yjs.token import SessionToken
 
 log = logging.getLogger(__name__)
@@ -303,5 +303,9 @@ class Session:
 
 
 def log_fields(session: Session, ended: Ended) -> dict[str, Any]:
-    """Return the log fields of a session's end."""
-    return {"sid": session.id, "code": int(ended.code), "reason": ended.reason}
+    """Return the log fields of a session's end.
+
+    A refusal is logged as a word: its sentence may be a hook's, and repeat the token.
+    """
+    reason = ended.word if ended.code in (UNAUTHORIZED, NOT_ALLOWED) else ended.reason
+    return {"sid": session.id, "code": int(ended.code), "reason": reason}
