@@ -14,6 +14,8 @@ from tests.support.tokens import token
 pytestmark = pytest.mark.timeout(60)
 
 Visit = Callable[..., Any]
+WARNING = 60
+"""Seconds before the end of a token at which the page is told so."""
 CLIENTS = pytest.mark.parametrize("client", ["", "&client=plain"])
 
 
@@ -60,6 +62,8 @@ def test_without_a_token_the_page_says_so_and_goes_on_when_it_is_given_one(
     ada.has_state("connected")
     expect(ada.notices).to_have_count(0)
     ada.types("in").has_state("saved")
+    # The client hangs up on its own poll when CONNECT is refused.
+    ada.failures[:] = [failure for failure in ada.failures if "status of 400" not in failure]
 
 
 @CLIENTS
@@ -67,7 +71,7 @@ def test_a_token_that_runs_out_is_renewed_without_a_reload(
     visit: Visit, closed_node: str, room: str, client: str
 ) -> None:
     ada = visit("Ada")
-    enter(ada, closed_node, room, token("ada", exp=time.time() + 20), client)
+    enter(ada, closed_node, room, token("ada", exp=time.time() + WARNING + 2), client)
     expect(ada.notices).to_contain_text("Your access to this room ends in")
     ada.page.evaluate("window.isTheSame = true")
     give(ada, token("ada"))

@@ -44,6 +44,7 @@ export class Session {
   #savedEdits = 0;
   #refused = false;
   #viewer = false;
+  #unauthorized = false;
   /** The edit whose text was more than the server reads at once. */
   #oversized = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -116,6 +117,8 @@ export class Session {
    * `join` comes first, since ours would then be the older text.
    */
   #connected(): void {
+    if (this.#unauthorized) this.#screen.recovered();
+    this.#unauthorized = false;
     if (!this.unsaved) this.#join();
     else if (this.#edits !== this.#oversized) this.#sendText();
     else this.#refused = true;
@@ -139,8 +142,10 @@ export class Session {
       const refusal = refusalFrom(error.data ?? error);
       this.#screen.refused(refusal);
       // The same token would be refused again; a new one connects.
-      if (refusal.code === "unauthorized") this.#screen.ended();
-      else this.#connectSoon();
+      if (refusal.code === "unauthorized") {
+        this.#unauthorized = true;
+        this.#screen.ended();
+      } else this.#connectSoon();
     }
     this.#report();
   }
