@@ -170,6 +170,17 @@ async def test_the_public_listener_lets_clients_read_a_history_but_not_change_it
         assert (CODE.encode() in answer.body) == (method == "GET")
 
 
+async def test_a_browser_may_ask_whether_a_page_may_read_a_history_with_its_token(
+    nginx: Nginx, upstream: Upstream
+) -> None:
+    question = "Access-Control-Request-Method: "
+    asked = await ask(nginx.port, HISTORY, "OPTIONS", question + "GET", "Origin: https://a.example")
+    assert asked.status == 200 and upstream.requests[-1][:2] == ("OPTIONS", HISTORY)
+    for method in ("PUT", "DELETE", "GET, PUT", ""):
+        assert (await ask(nginx.port, HISTORY, "OPTIONS", question + method)).status == 404
+    assert (await ask(nginx.port, "/api/rooms/secret", "OPTIONS", question + "GET")).status == 404
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [
