@@ -253,6 +253,14 @@ async def test_each_request_has_an_id_that_its_client_cannot_choose(
         assert re.fullmatch("[0-9a-f]{32}", logged)
 
 
+async def test_a_client_cannot_choose_the_address_that_a_node_counts_it_by(
+    nginx: Nginx, upstream: Upstream
+) -> None:
+    for port in (nginx.port, nginx.api_port):
+        await ask(port, "/api/rooms/secret/history", "GET", "X-Forwarded-For: 192.0.2.7, 10.0.0.1")
+        assert upstream.requests[-1][2]["x-forwarded-for"] == "127.0.0.1"
+
+
 async def test_many_simultaneous_connections_wait_in_the_backlog(nginx: Nginx) -> None:
     """If the backlog were full, clients that reconnect would have to retry for seconds."""
     master = psutil.Process(nginx.pid)
