@@ -37,7 +37,7 @@ class Admission:
 
     def __init__(self, config: Config, verifier: Verifier | None = None) -> None:
         self.draining = False
-        self.origins = config.origins
+        self.origins = config.origins(closed=config.closed or verifier is not None)
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
         self._api_keys = config.all_api_keys

@@ -171,7 +171,7 @@ class _Node:
                     extra={"host": config.host},
                 )
             redis = "given" if config.redis_url else "private"
-            log.info("started", extra={"redis": redis, "origins": str(config.origins)})
+            log.info("started", extra={"redis": redis, "origins": str(admission.origins)})
             yield
             log.info("stopped")
 

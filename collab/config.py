@@ -341,15 +341,14 @@ class Config:
 
     @property
     def closed(self) -> bool:
-        """Whether a key is configured, so that not everybody may do everything."""
+        """Whether a key of tokens or of the API is configured: not everybody may do everything."""
         return self.asks_for_tokens or bool(self.all_api_keys)
 
-    @property
-    def origins(self) -> Origins:
-        """The origins that may connect: the setting, or what holds without it."""
+    def origins(self, *, closed: bool) -> Origins:
+        """Return the origins that may connect: the setting, or what holds without it."""
         chosen = self.cors_origins
         if chosen is DEFAULT_ORIGINS:
-            chosen = ONLY_OWN_PAGE if self.closed else ANY_ORIGIN
+            chosen = ONLY_OWN_PAGE if closed else ANY_ORIGIN
         return chosen.at(self.hosts)
 
     @property

@@ -7,7 +7,7 @@ show its environment. A file can be kept from both.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 FILE = "_FILE"
 """The end of a variable that has the path of a file with the value of a secret setting."""
@@ -26,8 +26,9 @@ def no_value(raw: str) -> bool:
 
 
 def has_password(raw: str) -> bool:
-    """Whether a URL has a password, so that it is secret."""
-    return bool(urlsplit(raw).password)
+    """Whether a URL has a password, so that it is secret; redis-py also reads it in the query."""
+    parts = urlsplit(raw)
+    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def read_secret(path: str) -> str:

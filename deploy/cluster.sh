@@ -10,9 +10,9 @@ api_port=${CLUSTER_API_PORT:-8006}                        # nginx's port for /ap
 node_ports=${CLUSTER_NODE_PORTS:-"8011 8012 8013 8014"}   # the nodes' ports, on loopback
 redis_port=${CLUSTER_REDIS_PORT:-6390}                    # Redis' port, on loopback
 password_file=${CLUSTER_REDIS_PASSWORD_FILE:-}            # a file with the password of the nodes' Redis user
-requests=${CLUSTER_REQUESTS_PER_ADDRESS:-4096}             # requests and WebSockets of one address at once
-bodies=${CLUSTER_BODIES_PER_ADDRESS:-512}                 # bodies of one address that may be on their way
-sessions=${CLUSTER_SESSIONS_PER_ADDRESS:-4000}            # sessions that one address may begin at once
+requests=${CLUSTER_REQUESTS_PER_ADDRESS:-8192}            # requests and WebSockets of one address at once
+bodies=${CLUSTER_BODIES_PER_ADDRESS:-1024}                # bodies of one address that may be on their way
+sessions=${CLUSTER_SESSIONS_PER_ADDRESS:-8000}            # sessions that one address may begin at once
 home=${CLUSTER_HOME:-var/cluster}                         # the directory of all files that are written
 
 # Debian's nginx is in a directory that only root has in PATH.

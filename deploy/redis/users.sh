@@ -5,7 +5,7 @@
 # health checks. Nobody else gets in. The file has the SHA-256 of the password, not the password.
 set -eu
 
-read -r password
+password=$(cat)
 case $password in
 "" | *[!A-Za-z0-9_-]*) # it stands in a URL
     echo "the password must have letters, digits, - and _ only" >&2

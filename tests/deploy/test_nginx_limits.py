@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import pytest
 from tests.deploy.polling import ANSWER_TIMEOUT
 from tests.support.clients import eventually
 from tests.support.cluster import Nginx
-from tests.support.processes import running
+from tests.support.processes import ROOT, running
 
 OTHER = "127.0.0.2"
 """Another address of this machine: another client for nginx."""
@@ -94,6 +95,14 @@ def code_of(body: bytes) -> str:
     error = json.loads(body)["error"]
     assert error.keys() == {"code", "message"} and error["message"]
     return str(error["code"])
+
+
+def test_one_address_may_have_the_same_in_compose_and_in_the_procfile() -> None:
+    front = (ROOT / "deploy" / "nginx" / "compose" / "front.conf").read_text()
+    in_compose = re.findall(r"^limit_(?:conn \w+ |req zone=\w+ burst=)(\d+)", front, re.MULTILINE)
+    script = (ROOT / "deploy" / "cluster.sh").read_text()
+    in_procfile = re.findall(r"_PER_ADDRESS:-(\d+)}", script)
+    assert len(in_compose) == 3 and in_compose == in_procfile
 
 
 @pytest.mark.parametrize(

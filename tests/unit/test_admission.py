@@ -94,6 +94,14 @@ def test_a_full_node_refuses_a_page_of_another_origin_for_its_origin() -> None:
         admission.check(PAGE, HERE)
 
 
+def test_a_program_that_verifies_tokens_itself_lets_only_the_own_page_connect_too() -> None:
+    grant = Grant("ann", "Ann", ((ANY_ROOM, Role.EDITOR),))
+    with pytest.raises(OriginNotAllowed):
+        Admission(Config(), Known(grant)).check(PAGE, HERE)
+    Admission(Config(), Known(grant)).check("http://127.0.0.1:8005", HERE)
+    an_admission().check(PAGE, HERE)
+
+
 # Who a client is
 
 

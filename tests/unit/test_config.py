@@ -152,7 +152,9 @@ def test_the_text_of_a_configuration_shows_no_secret() -> None:
     [
         ({"COLLAB_API_KEY": "s3cret"}, {"--api-key": "COLLAB_API_KEY_FILE"}),
         ({"REDIS_URL": "redis://:s3cret@host"}, {"--redis-url": "REDIS_URL_FILE"}),
+        ({"REDIS_URL": "redis://host?password=s3cret"}, {"--redis-url": "REDIS_URL_FILE"}),
         ({"REDIS_URL": "redis://host"}, {}),
+        ({"REDIS_URL": "redis://user@host/2?protocol=2"}, {}),
         ({"COLLAB_API_KEY_FILE": "/run/key", "COLLAB_PORT": "1"}, {}),
     ],
 )

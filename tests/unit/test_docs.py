@@ -44,6 +44,18 @@ def test_the_readme_explains_every_error_code_a_client_can_meet() -> None:
             assert f"`{error.code}`" in readme, error.code
 
 
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    module, named = "", 0
+    for path, test in re.findall(
+        r"`(tests/[\w/]+\.py)?::(\w+)`", (ROOT / "SECURITY.md").read_text()
+    ):
+        module = path or module
+        source = (ROOT / module).read_text()
+        assert re.search(rf"^(async )?def {test}\(", source, re.MULTILINE), f"{module}::{test}"
+        named += 1
+    assert named > 30
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from collab.admission import Admission
 from collab.config import Config
 from collab.errors import ConfigError, OriginNotAllowed
 from collab.origins import ANY_ORIGIN, Origins
@@ -81,6 +82,7 @@ def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(
     [
         ({}, "*"),
         ({"COLLAB_API_KEY": "k"}, "none"),
+        ({"COLLAB_AUTH_SECRET": "0123456789abcdef0123456789abcdef"}, "none"),
         ({"COLLAB_API_KEYS": "a:read:0123456789abcdef"}, "none"),
         ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": "*"}, "*"),
         ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": LISTED}, LISTED),
@@ -89,7 +91,7 @@ def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(
 def test_with_a_key_only_the_own_page_may_connect_unless_the_setting_says_otherwise(
     env: dict[str, str], origins: str
 ) -> None:
-    assert str(Config.from_env(env).origins) == origins
+    assert str(Admission(Config.from_env(env)).origins) == origins
 
 
 @pytest.mark.parametrize(
