@@ -10,11 +10,13 @@ from aiohttp import web
 
 from collab.errors import (
     RETRY_AFTER,
+    AuthUnavailable,
     BadRequest,
     CodeTooLarge,
     CollabError,
     Draining,
     FrameTooLarge,
+    KeyNotAccepted,
     NodeFull,
     NoSuchRoom,
     NotAllowed,
@@ -22,9 +24,14 @@ from collab.errors import (
     RoomClosed,
     RoomExists,
     RoomFull,
+    RoomNotAllowed,
+    ScopeMissing,
     StoreUnavailable,
+    Unauthorized,
+    WrongHost,
     error_body,
 )
+from collab.hosts import Hosts
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
@@ -35,16 +42,22 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The form of an accepted id; nginx's $request_id has 32 hexadecimal digits."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
+    Unauthorized: 401,
     OriginNotAllowed: 403,
+    RoomNotAllowed: 403,
+    KeyNotAccepted: 401,
+    ScopeMissing: 403,
     NoSuchRoom: 404,
     RoomClosed: 409,
     RoomFull: 409,
     RoomExists: 412,
     CodeTooLarge: 413,
     FrameTooLarge: 413,
+    WrongHost: 421,
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
+    AuthUnavailable: 503,
 }
 """HTTP statuses of errors. All other errors are mistakes of the caller: 400."""
 HTTP_CODES = {
@@ -82,8 +95,9 @@ def code_of(problem: BaseException) -> str:
 class Edge:
     """The middleware of all endpoints. It counts the errors that it sends."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, hosts: Hosts) -> None:
         self._metrics = metrics
+        self._hosts = hosts
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -91,16 +105,24 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
+            self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
                 raise BadRequest("a header of the WebSocket handshake is not ASCII")
             return await handler(request)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
-            response = self._error_response(problem.code, str(problem), status)
+            reason = problem.reason if isinstance(problem, Unauthorized) else None
+            response = self._error_response(problem.code, str(problem), status, reason)
             if problem.retryable:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
+            if isinstance(problem, ScopeMissing):
+                response.headers["WWW-Authenticate"] = (
+                    f'Bearer error="insufficient_scope", scope="{problem.scope}"'
+                )
+            elif isinstance(problem, RoomNotAllowed):
+                response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
             return response
         except web.HTTPException as problem:
             if problem.status < 400:
@@ -127,6 +149,8 @@ class Edge:
                 request.transport.abort()  # the client must see that the response is incomplete
             return web.Response(status=500)
 
-    def _error_response(self, code: str, message: str, status: int) -> web.Response:
+    def _error_response(
+        self, code: str, message: str, status: int, reason: str | None = None
+    ) -> web.Response:
         self._metrics.errors.labels(code).inc()
-        return json_response(error_body(code, message), status)
+        return json_response(error_body(code, message, reason), status)

@@ -170,6 +170,17 @@ async def test_the_public_listener_lets_clients_read_a_history_but_not_change_it
         assert (CODE.encode() in answer.body) == (method == "GET")
 
 
+async def test_a_browser_may_ask_whether_a_page_may_read_a_history_with_its_token(
+    nginx: Nginx, upstream: Upstream
+) -> None:
+    question = "Access-Control-Request-Method: "
+    asked = await ask(nginx.port, HISTORY, "OPTIONS", question + "GET", "Origin: https://a.example")
+    assert asked.status == 200 and upstream.requests[-1][:2] == ("OPTIONS", HISTORY)
+    for method in ("PUT", "DELETE", "GET, PUT", ""):
+        assert (await ask(nginx.port, HISTORY, "OPTIONS", question + method)).status == 404
+    assert (await ask(nginx.port, "/api/rooms/secret", "OPTIONS", question + "GET")).status == 404
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [
@@ -240,6 +251,14 @@ async def test_each_request_has_an_id_that_its_client_cannot_choose(
         assert path == target
         assert headers["x-request-id"] == logged
         assert re.fullmatch("[0-9a-f]{32}", logged)
+
+
+async def test_a_client_cannot_choose_the_address_that_a_node_counts_it_by(
+    nginx: Nginx, upstream: Upstream
+) -> None:
+    for port in (nginx.port, nginx.api_port):
+        await ask(port, "/api/rooms/secret/history", "GET", "X-Forwarded-For: 192.0.2.7, 10.0.0.1")
+        assert upstream.requests[-1][2]["x-forwarded-for"] == "127.0.0.1"
 
 
 async def test_many_simultaneous_connections_wait_in_the_backlog(nginx: Nginx) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from collab import errors
-from collab.config import Config, unknown_variables
+from collab.config import Config, unknown_variables, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,13 @@ def test_the_configuration_page_lists_every_variable_with_its_default_and_no_oth
         setting.metadata["variable"]: str(setting.default) if setting.default != "" else "none"
         for setting in fields(Config)
     }
+
+
+def test_the_configuration_page_lists_every_secret_with_its_file() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| `(\w+_FILE)` \|", page, re.MULTILINE)
+    secret = [setting for setting in fields(Config) if setting.metadata["secret"]]
+    assert listed == [tuple(variables(setting)) for setting in secret]
 
 
 def test_no_variable_that_the_deployment_has_of_its_own_is_taken_for_a_mistake() -> None:
@@ -35,6 +42,18 @@ def test_the_readme_explains_every_error_code_a_client_can_meet() -> None:
     for error in errors.CollabError.__subclasses__():
         if error is not errors.ConfigError:
             assert f"`{error.code}`" in readme, error.code
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    module, named = "", 0
+    for path, test in re.findall(
+        r"`(tests/[\w/]+\.py)?::(\w+)`", (ROOT / "SECURITY.md").read_text()
+    ):
+        module = path or module
+        source = (ROOT / module).read_text()
+        assert re.search(rf"^(async )?def {test}\(", source, re.MULTILINE), f"{module}::{test}"
+        named += 1
+    assert named > 30
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from collab.admission import Admission
 from collab.config import Config
 from collab.errors import ConfigError, OriginNotAllowed
 from collab.origins import ANY_ORIGIN, Origins
@@ -74,6 +75,23 @@ def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(
     with pytest.raises(ConfigError, match=r"^COLLAB_CORS_ORIGINS: ") as refused:
         Config.from_env({"COLLAB_CORS_ORIGINS": given})
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "origins"),
+    [
+        ({}, "*"),
+        ({"COLLAB_API_KEY": "k"}, "none"),
+        ({"COLLAB_AUTH_SECRET": "0123456789abcdef0123456789abcdef"}, "none"),
+        ({"COLLAB_API_KEYS": "a:read:0123456789abcdef"}, "none"),
+        ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": "*"}, "*"),
+        ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": LISTED}, LISTED),
+    ],
+)
+def test_with_a_key_only_the_own_page_may_connect_unless_the_setting_says_otherwise(
+    env: dict[str, str], origins: str
+) -> None:
+    assert str(Admission(Config.from_env(env)).origins) == origins
 
 
 @pytest.mark.parametrize(
