@@ -209,7 +209,7 @@ class SocketIOEndpoint:
 
     def _expiring(self, sid: str, left: float) -> None:
         """Tell a client that its token expires in ``left`` seconds."""
-        event = encode_event("expiring", {"expires_in": int(left)})
+        event = encode_event("expiring", {"expires_in": round(left)})
         packet = eio.Packet(eio.MESSAGE, event)
         self._clients[sid].socket.outbox.put_slot("expiring", lambda: [packet])
 

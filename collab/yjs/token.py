@@ -65,11 +65,11 @@ class SessionToken:
             return None
         self._grant = grant
         self._expiry.watch(grant)
-        self._send(protocol.token_message("", int(grant.seconds_left() or 0)))
+        self._send(protocol.token_message("", round(grant.seconds_left() or 0)))
         return identity
 
     def _expiring(self, left: float) -> None:
-        self._send(protocol.expiring_message(int(left)))
+        self._send(protocol.expiring_message(round(left)))
 
     def _expired(self) -> None:
         self._end(refused(Unauthorized("the token has expired", "token_expired")))
