@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -23,7 +24,8 @@ class Grant:
     ``expires`` is in Unix seconds; None if the grant does not expire. ``digest`` is the hash that
     names the token; "" if the service is open, and clients do not prove who they are. The
     ``token`` itself is kept only for a hook, which is asked again for each room. ``issued`` is when
-    the token was issued, in Unix seconds; None if that is not known.
+    the token was issued, in Unix seconds; None if that is not known. ``shown`` is when a node
+    verified it.
     """
 
     subject: str
@@ -33,6 +35,7 @@ class Grant:
     digest: str = ""
     token: str = field(default="", repr=False)
     issued: float | None = None
+    shown: float = field(default=math.inf, compare=False)
 
     @property
     def owner(self) -> str:

@@ -36,6 +36,10 @@ class Holder(Protocol):
         """The rooms that the client is in, or has been in and may return to."""
 
     @property
+    def connected(self) -> bool:
+        """Whether the client is connected; otherwise it may come back."""
+
+    @property
     def let_go(self) -> LetGo:
         """Ends the connection."""
 
@@ -82,15 +86,17 @@ class Holders:
     def find_member(self, id: str) -> list[FoundToken]:
         """Return the token of the client of that id, which may have gone; none if it is unknown."""
         if (holder := self._by_id.get(id)) is not None:
-            return [_token_of(holder.grant, is_member=True, connected=True)]
+            return [_token_of(holder.grant, is_member=True, connected=holder.connected)]
         if (grant := self._gone.get(id)) is not None:
             return [_token_of(grant, is_member=True, connected=False)]
         return []
 
     def find_subject(self, subject: str) -> list[FoundToken]:
-        """Return the tokens with which a subject is connected."""
-        here = self.of(subject)
-        return [_token_of(each.grant, is_member=False, connected=True) for each in here]
+        """Return the tokens with which a subject is connected, or was and may come back."""
+        return [
+            _token_of(each.grant, is_member=False, connected=each.connected)
+            for each in self.of(subject)
+        ]
 
 
 def _token_of(grant: Grant, *, is_member: bool, connected: bool) -> FoundToken:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -73,7 +74,9 @@ class HookVerifier:
             raise Unauthorized(answer.message, "refused")
         name = clean_name(answer.name, clean_name(fallback_name(answer.subject), "guest"))
         digest = hashlib.sha256(token.encode()).hexdigest()
-        grant = Grant(answer.subject, name, (), answer.expires, digest, token, answer.issued)
+        grant = Grant(
+            answer.subject, name, (), answer.expires, digest, token, answer.issued, time.time()
+        )  # fmt: skip
         grant.check()
         return grant
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from collab.access.ruling import EVERYWHERE, Ruling
@@ -53,10 +54,10 @@ class RulingMaker:
             subject = members[0].subject
             gone = [each for each in members if not each.connected]
             found = [*gone, *await self._ask(subject, or_member=False)]
-        await self.rule_subject(subject, room, role, found)
+        await self._rule(subject, room, role, found)
         return subject, sum(each.connected for each in found)
 
-    async def rule_subject(
+    async def _rule(
         self, subject: str, room: str, role: Role | None, found: list[FoundToken]
     ) -> None:
         """Make a ruling about a subject, who is connected, or was, with the tokens in ``found``."""
@@ -64,25 +65,22 @@ class RulingMaker:
             found = []
         about_known = bool(found) and room != EVERYWHERE
         make: Make = Ruling.about_known if about_known else Ruling.about_all
-        until = await self._add(make, subject, room, role, found)
+        ruling = make(subject, room, role, _digests(found), time.time())
+        await self.add(ruling, found)
         if about_known:
             # Somebody may have connected with yet another token since the question.
             late = await self._ask(subject, or_member=False)
-            if {each.digest for each in late} - {each.digest for each in found}:
-                await self._add(make, subject, room, role, [*found, *late])
+            if _digests(late) - ruling.tokens:
+                await self.add(ruling, [*found, *late])
         elif not self._open_to_all:
-            await asyncio.sleep(max(0.0, until - time.time()))
+            await asyncio.sleep(max(0.0, ruling.until - time.time()))
 
-    async def _add(
-        self, make: Make, subject: str, room: str, role: Role | None, found: Iterable[FoundToken]
-    ) -> float:
-        """Add a ruling to the log; return the time before which the tokens were issued."""
-        now = time.time()
-        ruling = make(subject, room, role, frozenset(each.digest for each in found), now)
+    async def add(self, ruling: Ruling, found: Sequence[FoundToken]) -> None:
+        """Add a ruling about the tokens in ``found`` to the log. Raises StoreUnavailable."""
+        ruling = replace(ruling, tokens=_digests(found))
         latest = max((each.expires or 0.0 for each in found), default=0.0)
-        kept = max(self._ttl, latest - now)
-        await self._log.add(subject, room, ruling.pack(), ruling.record(), kept)
-        return ruling.until
+        kept = max(self._ttl, latest - time.time())
+        await self._log.add(ruling.subject, ruling.room, ruling.pack(), ruling.record(), kept)
 
     async def _ask(self, id: str, *, or_member: bool) -> list[FoundToken]:
         answers = await self._questions.ask(
@@ -97,3 +95,7 @@ class RulingMaker:
             except ValueError:
                 log.warning("unknown words on this node's channel")
         return found
+
+
+def _digests(found: Iterable[FoundToken]) -> frozenset[str]:
+    return frozenset(each.digest for each in found)

@@ -24,7 +24,7 @@ EVERYWHERE: Final = ""
 """The room of a ruling about all rooms."""
 TOKEN: Final = "token:"
 """The beginning of a field that names a token in the record of a ruling in Redis."""
-FIELDS: Final = ("id", "role", "until", "undated")
+FIELDS: Final = ("id", "role", "made", "until", "undated")
 """The other fields of the record, in the order in which `Ruling.of_record` gets them."""
 
 
@@ -32,15 +32,17 @@ FIELDS: Final = ("id", "role", "until", "undated")
 class Ruling:
     """A ruling about a subject in ``room``, or `EVERYWHERE`.
 
-    It applies to the tokens whose digests are in ``tokens``, and to those issued before ``until``
-    (Unix seconds); ``undated`` says that it also applies to tokens that do not say when they were
-    issued. ``role`` is the person's role; None: the person is removed, or the tokens are revoked.
-    ``id`` is the ruling's place in the log of rulings: of two rulings, the later one counts.
+    It was ``made`` at a time in Unix seconds, and applies to the tokens whose digests are in
+    ``tokens``, to those issued before ``until`` (Unix seconds), and to those of clients that were
+    connected when it was made. ``undated`` says that it also applies to tokens that do not say when
+    they were issued. ``role`` is the person's role; None: the person is removed, or the tokens are
+    revoked. ``id`` is the ruling's place in the log: of two rulings, the later one counts.
     """
 
     subject: str
     room: str
     role: Role | None
+    made: float
     until: float
     undated: bool
     tokens: frozenset[str]
@@ -54,7 +56,7 @@ class Ruling:
 
         A new token has another digest. It may be issued in the same second, or by a slower clock.
         """
-        return cls(subject, room, role, now - MAX_CLOCK_DIFFERENCE, False, tokens)
+        return cls(subject, room, role, now, now - MAX_CLOCK_DIFFERENCE, False, tokens)
 
     @classmethod
     def about_all(
@@ -64,10 +66,14 @@ class Ruling:
 
         Issuers write whole seconds, so the ruling applies to tokens of this whole second.
         """
-        return cls(subject, room, role, math.floor(now) + 1.0, True, tokens)
+        return cls(subject, room, role, now, math.floor(now) + 1.0, True, tokens)
 
     def covers(self, grant: Grant) -> bool:
         """Whether the ruling applies to the token of a grant of its subject."""
+        return self.names(grant) or grant.shown < self.made
+
+    def names(self, grant: Grant) -> bool:
+        """Whether every node can tell that the ruling applies to the token of a grant."""
         if grant.digest in self.tokens:
             return True
         return self.undated if grant.issued is None else grant.issued < self.until
@@ -106,7 +112,8 @@ class Ruling:
 
         They are written over those of the last ruling, so that `after` is true of the record too.
         """
-        pairs = {"role": self.role.value if self.role else "", "until": repr(self.until)}
+        role = self.role.value if self.role else ""
+        pairs = {"role": role, "made": repr(self.made), "until": repr(self.until)}
         if self.undated:
             pairs["undated"] = "1"
         pairs |= dict.fromkeys((TOKEN + digest for digest in self.tokens), "")
@@ -120,11 +127,11 @@ class Ruling:
 
         ``found`` has the values of `FIELDS`, and of the field of the token with this ``digest``.
         """
-        id, role, until, undated, token = found
-        if id is None or role is None or until is None:
+        id, role, made, until, undated, token = found
+        if id is None or role is None or made is None or until is None:
             return None
         return cls(
-            subject, room, Role(role.decode()) if role else None, float(until),
+            subject, room, Role(role.decode()) if role else None, float(made), float(until),
             undated is not None, frozenset([digest]) if token is not None else frozenset(),
             entry_id(id),
         )  # fmt: skip
@@ -136,6 +143,7 @@ class Ruling:
                 "subject": self.subject,
                 "room": self.room,
                 "role": self.role.value if self.role else None,
+                "made": self.made,
                 "until": self.until,
                 "undated": self.undated,
                 "tokens": sorted(self.tokens),
@@ -151,7 +159,8 @@ class Ruling:
         try:
             role = None if entry["role"] is None else Role(entry["role"])
             return cls(
-                str(entry["subject"]), str(entry["room"]), role, float(entry["until"]),
+                str(entry["subject"]), str(entry["room"]), role,
+                float(entry["made"]), float(entry["until"]),
                 bool(entry["undated"]), frozenset(map(str, entry["tokens"])), id,
             )  # fmt: skip
         except (KeyError, TypeError) as problem:

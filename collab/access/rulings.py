@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from collab.access.grant import Grant
@@ -142,12 +143,16 @@ class Rulings:
         assert self._maker is not None
         return await self._maker.rule(id, room, role)
 
-    async def _rule_member(self, maker: RulingMaker, ruling: Ruling, member: FoundToken) -> None:
-        """Make a ruling about the subject of a member that this node alone knows."""
-        found = [member, *self.holders.find_subject(member.subject)]
-        while True:
+    async def _amend(self, ruling: Ruling, found: list[FoundToken]) -> None:
+        """Make a ruling about tokens too that its maker could not ask this node for.
+
+        Nothing is done if there is a later ruling by now.
+        """
+        assert self._maker is not None
+        place = ruling.subject, ruling.room
+        while (known := self._remembered.get(place)) is None or known.id <= ruling.id:
             try:
-                await maker.rule_subject(member.subject, ruling.room, ruling.role, found)
+                await self._maker.add(ruling, found)
                 return
             except StoreUnavailable:
                 await asyncio.sleep(LOOK_INTERVAL)
@@ -211,7 +216,17 @@ class Rulings:
 
     def _hear(self, ruling: Ruling) -> None:
         ruling = self._remember(ruling)
-        for holder in self.holders.of(ruling.subject):
+        holders = self.holders.of(ruling.subject)
+        unnamed = {
+            each.grant.digest
+            for each in holders
+            if ruling.covers(each.grant) and not ruling.names(each.grant)
+        }
+        if unnamed:
+            found = self.holders.find_subject(ruling.subject)
+            found = [each for each in found if each.digest in unnamed]
+            self._start(self._amend(ruling, found))
+        for holder in holders:
             self._apply(ruling, holder)
         if ruling.room != EVERYWHERE:
             for member in self.holders.find_member(ruling.subject):
@@ -219,10 +234,12 @@ class Rulings:
 
     def _hear_of_member(self, ruling: Ruling, member: FoundToken) -> None:
         """Handle a ruling about a member's id: the node that made it did not know the subject."""
-        known = self._remembered.get((member.subject, ruling.room))
-        if member.subject != ruling.subject and (known is None or known.id < ruling.id):
-            assert self._maker is not None
-            self._start(self._rule_member(self._maker, ruling, member))
+        if member.subject != ruling.subject:
+            found = [member, *self.holders.find_subject(member.subject)]
+            about = Ruling.about_known(
+                member.subject, ruling.room, ruling.role, frozenset(), ruling.made
+            )
+            self._start(self._amend(replace(about, id=ruling.id), found))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

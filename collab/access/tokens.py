@@ -108,7 +108,7 @@ class TokenVerifier:
         issued = claims.get(names.iat)
         if issued is not None and not _is_time(issued):
             raise _bad_claim(names.iat, "must be a time")
-        return Grant(subject, name, rules, expires, digest, issued=issued)
+        return Grant(subject, name, rules, expires, digest, issued=issued, shown=time.time())
 
     def _check_times(self, claims: dict[str, Any]) -> float:
         """Return when a token expires."""

@@ -150,6 +150,11 @@ class Client:
         return self.sid
 
     @property
+    def connected(self) -> bool:
+        """Whether the client is connected: always."""
+        return True
+
+    @property
     def rooms(self) -> Collection[str]:
         """The names of the client's rooms."""
         return tuple(self.lines)

@@ -54,6 +54,11 @@ class Absent:
     forget: Callable[[str, str], None]
 
     @property
+    def connected(self) -> bool:
+        """Whether the client is connected: not now."""
+        return False
+
+    @property
     def id(self) -> str:
         """The id that the client's members had."""
         return self.sid

@@ -20,6 +20,8 @@ class SessionToken:
     connection soon, and sends nothing more; ``change_role`` changes what it may do.
     """
 
+    connected = True
+
     def __init__(
         self,
         id: str,

@@ -58,14 +58,15 @@ async def error_of(client: JsClient, code: str) -> dict[str, str]:
 async def test_a_removed_member_gets_a_reason_and_nothing_more_and_does_not_get_in_again(
     closed: Nodes, js: JsHost, room: str, moderator: Moderator, transport: str
 ) -> None:
-    ann, bob = await person(js, closed[0], "ann"), await person(js, closed[1], "bob", transport)
+    who = room  # a subject of the test's own
+    ann, bob = await person(js, closed[0], "ann"), await person(js, closed[1], who, transport)
     await ann.change(room, "one")
     await bob.join(room)
     await bob.join(f"{room}-2")
     await bob.shows("one")
     id = bob.connects[-1]["sid"]
     told = await moderator.act(room, id, "remove")
-    assert told == {"room": room, "subject": "bob", "action": "remove", "connections": 1}
+    assert told == {"room": room, "subject": who, "action": "remove", "connections": 1}
     error = await error_of(bob, "removed")
     assert error["room"] == room and error["message"]
     await eventually(
@@ -83,12 +84,13 @@ async def test_a_removed_member_gets_a_reason_and_nothing_more_and_does_not_get_
 async def test_every_connection_of_the_person_is_removed_on_every_node_at_both_endpoints(
     closed: Nodes, js: JsHost, yjs: YjsHost, room: str, moderator: Moderator
 ) -> None:
+    who = room  # a subject of the test's own
     ann = await person(js, closed[0], "ann")
     await ann.change(room, "one")
-    tabs = [await person(js, node, "bob", shown=another("bob", n)) for n, node in enumerate(closed)]
+    tabs = [await person(js, node, who, shown=another(who, n)) for n, node in enumerate(closed)]
     for tab in tabs:
         await tab.join(room)
-    editors = [await yjs.connect(n.url, room, params={"token": token("bob")}) for n in closed]
+    editors = [await yjs.connect(n.url, room, params={"token": token(who)}) for n in closed]
     began = time.monotonic()
     assert (await moderator.act(room, tabs[1].connects[-1]["sid"], "remove"))["connections"] == 4
     for tab in tabs:
@@ -98,9 +100,9 @@ async def test_every_connection_of_the_person_is_removed_on_every_node_at_both_e
         assert final["code"] == 4403 and "removed" in editor.last("close")["reason"]
     assert time.monotonic() - began < AT_ONCE
     ann.emit("change", {"room": room, "code": "two"})
-    for shown in (another("bob", 0), another("bob", 1), token("bob")):
+    for shown in (another(who, 0), another(who, 1), token(who)):
         for node in closed:
-            again = await person(js, node, "bob", shown=shown)
+            again = await person(js, node, who, shown=shown)
             assert (await again.join(room))["error"]["code"] == "removed"
             editor = await yjs.connect(node.url, room, wait=False, params={"token": shown})
             assert (await editor.until("final"))["code"] == 4403
@@ -254,16 +256,17 @@ async def test_the_records_expire(
 async def test_a_subject_whose_tokens_are_revoked_is_out_of_everything(
     closed: Nodes, js: JsHost, yjs: YjsHost, room: str, moderator: Moderator
 ) -> None:
-    old = token("bob", iat=int(time.time()))
+    who = room  # a subject of the test's own
+    old = token(who, iat=int(time.time()))
     ann = await person(js, closed[0], "ann")
     await ann.change(room, "one")
-    tabs = [await person(js, closed[0], "bob", "polling", old), await person(js, closed[1], "bob")]
+    tabs = [await person(js, closed[0], who, "polling", old), await person(js, closed[1], who)]
     for tab in tabs:
         await tab.join(room)
         await tab.shows("one")
     await tabs[0].join(f"{room}-2")
     editors = [await yjs.connect(node.url, room, params={"token": old}) for node in closed]
-    revoking = asyncio.create_task(moderator.revoke("bob"))
+    revoking = asyncio.create_task(moderator.revoke(who))
     for tab in tabs:
         error = await error_of(tab, "unauthorized")
         assert error["reason"] == "token_revoked"
@@ -274,9 +277,9 @@ async def test_a_subject_whose_tokens_are_revoked_is_out_of_everything(
     await eventually(
         lambda: [each["name"] for each in ann.of("presence")[-1]["members"]] == ["Ann"]
     )
-    assert await revoking == {"subject": "bob", "connections": 4}
+    assert await revoking == {"subject": who, "connections": 4}
     for node in closed:
-        for shown in (old, token("bob")):
+        for shown in (old, token(who)):
             again = await js.connect(node.url, wait=False, auth={"token": shown})
             assert (await again.until("connect_error"))["message"] == "the token has been revoked"
         editor = await yjs.connect(node.url, room, wait=False, params={"token": old})
@@ -284,8 +287,8 @@ async def test_a_subject_whose_tokens_are_revoked_is_out_of_everything(
         async with moderating(node, old) as bob:
             status, told = await bob.ask("GET", f"/rooms/{room}/history")
             assert status == 401 and told["error"]["code"] == "unauthorized"
-    new = token("bob", iat=int(time.time()))
-    assert (await (await person(js, closed[1], "bob", shown=new)).join(room))["ok"]
+    new = token(who, iat=int(time.time()))
+    assert (await (await person(js, closed[1], who, shown=new)).join(room))["ok"]
     assert (await ann.change(room, "two"))["ok"], "others are not concerned"
 
 

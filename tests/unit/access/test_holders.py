@@ -34,6 +34,7 @@ class Client:
     id: str
     grant: Grant
     rooms: list[str] = field(default_factory=list)
+    connected: bool = True
 
     def let_go(self, problem: Any, *, may_return: bool) -> None: ...
 

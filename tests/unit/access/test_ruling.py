@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ NOW = 1_700_000_000.5
 DIGESTS = st.sampled_from(["d1", "d2", "d3"])
 RULINGS = st.builds(
     Ruling, st.just("ann"), st.just("room"), st.none() | st.sampled_from(Role), st.integers(0, 9),
-    st.booleans(), st.frozensets(DIGESTS), st.tuples(st.integers(1, 9), st.integers(0, 9)),
+    st.integers(0, 9), st.booleans(), st.frozensets(DIGESTS),
+    st.tuples(st.integers(1, 9), st.integers(0, 9)),
 )  # fmt: skip
 GRANTS = st.builds(
     lambda digest, issued: a_grant(digest, issued), DIGESTS, st.none() | st.integers(0, 9)
@@ -62,6 +64,14 @@ def test_a_revocation_covers_what_was_issued_up_to_the_end_of_its_second(
     issued: float | None, covered: bool
 ) -> None:
     assert revocation().covers(a_grant("d9", issued)) is covered
+
+
+def test_a_ruling_covers_the_token_of_a_client_that_was_connected_when_it_was_made() -> None:
+    for ruling in (removal("d1"), Ruling.about_all("ann", "", None, frozenset(), NOW)):
+        earlier = replace(a_grant("d2", NOW + 60), shown=NOW - 1)
+        later = replace(earlier, shown=NOW + 1)
+        assert ruling.covers(earlier) and not ruling.names(earlier)
+        assert not ruling.covers(later)
 
 
 def test_a_ruling_gives_the_role_only_to_the_tokens_that_it_covers() -> None:
@@ -111,7 +121,7 @@ def test_the_record_of_several_rulings_is_what_they_add_up_to(
 
 
 def test_no_record_is_no_ruling() -> None:
-    assert Ruling.of_record("ann", "room", "d1", [None] * 5) is None
+    assert Ruling.of_record("ann", "room", "d1", [None] * 6) is None
 
 
 @pytest.mark.parametrize("entry", [b"", b"[]", b"{}", b'{"subject":"ann"}', b"{", b'"x"', b"\xff"])
