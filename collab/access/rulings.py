@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = 0.25
 """Seconds between two looks at the log; a look is one command for all clients of the node."""
+MAX_BEHIND: Final = 2.0
+"""Seconds after the last look at which nobody new is let in: a node that was cut off first applies
+what it has missed to those who were here."""
 MAX_REMEMBERED: Final = 10_000
 """Rulings that a node remembers; only those that are made while a client enters are needed."""
 READ_TOGETHER: Final = 100
@@ -72,6 +75,8 @@ class Rulings:
         self._maker = RulingMaker(self._log, questions, self._ttl, self._open_to_all)
         await subscriber.subscribe(RULINGS_CHANNEL, self._handle_message)
         subscriber.on_reconnect.append(self._wake.set)
+        self._clock = asyncio.get_running_loop().time
+        self._looked = self._clock()
         self._last = await self._log.newest()
         self._start(self._follow(self._log))
 
@@ -91,6 +96,8 @@ class Rulings:
         The check is good until the caller awaits something else.
         """
         if grant.digest:
+            if self._log is not None and self._clock() - self._looked > MAX_BEHIND:
+                raise StoreUnavailable("this node has not read the latest rulings yet")
             await self._read(grant, grant.subject, EVERYWHERE)
         self.check_known(grant)
 
@@ -179,16 +186,14 @@ class Rulings:
     # Following the log
 
     async def _follow(self, rulings: RulingLog) -> None:
-        clock = asyncio.get_running_loop().time
-        self._looked = clock()
         while True:
             self._wake.clear()
-            now = clock()
+            now = self._clock()
             try:
                 await self._look(rulings)
                 self._looked = now
             except StoreUnavailable:
-                if clock() - self._looked > self._max_unchecked:
+                if self._clock() - self._looked > self._max_unchecked:
                     self._let_all_go()
             except Exception:  # an error in one ruling must not hide those that follow
                 log.exception("the rulings could not be followed")
@@ -225,6 +230,7 @@ class Rulings:
         if unnamed:
             found = self.holders.find_subject(ruling.subject)
             found = [each for each in found if each.digest in unnamed]
+            self._remember(replace(ruling, tokens=ruling.tokens | unnamed))
             self._start(self._amend(ruling, found))
         for holder in holders:
             self._apply(ruling, holder)
