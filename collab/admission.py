@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from typing import Any, Protocol
 
 from collab.access.grant import ANY_ROOM, Grant, Verifier, bearer_token
+from collab.access.rulings import Rulings
 from collab.api_keys import ApiKey, Scope
 from collab.config import Config
 from collab.errors import Draining, KeyNotAccepted, NodeFull, RoomNotAllowed, Unauthorized
@@ -32,7 +34,8 @@ class Connection(Protocol):
 class Admission:
     """Decides which clients may connect, and keeps track of all connections.
 
-    Without a ``verifier`` the service is open to all.
+    Without a ``verifier`` the service is open to all. ``rulings`` say who has been removed, or has
+    another role than its token gives it.
     """
 
     def __init__(self, config: Config, verifier: Verifier | None = None) -> None:
@@ -42,6 +45,7 @@ class Admission:
         self._drain_time = config.drain_time
         self._api_keys = config.all_api_keys
         self._verifier = verifier
+        self.rulings = Rulings(config, open_to_all=verifier is None)
         self._connections: set[Connection] = set()
 
     @property
@@ -104,7 +108,9 @@ class Admission:
         Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
         """
         if self._verifier is not None:
-            return await self._verifier.identify(token)
+            grant = await self._verifier.identify(token)
+            await self.rulings.check(grant)
+            return grant
         shown = clean_name(name, f"guest-{connection[:4]}")
         return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
 
@@ -123,7 +129,8 @@ class Admission:
     async def admit(self, grant: Grant, room: str) -> Identity:
         """Return the client with its role in ``room``, which need not be loaded yet.
 
-        Raises Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
+        Raises Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable. A caller that then
+        awaits something, before `rulings` know the client as one in the room, must `recheck`.
         """
         grant.check()
         if self._verifier is None:
@@ -132,7 +139,16 @@ class Admission:
             role = await self._verifier.role_in(grant, room)
         if role is None:
             raise RoomNotAllowed("the token does not let its bearer into this room", room)
+        role = await self.rulings.read_role(grant, room, role)
         return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
+
+    def recheck(self, grant: Grant, room: str, identity: Identity) -> Identity:
+        """Return the identity that `admit` returned, with the rulings that were made since then.
+
+        Raises Removed or Unauthorized.
+        """
+        role = self.rulings.role_in(grant, room, identity.role)
+        return identity if role is identity.role else replace(identity, role=role)
 
     async def identify_caller(self, authorization: str, scope: Scope) -> ApiKey | Grant | None:
         """Return who makes a request to the HTTP API that needs a scope, by its ``Authorization``.

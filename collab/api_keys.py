@@ -32,7 +32,7 @@ class Scope(Enum):
     WRITE = "write"
     """Set the text of a room."""
     END = "end"
-    """End a room."""
+    """End a room, remove its members or change their roles, and revoke tokens."""
 
 
 ALL_SCOPES = frozenset(Scope)

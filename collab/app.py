@@ -142,6 +142,8 @@ class _Node:
             questions = Questions(store, subscriber)
             await questions.open()
             stack.push_async_callback(questions.close)
+            await admission.rulings.open(store, subscriber, questions)
+            stack.push_async_callback(admission.rulings.close)
             manager = RoomManager(url, store, subscriber)
             await manager.open()
             stack.push_async_callback(manager.close)

@@ -327,6 +327,14 @@ class Config:
         2048 * KIB, "COLLAB_MAX_JOURNAL_BYTES", _whole(KIB, 1024 * KIB * KIB),
         "bytes in the history of a room",
     )  # fmt: skip
+    revocation_ttl: float = _setting(
+        7 * 86400.0, "COLLAB_REVOCATION_TTL", _seconds(60, 366 * 86400),
+        "how long removals and revocations are kept: longer than any token is valid",
+    )  # fmt: skip
+    max_unchecked: float = _setting(
+        30.0, "COLLAB_MAX_UNCHECKED", _seconds(1, 3600),
+        "time without Redis after which clients with tokens are let go: they may be revoked",
+    )  # fmt: skip
     drain_time: float = _setting(
         5.0,
         "COLLAB_DRAIN_TIME",

@@ -98,6 +98,15 @@ class RoomNotAllowed(NotAllowed):
         return {**super().payload(), "room": self.room}
 
 
+class Removed(RoomNotAllowed):
+    """Somebody has removed the client from the room; it may not enter with the same token."""
+
+    code = "removed"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"you have been removed from the room {room}", room)
+
+
 class Unauthorized(CollabError):
     """The client has shown no token, or one that is not accepted.
 

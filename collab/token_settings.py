@@ -102,6 +102,7 @@ class ClaimNames:
     rooms: str = "rooms"
     exp: str = "exp"
     nbf: str = "nbf"
+    iat: str = "iat"
     aud: str = "aud"
     iss: str = "iss"
 

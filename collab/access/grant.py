@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,7 +23,9 @@ class Grant:
 
     ``expires`` is in Unix seconds; None if the grant does not expire. ``digest`` is the hash that
     names the token; "" if the service is open, and clients do not prove who they are. The
-    ``token`` itself is kept only for a hook, which is asked again for each room.
+    ``token`` itself is kept only for a hook, which is asked again for each room. ``issued`` is when
+    the token was issued, in Unix seconds; None if that is not known. ``shown`` is when a node
+    verified it.
     """
 
     subject: str
@@ -31,11 +34,18 @@ class Grant:
     expires: float | None = None
     digest: str = ""
     token: str = field(default="", repr=False)
+    issued: float | None = None
+    shown: float = field(default=math.inf, compare=False)
 
     @property
     def owner(self) -> str:
         """Whose the pids are that the client is given: its subject's, or anybody's ("")."""
         return self.subject if self.digest else ""
+
+    @property
+    def is_admin_everywhere(self) -> bool:
+        """Whether the grant has the role of an admin in all rooms."""
+        return next(iter(self.rules), None) == (ANY_ROOM, Role.ADMIN)
 
     def role_in(self, room: str) -> Role | None:
         """Return the role in ``room`` that the first rule gives which matches; None if none does.

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,12 +29,16 @@ HOOK_TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
-    """The person who has a token, as a hook tells it. ``expires`` is in Unix seconds."""
+    """The person who has a token, as a hook tells it.
+
+    ``expires`` and ``issued`` (when the token expires, and when it was issued) are in Unix seconds.
+    """
 
     subject: str
     name: str = ""
     role: Role = Role.EDITOR
     expires: float | None = None
+    issued: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,9 @@ class HookVerifier:
             raise Unauthorized(answer.message, "refused")
         name = clean_name(answer.name, clean_name(fallback_name(answer.subject), "guest"))
         digest = hashlib.sha256(token.encode()).hexdigest()
-        grant = Grant(answer.subject, name, (), answer.expires, digest, token)
+        grant = Grant(
+            answer.subject, name, (), answer.expires, digest, token, answer.issued, time.time()
+        )  # fmt: skip
         grant.check()
         return grant
 
@@ -99,4 +106,5 @@ class HookVerifier:
 def _is_valid(answer: object) -> bool:
     if not isinstance(answer, Bearer) or not isinstance(answer.role, Role):
         return False
-    return is_subject(answer.subject) and (answer.expires is None or math.isfinite(answer.expires))
+    times = (each for each in (answer.expires, answer.issued) if each is not None)
+    return is_subject(answer.subject) and all(map(math.isfinite, times))

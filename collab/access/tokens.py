@@ -105,7 +105,10 @@ class TokenVerifier:
         name = clean_name(claims.get(names.name), clean_name(fallback_name(subject), "guest"))
         role = self._role(claims)
         rules = tuple((pattern, role) for pattern in self._patterns(claims))
-        return Grant(subject, name, rules, expires, digest)
+        issued = claims.get(names.iat)
+        if issued is not None and not _is_time(issued):
+            raise _bad_claim(names.iat, "must be a time")
+        return Grant(subject, name, rules, expires, digest, issued=issued, shown=time.time())
 
     def _check_times(self, claims: dict[str, Any]) -> float:
         """Return when a token expires."""

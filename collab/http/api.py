@@ -20,6 +20,7 @@ from collab.errors import BadRequest, NoSuchRoom, RoomClosed, RoomNotAllowed, St
 from collab.http.bodies import Handler, iso_time, json_response, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
+from collab.http.moderation import ACTION, REVOKE, Moderation
 from collab.http.parameters import conditions, integer, query, requires_new_room
 from collab.names import check_code, check_room
 from collab.rooms import census
@@ -44,9 +45,16 @@ MAX_CURSOR = 2**64 - 1
 """SCAN's cursors are 64 bits."""
 OPENAPI, HISTORY = "openapi", "history"
 """Names of the routes that browsers read, and that need no key."""
-OUTCOMES = {"PUT": {200: "merged", 201: "created"}, "DELETE": {204: "ended"}}
-"""The outcome to log for a successful request that sets or ends a room."""
-SCOPES = {"GET": Scope.READ, "HEAD": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.END}
+OUTCOMES = {
+    "PUT": {200: "merged", 201: "created"},
+    "DELETE": {204: "ended"},
+    "POST": {200: "ruled"},
+}
+"""The outcome to log for a successful request that changes something."""
+SCOPES = {
+    "GET": Scope.READ, "HEAD": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.END,
+    "POST": Scope.END,
+}  # fmt: skip
 """The scope that a key needs for a request of each method."""
 KEY = web.RequestKey("key", ApiKey)
 """The key of a request's caller; missing if the node has no keys."""
@@ -65,6 +73,7 @@ class Api:
         self._config = config
         self._admission = admission
         self._history = History(admission.origins)
+        self._moderation = Moderation(config, admission.rulings)
         self._contract = files("collab.http").joinpath("openapi.json").read_bytes()
         self._store: Store
         self._rooms: Rooms
@@ -86,6 +95,7 @@ class Api:
         for method in ("GET", "HEAD"):
             history.add_route(method, self._get_history)
         history.add_route("OPTIONS", self._preflight)
+        self._moderation.add_routes(api)
         app.add_subapp("/api", api)
 
     def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
@@ -100,7 +110,7 @@ class Api:
 
     @web.middleware
     async def _log_changes(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Log each request to set or end a room: its client and its outcome."""
+        """Log each request that changes something: its client and its outcome."""
         if request.method not in OUTCOMES:
             return await handler(request)
         outcome = ""
@@ -116,6 +126,7 @@ class Api:
                 "method": request.method,
                 "room": request.match_info.get("room", "")[: self._config.max_room_name],
                 "bytes": request.get(SIZE),
+                "action": request.get(ACTION),
                 "outcome": outcome,
                 "key": key.name if (key := request.get(KEY)) else None,
                 "client": request.headers.get("X-Forwarded-For", "")[:MAX_FORWARDED_FOR] or None,
@@ -138,6 +149,8 @@ class Api:
         if isinstance(caller, ApiKey):
             request[KEY] = caller
         elif isinstance(caller, Grant):
+            if match.route.name == REVOKE and caller.is_admin_everywhere:
+                return await handler(request)
             if "room" not in match:
                 raise RoomNotAllowed("this needs a key of the API, not a person's token", "")
             name = self._room_name(request)

@@ -162,6 +162,10 @@ class TextMembers:
         if may_return:
             self._absent.add(member.id, member.peer, self._clock())
 
+    def forget(self, id: str) -> None:
+        """Drop the views of a member that has left, if they are kept."""
+        self._absent.pop(id)
+
     def expire_absent(self) -> None:
         """Drop the views of members that have been away for too long."""
         self._absent.expire(self._clock())

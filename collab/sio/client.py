@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from engineio import packet as eio
 
 from collab.access.expiry import Expiry
 from collab.access.grant import Grant
+from collab.access.holders import LetGo
+from collab.errors import CollabError
 from collab.merge.lateness import Habit
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.pace import Pace
+from collab.rooms.identity import Role
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
@@ -120,11 +123,12 @@ class Line:
         return [eio.Packet(eio.MESSAGE, encoded)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
     """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name.
 
-    ``member`` is the digest of its pid: it names the client on all nodes.
+    ``member`` is the digest of its pid: it names the client on all nodes. Rulings call ``let_go``,
+    ``remove`` and `set_role` (see `collab.access.holders.Holder`).
     """
 
     sid: str
@@ -134,6 +138,28 @@ class Client:
     habit: Habit
     turns: Turns
     expiry: Expiry
+    let_go: LetGo
+    remove: Callable[[str, CollabError], None]
     pid: str = ""
     member: str = ""
     lines: dict[str, Line] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The id of the client's member in each of its rooms."""
+        return self.sid
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is connected: always."""
+        return True
+
+    @property
+    def rooms(self) -> Collection[str]:
+        """The names of the client's rooms."""
+        return tuple(self.lines)
+
+    def set_role(self, room: str, role: Role) -> None:
+        """Set the client's role in a room, if it is in there."""
+        if line := self.lines.get(room):
+            line.member.identity = replace(line.member.identity, role=role)

@@ -61,7 +61,9 @@ class SocketIOEndpoint:
         self._admission = admission
         self._rooms = rooms
         self._manager = manager
-        self._returns = Returns(rooms, store, subscriber, questions, self._end_connection_of)
+        self._returns = Returns(
+            rooms, admission.rulings.holders, store, subscriber, questions, self._end_connection_of
+        )
         self._clients: dict[str, Client] = {}
         self._sids: dict[str, str] = {}  # by the digest of the pid
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -115,11 +117,19 @@ class SocketIOEndpoint:
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
             Expiry(partial(self._expiring, sid), partial(self._expired, sid)),
+            partial(self._let_go_soon, sid),
+            partial(self._expel, sid),
         )
         self._clients[sid] = client
+        self._admission.rulings.holders.add(client)
         self._metrics.connections.labels("text").inc()
         pid = shown.get("pid")
         known = may_be_pid(pid) and await self._come_back(client, digest(pid, grant.owner))
+        try:
+            self._admission.rulings.check_known(grant)
+        except Unauthorized:
+            await self.disconnect(sid, self._server.reason.SERVER_DISCONNECT)
+            raise
         client.pid = str(pid) if known else new_pid()
         client.member = digest(client.pid, grant.owner)
         if sid in self._clients:
@@ -172,9 +182,10 @@ class SocketIOEndpoint:
         if client is None:
             return
         client.expiry.close()
+        self._admission.rulings.holders.discard(client)
         if client.pid:
             del self._sids[client.member]
-            self._returns.remember(client.member, sid, list(client.lines))
+            self._returns.remember(client.member, sid, client.grant, client.lines)
         for room in list(client.lines):
             self._part(client, room, may_return=True)
         if client.pid and self._admission.draining:
@@ -195,9 +206,11 @@ class SocketIOEndpoint:
             client.grant = grant
             client.expiry.watch(grant)
             for name, identity in zip(names, admitted, strict=True):
+                if (line := client.lines.get(name)) is None:
+                    continue  # it was removed, or the room was ended, meanwhile
                 if isinstance(identity, RoomNotAllowed):
                     self._remove(client, name, identity)
-                elif line := client.lines.get(name):
+                else:
                     line.member.identity = identity
         return {"ok": True, "expires": grant.expires}
 
@@ -209,20 +222,42 @@ class SocketIOEndpoint:
 
     def _expiring(self, sid: str, left: float) -> None:
         """Tell a client that its token expires in ``left`` seconds."""
-        event = encode_event("expiring", {"expires_in": int(left)})
+        event = encode_event("expiring", {"expires_in": round(left)})
         packet = eio.Packet(eio.MESSAGE, event)
         self._clients[sid].socket.outbox.put_slot("expiring", lambda: [packet])
 
     def _expired(self, sid: str) -> None:
         expired = Unauthorized("the token has expired", "token_expired")
-        ending = asyncio.create_task(self._let_go(self._clients[sid], expired))
+        self._let_go_soon(sid, expired, may_return=True)
+
+    def _let_go_soon(self, sid: str, problem: CollabError, *, may_return: bool) -> None:
+        """Disconnect a client, and say why; its views are kept if it ``may_return``."""
+        client = self._clients[sid]
+        if not may_return:
+            for name in list(client.lines):
+                self._part(client, name, may_return=False)
+        if not client.pid:
+            return  # `connect` refuses it
+        ending = asyncio.create_task(self._let_go(client, problem))
         self._letting_go.add(ending)
         ending.add_done_callback(self._letting_go.discard)
 
     async def _let_go(self, client: Client, problem: CollabError) -> None:
-        """Disconnect a client, and say why; its views are kept, for it may connect again."""
         await self._server.eio.send_error(client.socket, problem)
-        await self._server.disconnect(client.sid, ignore_queue=True)
+        if problem.retryable:  # socket.io-client connects again if the transport ends
+            reason = self._server.reason.TRANSPORT_CLOSE
+            await client.socket.close(wait=False, abort=True, reason=reason)
+        else:
+            await self._server.disconnect(client.sid, ignore_queue=True)
+
+    def _expel(self, sid: str, name: str, problem: CollabError) -> None:
+        """Remove a client from a room, if it is in there, and drop its views there."""
+        client = self._clients[sid]
+        if name in client.lines:
+            self._remove(client, name, problem)
+            log.info("removed", extra={"sid": sid, "room": name})
+        if room := self._rooms.loaded(name):
+            room.texts.forget(sid)
 
     # Events
 
@@ -235,14 +270,15 @@ class SocketIOEndpoint:
         return {"ok": True, "room": name, "node": self._config.node_id}
 
     async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
-        client = self._clients[sid]
-        turn = client.turns.handle_event()
-        await self._paced(sid)
+        turn = self._clients[sid].turns.handle_event()
+        client = await self._paced(sid)
         fields = check_fields(payload)
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
         await member.room.texts.recognise(member, code)
+        if name not in client.lines:  # it has disconnected meanwhile, or was removed
+            self._admission.recheck(client.grant, name, member.identity)
         return _reply_when(member.room.change(member, code, turn))
 
     def _idle(self, sid: str) -> None:
@@ -306,6 +342,11 @@ class SocketIOEndpoint:
         ):  # the client disconnected while the room was being loaded
             self._part(client, name, may_return=False)
         else:
+            try:
+                member.identity = self._admission.recheck(client.grant, name, identity)
+            except CollabError:
+                self._part(client, name, may_return=False)
+                raise
             self._manager.basic_enter_room(client.sid, "/", name)
             log.info("joined", extra={"sid": client.sid, "room": name})
         return member

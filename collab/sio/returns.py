@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
-from collab.errors import StoreUnavailable
+from collab.access.grant import Grant
+from collab.access.holders import Holders
+from collab.errors import CollabError, StoreUnavailable
 from collab.rooms.absent import RETURN_TIMEOUT
 from collab.rooms.handover import Departed, Handovers
+from collab.rooms.identity import Role
 from collab.rooms.registry import Rooms
 from collab.store.questions import Questions
 from collab.store.store import Store
@@ -37,13 +40,43 @@ def may_be_pid(shown: Any) -> TypeGuard[str]:
     return isinstance(shown, str) and 0 < len(shown) <= MAX_PID and shown.isascii()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Absent:
-    """A client that has disconnected: its sid, its rooms, and when (monotonic, in seconds)."""
+    """A client that has disconnected: its sid, its rooms, and when (monotonic, in seconds).
+
+    Rulings still apply to it. ``forget`` drops its views in a room.
+    """
 
     sid: str
-    rooms: tuple[str, ...]
+    grant: Grant
+    rooms: list[str]
     since: float
+    forget: Callable[[str, str], None]
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is connected: not now."""
+        return False
+
+    @property
+    def id(self) -> str:
+        """The id that the client's members had."""
+        return self.sid
+
+    def let_go(self, problem: CollabError, *, may_return: bool) -> None:
+        """Forget the client's views, unless it ``may_return``."""
+        if not may_return:
+            for room in list(self.rooms):
+                self.remove(room, problem)
+
+    def remove(self, room: str, problem: CollabError) -> None:
+        """Forget the client's views in a room."""
+        if room in self.rooms:
+            self.rooms.remove(room)
+            self.forget(self.sid, room)
+
+    def set_role(self, room: str, role: Role) -> None:
+        """Do nothing: the role is read when the client returns."""
 
 
 class Returns:
@@ -56,12 +89,14 @@ class Returns:
     def __init__(
         self,
         rooms: Rooms,
+        holders: Holders,
         store: Store,
         subscriber: Subscriber,
         questions: Questions,
         disconnect: Callable[[str], Awaitable[None]],
     ) -> None:
         self._rooms = rooms
+        self._holders = holders
         self._disconnect = disconnect
         self._handovers = Handovers(store, subscriber, questions, self._hand_over)
         self._absent: dict[str, Absent] = {}  # by the digest of their pid
@@ -76,14 +111,25 @@ class Returns:
         """Stop answering other nodes."""
         await self._handovers.close()
 
-    def remember(self, member: str, sid: str, rooms: Sequence[str]) -> None:
+    def remember(self, member: str, sid: str, grant: Grant, rooms: Iterable[str]) -> None:
         """Remember a client that has disconnected."""
         now = self._clock()
-        self._absent[member] = Absent(sid, tuple(rooms), now)
-        for other, absent in list(self._absent.items()):
-            if absent.since > now - RETURN_TIMEOUT:
+        self._absent[member] = absent = Absent(sid, grant, list(rooms), now, self._forget)
+        self._holders.add(absent)
+        for other, earlier in list(self._absent.items()):
+            if earlier.since > now - RETURN_TIMEOUT:
                 break
-            del self._absent[other]
+            self._pop(other)
+
+    def _forget(self, sid: str, name: str) -> None:
+        if room := self._rooms.loaded(name):
+            room.texts.forget(sid)
+
+    def _pop(self, member: str) -> Absent | None:
+        absent = self._absent.pop(member, None)
+        if absent is not None:
+            self._holders.discard(absent)
+        return absent
 
     async def find(self, member: str) -> Absent | list[Departed] | None:
         """Return a client as it was on this node, or its state from another node.
@@ -94,7 +140,7 @@ class Returns:
 
     async def _remove(self, member: str) -> Absent | None:
         await self._disconnect(member)
-        return self._absent.pop(member, None)
+        return self._pop(member)
 
     async def _hand_over(self, member: str) -> list[Departed] | None:
         """Return a client's state in its rooms, for the node to which it has connected."""

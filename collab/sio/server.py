@@ -21,7 +21,7 @@ from socketio import exceptions, packet
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadEvent, CollabError, Unauthorized
+from collab.errors import BadEvent, CollabError, StoreUnavailable, Unauthorized
 from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
@@ -153,6 +153,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             self.eio.metrics.errors.labels(problem.code).inc()
             reason = problem.reason if isinstance(problem, Unauthorized) else problem.code
             log.info("refused", extra={"sid": sid, "reason": reason})
+            if isinstance(problem, StoreUnavailable):
+                # After CONNECT_ERROR socket.io-client would not try again.
+                close = self.reason.TRANSPORT_CLOSE
+                await self.socket(sid).close(wait=False, abort=True, reason=close)
             raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:

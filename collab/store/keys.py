@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 PROBE = "collab:probe:"
 """A node's own channel, on which it receives its own probes, and its own key, which it writes to
 check that Redis accepts writes."""
@@ -9,11 +11,20 @@ ANSWERS_CHANNEL = "collab:answers:"
 """A node's own channel, on which other nodes answer its questions."""
 CLAIMS_CHANNEL = "collab:claims"
 """The channel of all nodes, on which a node asks the others for a member that has reconnected."""
+RULINGS_CHANNEL = "collab:{rulings}"
+"""The channel of all nodes, on which they are told of a new ruling, and asked for tokens."""
+RULINGS_LOG = "collab:{rulings}:log"
+"""The key of the stream of all rulings about people's tokens, oldest first."""
 
 
 def departed_key(member: str) -> str:
     """Return the key of a departed member's state; ``member`` is a digest of its pid."""
     return f"collab:departed:{member}"
+
+
+def ruling_key(subject: str, room: str) -> str:
+    """Return the key of the rulings about a subject in ``room``; "" is all rooms."""
+    return f"collab:{{rulings}}:{hashlib.sha256(subject.encode()).hexdigest()}:{room}"
 
 
 def room_keys(room: str) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from importlib.resources import files
 class Script:
     """A script's source, and the digest by which Redis finds the script after its first run.
 
-    Every script gets the same keys: those of one room (see `keys.script_keys`).
+    Every script but `RULE` gets the same keys: those of one room (see `keys.script_keys`).
     """
 
     __slots__ = ("digest", "source")
@@ -24,6 +24,7 @@ COMMIT = Script("commit")
 COMPACT = Script("compact")
 END = Script("end")
 READ = Script("read")
+RULE = Script("rule")
 SETTLE = Script("settle")
 START = Script("start")
 STATUS = Script("status")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
@@ -105,7 +106,12 @@ class Store:
 
     async def run(self, script: Script, room: str, *arguments: str | bytes | int) -> Any:
         """Run a script on a room's keys and return its answer. Raises StoreUnavailable."""
-        keys = script_keys(room)
+        return await self.run_on(script, script_keys(room), *arguments)
+
+    async def run_on(
+        self, script: Script, keys: Sequence[str], *arguments: str | bytes | int
+    ) -> Any:
+        """Run a script on other keys and return its answer. Raises StoreUnavailable."""
         try:
             return await self._link().call("EVALSHA", script.digest, len(keys), *keys, *arguments)
         except NoScriptError:  # Redis has restarted, or has never run this script

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import WSCloseCode
 
 from collab.config import Config
-from collab.errors import NotAllowed, Unauthorized
+from collab.errors import CollabError, Unauthorized
 from collab.metrics import Metrics
 from collab.wire.websocket import Farewell, WebSocket
 
@@ -19,7 +19,10 @@ UNAUTHORIZED: Final = 4401
 """Close code after HTTP's 401: no token, or one that is not accepted. y-websocket does not
 reconnect after it."""
 NOT_ALLOWED: Final = 4403
-"""Close code after HTTP's 403: not in this room. y-websocket does not reconnect after it."""
+"""Close code after HTTP's 403: not in this room, or removed from it. y-websocket does not reconnect
+after it."""
+TRY_LATER: Final = 1013
+"""WebSocket's close code for a server that can't serve now. y-websocket connects again."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
 CLOSE_TIMEOUT: Final = 3.0
@@ -39,8 +42,10 @@ class Ended(Exception):
         self.word = word
 
 
-def refused(problem: Unauthorized | NotAllowed) -> Ended:
-    """Return how the connection of a client ends whose token is not accepted, or not here."""
+def refused(problem: CollabError) -> Ended:
+    """Return how the connection of a client ends that may not, or not now, be in the room."""
+    if problem.retryable:
+        return Ended(TRY_LATER, str(problem), problem.code)
     if isinstance(problem, Unauthorized):
         return Ended(UNAUTHORIZED, f"{problem.reason}: {problem}", problem.code)
     return Ended(NOT_ALLOWED, str(problem), problem.code)

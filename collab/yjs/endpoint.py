@@ -14,13 +14,13 @@ from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, Room
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket, refused
+from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
 
 PATH = "/yjs/{room:.*}"
-INTERNAL_ERROR, TRY_LATER = 1011, 1013
+INTERNAL_ERROR = 1011
 
 
 class YjsEndpoint:
@@ -57,24 +57,25 @@ class YjsEndpoint:
         try:
             grant = await self._admission.identify(id, token, query.get("name"))
             identity = await self._admission.admit(grant, name)
-        except (Unauthorized, NotAllowed) as problem:
+        except (Unauthorized, NotAllowed, AuthUnavailable) as problem:
             return await self._turn_away(request, refused(problem))
-        except AuthUnavailable as problem:
-            return await self._turn_away(request, Ended(TRY_LATER, str(problem), problem.code))
         room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)
             session = Session(id, room, ws, self._config, self._metrics, self._admission, grant)
             try:
-                session.enter(identity)
+                session.enter(self._admission.recheck(grant, name, identity))
+            except (Unauthorized, NotAllowed) as problem:
+                await session.close(refused(problem))
+                return ws
             except (RoomFull, RoomClosed) as problem:
                 await session.close(Ended(TRY_LATER, str(problem), problem.code))
                 return ws
             try:
                 await self._serve(session, name)
             finally:
-                room.leave_yjs(session.member)
+                session.leave()
         finally:
             self._rooms.release(name)
         return ws

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from collab.errors import CodeTooLarge, Draining, NotAllowed, RoomClosed
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.pace import Pace
-from collab.rooms.identity import Identity
+from collab.rooms.identity import Identity, Role
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
 from collab.wire.outbox import Outbox, OutboxFull
@@ -66,11 +67,14 @@ class Session:
         self._questions: list[tuple[int, asyncio.Future[None]]] = []
         self._done = asyncio.Event()
         self._ended: Ended | None = None
+        self._left = False
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
         rate, patience = config.max_changes_per_second, float("inf")
         self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
-        self._token = SessionToken(admission, grant, room.name, self._send, self._end_soon)
+        self._token = SessionToken(
+            id, admission, grant, room.name, self._send, self._end_at_once, self._change_role
+        )
 
     def enter(self, identity: Identity) -> None:
         """Enter the room. Raises RoomFull or RoomClosed.
@@ -78,6 +82,12 @@ class Session:
         A member and its line refer to each other, so neither can be an argument of the other.
         """
         self.member = self.room.join_yjs(self.id, identity, self)
+
+    def leave(self) -> None:
+        """Leave the room, unless the client has left it already."""
+        if not self._left:
+            self._left = True
+            self.room.leave_yjs(self.member)
 
     # What the room calls
 
@@ -129,6 +139,12 @@ class Session:
                 await self._done.wait()
         except TimeoutError:
             self._ws.abort()
+
+    def _end_at_once(self, ended: Ended) -> None:
+        """Leave the room at once, and close the connection: the client may not answer that."""
+        self.leave()
+        self._outbox.clear()
+        self._end_soon(ended)
 
     def _end_soon(self, ended: Ended) -> None:
         self._closing = asyncio.create_task(self.close(ended))
@@ -187,8 +203,13 @@ class Session:
     async def _renew(self, token: str) -> None:
         """Go on with a new token, and the role that it grants."""
         identity = await self._token.renew(token)
-        if identity is None:
-            return
+        if identity is not None:
+            self._change_identity(identity)
+
+    def _change_role(self, role: Role) -> None:
+        self._change_identity(replace(self.member.identity, role=role))
+
+    def _change_identity(self, identity: Identity) -> None:
         wrote, self.member.identity = self.member.identity.may_write, identity
         if identity.may_write and not wrote:
             # What the client has typed as a viewer is on its screen only.

@@ -26,6 +26,8 @@ export interface Screen {
 
 /** Refusals that time heals, so that the page asks again by itself. */
 const PASSING = new Set(["rate_limited", "store_unavailable", "draining", "node_full"]);
+/** Refusals after which we are in the room no more, and must not ask again. */
+const OVER = new Set(["room_closed", "removed"]);
 /** Long enough not to add to a server's trouble, short enough to be waited for. */
 const ASK_AGAIN_MS = 1500;
 /** The first and the longest wait between attempts to connect; Socket.IO spreads both at random. */
@@ -74,7 +76,7 @@ export class Session {
     });
     this.#socket.on("error", (message: unknown) => {
       const error = refusalFrom(message);
-      if (error.code === "room_closed" && (fieldsOf(message)["room"] ?? this.#room) === this.#room) this.#end();
+      if (OVER.has(error.code ?? "") && (fieldsOf(message)["room"] ?? this.#room) === this.#room) this.#end();
       // The server hangs up after this one; the same text would only make it hang up again.
       if (error.code === "frame_too_large") this.#oversized = this.#edits;
       this.#screen.refused(error);
