@@ -194,4 +194,4 @@ class Rooms:
         """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
             room.check()
-            room.report()
+            room.report(ask=True)

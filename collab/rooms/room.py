@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import weakref
 from collections.abc import Callable
@@ -73,7 +72,7 @@ class Room:
             self._members,
             lambda report: me._publish(me._channel, report),
         )
-        self._replies: set[asyncio.Task[None]] = set()
+        self._replies: set[asyncio.Task[bool]] = set()
         self._journal = Journal(
             name, store, metrics, lambda edit: me.broadcast(edit),
             on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
@@ -292,7 +291,7 @@ class Room:
 
     # Presence and upkeep
 
-    def people(self) -> list[Person]:
+    def people(self) -> tuple[Person, ...]:
         """Return the room's members on all nodes."""
         return self._presence.people()
 
@@ -301,15 +300,22 @@ class Room:
         """The room's presence."""
         return self._presence
 
-    async def _publish(self, channel: str, message: bytes) -> None:
-        with contextlib.suppress(StoreUnavailable):  # reports and questions are repeated
+    async def _publish(self, channel: str, message: bytes) -> bool:
+        """Publish a message that is repeated if it is lost; return whether Redis took it."""
+        try:
             await self._store.publish(channel, message)
+        except StoreUnavailable:
+            return False
+        return True
 
     def check(self) -> None:
         """Compare with Redis and repair differences; drop views that were kept for too long."""
         self._journal.check()
         self.texts.expire_absent()
 
-    def report(self) -> None:
-        """Report this node's members to the other nodes; drop the members of silent nodes."""
-        self._presence.heartbeat()
+    def report(self, *, ask: bool = False) -> None:
+        """Report this node's members to the other nodes; drop the members of silent nodes.
+
+        ``ask`` requests the reports of the other nodes.
+        """
+        self._presence.heartbeat(ask=ask)
