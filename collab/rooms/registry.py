@@ -28,6 +28,10 @@ BATCHES = 20
 """Batches into which all rooms are divided for upkeep. A check of a single room costs a round trip
 of its own (340 µs instead of 30); a check of all rooms at once would block the node."""
 
+UNWRITTEN_GRACE = 10.0
+"""Seconds for which a node at most keeps a room without members in which nobody has written: long
+enough for a client that reconnects."""
+
 
 class Rooms:
     """All rooms that this node holds now.
@@ -84,22 +88,32 @@ class Rooms:
     async def acquire(self, name: str) -> Room:
         """Load a room and return it; the node keeps it until each `acquire` has had its `release`.
 
-        Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it meanwhile.
+        A room that nobody was in is compared with Redis first. Raises StoreUnavailable if it can't
+        be loaded, RoomClosed if somebody ends it meanwhile.
         """
         self._acquired[name] = self._acquired.get(name, 0) + 1
         if timer := self._release_timers.pop(name, None):
             timer.cancel()
-        room = self._rooms.get(name)
-        if room is not None:
-            return room
-        loading = self._loading.get(name)
-        if loading is None:
-            loading = self._loading[name] = asyncio.create_task(self._load(name))
         try:
-            return await asyncio.shield(loading)
+            return await self._find(name) or await self._load_shared(name)
         except BaseException:
             self.release(name)
             raise
+
+    async def _find(self, name: str) -> Room | None:
+        """Return a room that this node holds, as it is in Redis now."""
+        while room := self._rooms.get(name):
+            await room.refresh()
+            if not room.ended:  # otherwise there may be another room of that name
+                return room
+        return None
+
+    async def _load_shared(self, name: str) -> Room:
+        """Load a room once, however many callers wait for it."""
+        loading = self._loading.get(name)
+        if loading is None:
+            loading = self._loading[name] = asyncio.create_task(self._load(name))
+        return await asyncio.shield(loading)
 
     def release(self, name: str) -> None:
         """End one `acquire`; after the last one the room is closed when the grace time is over."""
@@ -107,14 +121,18 @@ class Rooms:
         if not self._acquired[name]:
             del self._acquired[name]
             if room := self._rooms.get(name):
-                self._schedule_release(self._config.room_grace, room)
+                self._schedule_release(self._grace(room), room)
+
+    def _grace(self, room: Room) -> float:
+        grace = self._config.room_grace
+        return grace if room.exists else min(grace, UNWRITTEN_GRACE)
 
     def loaded(self, name: str) -> Room | None:
         """Return a room if this node holds it now."""
         return self._rooms.get(name)
 
     def check(self, name: str) -> None:
-        """Compare a room with Redis soon, if this node holds it."""
+        """Compare a room with Redis soon, if it has members on this node."""
         if room := self._rooms.get(name):
             room.check()
 
@@ -148,7 +166,7 @@ class Rooms:
             self._rooms[name] = room
             self._metrics.rooms.inc()
             if name not in self._acquired:  # everybody left while it was being loaded
-                self._schedule_release(self._config.room_grace, room)
+                self._schedule_release(self._grace(room), room)
             return room
         finally:
             del self._loading[name]
@@ -193,5 +211,4 @@ class Rooms:
     def _on_reconnect(self) -> None:
         """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
-            room.check()
-            room.report(ask=True)
+            room.recover()

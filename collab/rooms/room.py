@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import weakref
 from collections.abc import Callable
@@ -309,13 +310,36 @@ class Room:
         return True
 
     def check(self) -> None:
-        """Compare with Redis and repair differences; drop views that were kept for too long."""
-        self._journal.check()
+        """Compare with Redis and repair differences, if there are members to whom they matter.
+
+        Drops views that were kept for too long.
+        """
+        if self._members:
+            self._journal.check()
         self.texts.expire_absent()
 
-    def report(self, *, ask: bool = False) -> None:
-        """Report this node's members to the other nodes; drop the members of silent nodes.
+    async def refresh(self) -> None:
+        """Compare with Redis before the first member enters a room that was not checked.
 
-        ``ask`` requests the reports of the other nodes.
+        Returns when differences are repaired, or after the time that Redis has for an answer: while
+        Redis is away, members see the text that this node has.
         """
-        self._presence.heartbeat(ask=ask)
+        if self._members:
+            return
+        self._journal.check()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.redis_timeout):
+                await self._journal.wait_until_quiet()
+
+    def recover(self) -> None:
+        """Repair what was missed while pub/sub was away: commits, an end, and reports.
+
+        A room without members too, if it has a text: Redis may have come back without that.
+        """
+        if self._members or self.exists:
+            self._journal.check()
+        self._presence.heartbeat(ask=True)
+
+    def report(self) -> None:
+        """Report this node's members to the other nodes; drop the members of silent nodes."""
+        self._presence.heartbeat()
