@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from copy import copy
 from typing import Any
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
@@ -53,8 +54,21 @@ class Store:
         self.pool = connection_pool(url, timeout)
         self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
+        self._timeout = timeout
         self._metrics = metrics
-        self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
+        self._links = self._new_links(LINKS)
+
+    def _new_links(self, count: int) -> list[Link]:
+        return [Link(self.pool, self._timeout, self._metrics) for _ in range(count)]
+
+    def with_own_links(self, count: int) -> Store:
+        """Return the same store on ``count`` connections of its own.
+
+        Commands on these never wait behind commands on the others. The new store must be closed.
+        """
+        other = copy(self)
+        other._links = self._new_links(count)
+        return other
 
     async def open(self, wait: float) -> None:
         """Wait up to ``wait`` seconds for Redis to answer, then check its configuration.
