@@ -97,12 +97,13 @@ class Admission:
 
     # Who a client is
 
-    def identify(self, connection: str, name: Any) -> Identity:
+    def identify(self, connection: str, name: Any, address: str | None = None) -> Identity:
         """Return the identity of a connection's client, with its ``name`` if that can be shown.
 
         Clients do not prove who they are, so the id of the connection is the subject.
         """
-        return Identity(connection, clean_name(name, f"guest-{connection[:4]}"))
+        shown = clean_name(name, f"guest-{connection[:4]}")
+        return Identity(connection, shown, address=address or "")
 
     def admit(self, identity: Identity, room: str) -> Identity:
         """Return the client with its role in ``room``."""

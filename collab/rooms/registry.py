@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Callable
 
 from collab.config import Config
-from collab.errors import RoomClosed, RoomExists
+from collab.errors import RateLimited, RoomClosed, RoomExists, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.author import Author
+from collab.rooms.identity import Identity
+from collab.rooms.quota import Quota
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
 from collab.store.records import ROOM, Commit, Refused, Update
@@ -53,6 +55,9 @@ class Rooms:
         self._metrics = metrics
         self._on_emit = on_emit
         self._searches = Searches()
+        self._clock = asyncio.get_running_loop().time
+        self._new_rooms = Quota(config.max_new_rooms)
+        self._written = Quota(config.max_written_bytes)
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
         self._acquired: dict[str, int] = {}
@@ -85,17 +90,21 @@ class Rooms:
             log.error("not all updates were committed in time", extra={"rooms": lost})
         await asyncio.gather(*(room.close() for room in rooms))
 
-    async def acquire(self, name: str) -> Room:
+    async def acquire(self, name: str, client: Identity | None = None) -> Room:
         """Load a room and return it; the node keeps it until each `acquire` has had its `release`.
 
-        A room that nobody was in is compared with Redis first. Raises StoreUnavailable if it can't
-        be loaded, RoomClosed if somebody ends it meanwhile.
+        A room that nobody was in is compared with Redis first. A new room counts for the quota of
+        ``client``. Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it
+        meanwhile, RateLimited if the client has begun too many.
         """
         self._acquired[name] = self._acquired.get(name, 0) + 1
         if timer := self._release_timers.pop(name, None):
             timer.cancel()
         try:
-            return await self._find(name) or await self._load_shared(name)
+            room = await self._find(name) or await self._load_once(name, client)
+            if room.is_new:
+                self._check_memory()
+            return room
         except BaseException:
             self.release(name)
             raise
@@ -108,8 +117,28 @@ class Rooms:
                 return room
         return None
 
+    async def _load_once(self, name: str, client: Identity | None) -> Room:
+        """Load a room, however many callers wait for it.
+
+        It counts for the quota of ``client`` if it turns out to be new. A room that Redis has can
+        always be loaded: others who share the quota may be at work there.
+        """
+        if client is None:
+            return await self._load_shared(name)
+        now, is_new = self._clock(), False
+        self._new_rooms.spend(client, 1, now)
+        try:
+            if self._new_rooms.overdraft(client, now) and not await self._store.has_room(name):
+                limit = self._config.max_new_rooms
+                raise RateLimited(f"at most {limit} new rooms a minute are allowed")
+            room = await self._load_shared(name)
+            is_new = room.is_new
+            return room
+        finally:
+            if not is_new:
+                self._new_rooms.spend(client, -1, now)
+
     async def _load_shared(self, name: str) -> Room:
-        """Load a room once, however many callers wait for it."""
         loading = self._loading.get(name)
         if loading is None:
             loading = self._loading[name] = asyncio.create_task(self._load(name))
@@ -142,6 +171,7 @@ class Rooms:
         If several callers try at once, one succeeds. Raises RoomExists if the room has a text, or
         StoreUnavailable.
         """
+        self._check_memory()
         replica = Replica()
         update = replica.edit(Delta.of(code)) if code else replica.state()
         first = Commit([Update(str(author), update)], update, code, self._config.room_ttl)
@@ -153,11 +183,15 @@ class Rooms:
         self._metrics.changes.inc()
         self.check(name)  # a node ignores its own announcements
 
+    def _check_memory(self) -> None:
+        if self._store.usage.nearly_full:
+            raise StoreUnavailable("Redis has too little memory left for another room")
+
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
                 name, self._config, self._store, self._subscriber, self._metrics, self._on_emit,
-                self._searches, self._drop_ended,
+                self._searches, self._written, self._drop_ended,
             )  # fmt: skip
             await room.open()
             if room.ended:

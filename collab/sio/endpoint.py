@@ -95,7 +95,7 @@ class SocketIOEndpoint:
         client = Client(
             sid,
             socket,
-            self._admission.identify(sid, shown.get("name")),
+            self._admission.identify(sid, shown.get("name"), environ["aiohttp.request"].remote),
             Pace(config.max_changes_per_second, config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
@@ -181,6 +181,7 @@ class SocketIOEndpoint:
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
+        await member.room.wait_for_quota(member.identity)
         await member.room.texts.recognise(member, code)
         return _reply_when(member.room.change(member, code, turn))
 
@@ -221,7 +222,7 @@ class SocketIOEndpoint:
         """Make the client a member of a room; return None if ``enter`` does."""
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
-        room = await self._rooms.acquire(name)
+        room = await self._rooms.acquire(name, client.identity)
         line = Line(room, client.socket, self._metrics, lambda: self._ended(client, name))
         try:
             identity = self._admission.admit(client.identity, name)

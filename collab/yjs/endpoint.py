@@ -9,17 +9,17 @@ from aiohttp import web
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadRoom, CollabError, RoomClosed, RoomFull
+from collab.errors import BadRoom, CollabError, RateLimited, RoomClosed, RoomFull
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket
+from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
 
 PATH = "/yjs/{room:.*}"
-INTERNAL_ERROR, TRY_LATER = 1011, 1013
+INTERNAL_ERROR = 1011
 
 
 class YjsEndpoint:
@@ -49,13 +49,16 @@ class YjsEndpoint:
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
             return await self._turn_away(request, BAD_ROOM, problem)
-        room = await self._rooms.acquire(name)
+        id = secrets.token_urlsafe(15)
+        identity = self._admission.identify(id, request.query.get("name"), request.remote)
+        try:
+            room = await self._rooms.acquire(name, identity)
+        except RateLimited as problem:
+            return await self._turn_away(request, TRY_LATER, problem)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)
-            id = secrets.token_urlsafe(15)
             session = Session(id, room, ws, self._config, self._metrics)
-            identity = self._admission.identify(id, request.query.get("name"))
             try:
                 session.enter(self._admission.admit(identity, name))
             except (RoomFull, RoomClosed) as problem:

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import WSCloseCode
 
 from collab.config import Config
-from collab.errors import CodeTooLarge, Draining, NotAllowed, RoomClosed
+from collab.errors import CodeTooLarge, Draining, NotAllowed, RateLimited, RoomClosed
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.pace import Pace
@@ -161,6 +161,7 @@ class Session:
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
         if isinstance(message, protocol.Update):
+            await self._wait_for_quota()
             self._handle_update(message)
         elif isinstance(message, protocol.Aware):
             self._handle_states(message)
@@ -171,6 +172,12 @@ class Session:
         else:
             self._greeted = False
             self._greet()
+
+    async def _wait_for_quota(self) -> None:
+        try:
+            await self.room.wait_for_quota(self.member.identity)
+        except RateLimited as problem:
+            raise Ended(ending.TRY_LATER, str(problem), problem.code) from None
 
     def _handle_step1(self, message: protocol.Step1) -> None:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collab import errors
 from collab.config import Config, unknown_variables
+from collab.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,20 @@ def test_the_readme_explains_every_error_code_a_client_can_meet() -> None:
     for error in errors.CollabError.__subclasses__():
         if error is not errors.ConfigError:
             assert f"`{error.code}`" in readme, error.code
+
+
+def test_every_metric_that_the_pages_and_the_dashboard_name_exists() -> None:
+    shown = Metrics().render().decode()
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy" / "dashboards").iterdir()]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(
+            r"\b(?:collab|process)_\w+_(?:total|bytes|bucket)\b", page.read_text()
+        )
+    }
+    assert "collab_redis_max_bytes" in named
+    assert [name for name in named if name.removesuffix("_bucket") not in shown] == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:
