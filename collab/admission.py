@@ -96,17 +96,18 @@ class Admission:
 
     # Who a client is
 
-    async def identify(self, connection: str, token: Any, name: Any) -> Grant:
+    async def identify(self, connection: str, token: Any, name: Any, address: str = "") -> Grant:
         """Return what the ``token`` of a connection's client grants.
 
         While no token is asked for, clients do not prove who they are: the id of the connection is
-        the subject, and the ``name`` that the client gives is used if it can be shown. Raises
-        Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
+        the subject, and the ``name`` that the client gives is used if it can be shown. Clients of
+        one ``address`` then share quotas. Raises Unauthorized, NotAllowed, AuthUnavailable or
+        StoreUnavailable.
         """
         if self._verifier is not None:
             return await self._verifier.identify(token)
         shown = clean_name(name, f"guest-{connection[:4]}")
-        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
+        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),), address=address)
 
     async def renew(self, grant: Grant, token: Any) -> Grant:
         """Return what a new ``token`` grants to a connected client, which stays who it is.
@@ -132,7 +133,9 @@ class Admission:
             role = await self._verifier.role_in(grant, room)
         if role is None:
             raise RoomNotAllowed("the token does not let its bearer into this room", room)
-        return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
+        return Identity(
+            grant.subject, grant.name, role, proven=bool(grant.digest), address=grant.address
+        )
 
     async def identify_caller(self, authorization: str, scope: Scope) -> ApiKey | Grant | None:
         """Return who makes a request to the HTTP API that needs a scope, by its ``Authorization``.

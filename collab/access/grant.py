@@ -22,7 +22,8 @@ class Grant:
 
     ``expires`` is in Unix seconds; None if the grant does not expire. ``digest`` is the hash that
     names the token; "" if the service is open, and clients do not prove who they are. The
-    ``token`` itself is kept only for a hook, which is asked again for each room.
+    ``token`` itself is kept only for a hook, which is asked again for each room. ``address`` is
+    that of a client which proves nothing; '' if it is not known.
     """
 
     subject: str
@@ -31,6 +32,7 @@ class Grant:
     expires: float | None = None
     digest: str = ""
     token: str = field(default="", repr=False)
+    address: str = ""
 
     @property
     def owner(self) -> str:

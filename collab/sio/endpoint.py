@@ -104,7 +104,8 @@ class SocketIOEndpoint:
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
-        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"))
+        address = environ["aiohttp.request"].remote or ""
+        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"), address)
         if socket.closed:
             return
         client = Client(
@@ -242,6 +243,7 @@ class SocketIOEndpoint:
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
+        await member.room.wait_for_quota(member.identity)
         await member.room.texts.recognise(member, code)
         return _reply_when(member.room.change(member, code, turn))
 
@@ -287,7 +289,7 @@ class SocketIOEndpoint:
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
         identity = await self._admission.admit(client.grant, name)
-        room = await self._rooms.acquire(name)
+        room = await self._rooms.acquire(name, identity)
         line = Line(
             room, client.socket, self._metrics, lambda: self._remove(client, name, RoomClosed(name))
         )

@@ -22,6 +22,8 @@ NOT_ALLOWED: Final = 4403
 """Close code after HTTP's 403: not in this room. y-websocket does not reconnect after it."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
+TRY_LATER: Final = 1013
+"""Close code of a client that may connect again later: the room is full, or it sent too much."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that a client has to answer a Close frame."""
 

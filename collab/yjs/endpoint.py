@@ -10,17 +10,25 @@ from aiohttp import web
 from collab.access.grant import bearer_token
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, RoomFull, Unauthorized
+from collab.errors import (
+    AuthUnavailable,
+    BadRoom,
+    NotAllowed,
+    RateLimited,
+    RoomClosed,
+    RoomFull,
+    Unauthorized,
+)
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket, refused
+from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
 
 PATH = "/yjs/{room:.*}"
-INTERNAL_ERROR, TRY_LATER = 1011, 1013
+INTERNAL_ERROR = 1011
 
 
 class YjsEndpoint:
@@ -55,13 +63,18 @@ class YjsEndpoint:
         id, query = secrets.token_urlsafe(15), request.query
         token = query.get("token") or bearer_token(request.headers.get("Authorization", ""))
         try:
-            grant = await self._admission.identify(id, token, query.get("name"))
+            grant = await self._admission.identify(
+                id, token, query.get("name"), request.remote or ""
+            )
             identity = await self._admission.admit(grant, name)
         except (Unauthorized, NotAllowed) as problem:
             return await self._turn_away(request, refused(problem))
         except AuthUnavailable as problem:
             return await self._turn_away(request, Ended(TRY_LATER, str(problem), problem.code))
-        room = await self._rooms.acquire(name)
+        try:
+            room = await self._rooms.acquire(name, identity)
+        except RateLimited as problem:
+            return await self._turn_away(request, Ended(TRY_LATER, str(problem), problem.code))
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)
