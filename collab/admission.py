@@ -100,19 +100,20 @@ class Admission:
 
     # Who a client is
 
-    async def identify(self, connection: str, token: Any, name: Any) -> Grant:
+    async def identify(self, connection: str, token: Any, name: Any, address: str = "") -> Grant:
         """Return what the ``token`` of a connection's client grants.
 
         While no token is asked for, clients do not prove who they are: the id of the connection is
-        the subject, and the ``name`` that the client gives is used if it can be shown. Raises
-        Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
+        the subject, and the ``name`` that the client gives is used if it can be shown. Clients of
+        one ``address`` then share quotas. Raises Unauthorized, NotAllowed, AuthUnavailable or
+        StoreUnavailable.
         """
         if self._verifier is not None:
             grant = await self._verifier.identify(token)
             await self.rulings.check(grant)
             return grant
         shown = clean_name(name, f"guest-{connection[:4]}")
-        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
+        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),), address=address)
 
     async def renew(self, grant: Grant, token: Any) -> Grant:
         """Return what a new ``token`` grants to a connected client, which stays who it is.
@@ -140,7 +141,9 @@ class Admission:
         if role is None:
             raise RoomNotAllowed("the token does not let its bearer into this room", room)
         role = await self.rulings.read_role(grant, room, role)
-        return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
+        return Identity(
+            grant.subject, grant.name, role, proven=bool(grant.digest), address=grant.address
+        )
 
     def recheck(self, grant: Grant, room: str, identity: Identity) -> Identity:
         """Return the identity that `admit` returned, with the rulings that were made since then.

@@ -42,6 +42,8 @@ KEEPALIVE_TIMEOUT = 75.0
 no request on a connection that is being closed."""
 LAST_REQUESTS_TIMEOUT = 5.0
 """Seconds for the running requests to end after all clients have been moved to other nodes."""
+API_LINKS = 1
+"""Connections to Redis for the HTTP API: a large answer there delays no commit."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
 
@@ -157,7 +159,9 @@ class _Node:
             stack.push_async_callback(socket_io.close)
             yjs = YjsEndpoint(config, metrics, admission, rooms)
             health = Health(config.node_id, store, subscriber, metrics, admission)
-            self._api.open(store, questions, rooms)
+            api_store = store.with_own_links(API_LINKS)
+            stack.push_async_callback(api_store.close)
+            self._api.open(api_store, questions, rooms)
             app.router.add_get("/{probe:healthz|readyz|metrics}", health.handle)
             for method in ("GET", "POST", "OPTIONS"):
                 app.router.add_route(method, "/socket.io/", socket_io.handle)

@@ -226,7 +226,7 @@ class Config:
     room_grace: float = _setting(
         120.0, "COLLAB_ROOM_GRACE", _seconds(0, 3600),
         "how long a node keeps an empty room, and the views of members that may return "
-        "(views for at most 120 s)",
+        "(views for at most 120 s, a room without a text for at most 10 s)",
     )  # fmt: skip
     max_code_bytes: int = _setting(
         256 * KIB, "COLLAB_MAX_CODE_BYTES", _whole(1, 16 * KIB * KIB), "largest text of a room"
@@ -240,6 +240,14 @@ class Config:
         _whole(1, 10_000),
         "rooms that one connection may be in",
     )
+    max_new_rooms: int = _setting(
+        1000, "COLLAB_MAX_NEW_ROOMS", _whole(1, 1_000_000),
+        "rooms without a text that one person, or one address, may enter a minute",
+    )  # fmt: skip
+    max_written_bytes: int = _setting(
+        32 * KIB * KIB, "COLLAB_MAX_WRITTEN_BYTES", _whole(KIB, 64 * KIB * KIB * KIB),
+        "bytes of edits that one person, or one address, may add to Redis a minute; more wait",
+    )  # fmt: skip
     max_members_per_room: int = _setting(
         100, "COLLAB_MAX_MEMBERS_PER_ROOM", _whole(1, 100_000), "members of a room on one node"
     )

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 
 class Metrics:
@@ -54,10 +61,32 @@ class Metrics:
         self.redis_failures = Counter(
             "collab_redis_failures", "Round trips that failed", registry=registry
         )
+        self.redis_used = Gauge(
+            "collab_redis_used_bytes", "Memory that Redis uses; 0 if not known", registry=registry
+        )
+        self.redis_limit = Gauge(
+            "collab_redis_max_bytes", "Redis' maxmemory; 0 if it has none", registry=registry
+        )
+        self.written = Counter(
+            "collab_written_bytes", "Bytes of updates that clients have made", registry=registry
+        )
+        ProcessCollector(registry=registry)
         self.slowed = Counter(
             "collab_slowed", "Events delayed by the rate limit", registry=registry
         )
 
+    def figures(self) -> dict[str, int]:
+        """Return how many connections, rooms and members the node has now."""
+        return {
+            "connections": _sum(self.connections),
+            "rooms": _sum(self.rooms),
+            "members": _sum(self.members),
+        }
+
     def render(self) -> bytes:
         """Return the text of ``/metrics``."""
         return generate_latest(self.registry)
+
+
+def _sum(gauge: Gauge) -> int:
+    return round(sum(sample.value for metric in gauge.collect() for sample in metric.samples))

@@ -25,7 +25,7 @@ class Grant:
     names the token; "" if the service is open, and clients do not prove who they are. The
     ``token`` itself is kept only for a hook, which is asked again for each room. ``issued`` is when
     the token was issued, in Unix seconds; None if that is not known. ``shown`` is when a node
-    verified it.
+    verified it. ``address`` is that of a client which proves nothing; '' if it is not known.
     """
 
     subject: str
@@ -36,6 +36,7 @@ class Grant:
     token: str = field(default="", repr=False)
     issued: float | None = None
     shown: float = field(default=math.inf, compare=False)
+    address: str = ""
 
     @property
     def owner(self) -> str:

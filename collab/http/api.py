@@ -16,7 +16,14 @@ from collab.access.grant import Grant
 from collab.admission import Admission
 from collab.api_keys import ApiKey, Scope
 from collab.config import Config
-from collab.errors import BadRequest, NoSuchRoom, RoomClosed, RoomNotAllowed, StoreUnavailable
+from collab.errors import (
+    BadRequest,
+    NodeFull,
+    NoSuchRoom,
+    RoomClosed,
+    RoomNotAllowed,
+    StoreUnavailable,
+)
 from collab.http.bodies import Handler, iso_time, json_response, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
@@ -41,6 +48,9 @@ MAX_TRIES = 3
 """Times that a PUT tries to merge while a DELETE ends the room each time."""
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 """Rooms on one page of the list; each room costs Redis two commands."""
+MAX_REQUESTS, MAX_WAITING_REQUESTS = 16, 256
+"""Requests that a node handles at once, and more that wait for their turn: a burst of an honest
+caller waits, and no number of requests leaves the edits of the rooms without time."""
 MAX_CURSOR = 2**64 - 1
 """SCAN's cursors are 64 bits."""
 OPENAPI, HISTORY = "openapi", "history"
@@ -75,6 +85,8 @@ class Api:
         self._history = History(admission.origins)
         self._moderation = Moderation(config, admission.rulings)
         self._contract = files("collab.http").joinpath("openapi.json").read_bytes()
+        self._turns = asyncio.Semaphore(MAX_REQUESTS)
+        self._requests = 0
         self._store: Store
         self._rooms: Rooms
         self._directory: Directory
@@ -82,7 +94,7 @@ class Api:
 
     def add_routes(self, app: web.Application) -> None:
         """Add ``/api`` to the application. The routes work after `open`."""
-        api = web.Application(middlewares=[self._log_changes, self._check_access])
+        api = web.Application(middlewares=[self._log_changes, self._check_access, self._take_turns])
         api.on_response_prepare.append(self._add_cors_headers)
         api.router.add_get("/openapi.json", self._openapi, name=OPENAPI)
         api.router.add_get("/rooms", self._list)
@@ -99,7 +111,7 @@ class Api:
         app.add_subapp("/api", api)
 
     def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
-        """Set the parts of the node that the routes use.
+        """Set the parts of the node that the routes use; ``store`` is for the API alone.
 
         They start with the application, but its sub-applications must exist before.
         """
@@ -157,6 +169,23 @@ class Api:
             person = await self._admission.admit_caller(caller, scope, name)
             request[AUTHOR] = Author(person.subject, person.name)
         return await handler(request)
+
+    @web.middleware
+    async def _take_turns(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle at most `MAX_REQUESTS` at once. Raises NodeFull if too many wait.
+
+        Histories are sent at the pace of their readers and have a limit of their own.
+        """
+        if request.match_info.route.name == HISTORY:
+            return await handler(request)
+        if self._requests >= MAX_REQUESTS + MAX_WAITING_REQUESTS:
+            raise NodeFull("too many requests to the API wait on this node")
+        self._requests += 1
+        try:
+            async with self._turns:
+                return await handler(request)
+        finally:
+            self._requests -= 1
 
     def _room_name(self, request: web.Request) -> str:
         return check_room(request.match_info["room"], self._config.max_room_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -56,7 +57,13 @@ class Health:
         except (Draining, StoreUnavailable) as problem:
             body = {"ok": False, "node": self._node, "error": problem.payload()}
             return web.json_response(body, status=503)
-        return web.json_response({"ok": True, "node": self._node})
+        return web.json_response({"ok": True, "node": self._node, **self._figures()})
+
+    def _figures(self) -> dict[str, Any]:
+        """Return what the node holds and how much memory Redis uses, for people."""
+        usage = self._store.usage
+        redis = {"used_bytes": usage.used, "max_bytes": usage.limit}
+        return {**self._metrics.figures(), "redis": redis}
 
     async def metrics(self) -> web.Response:
         """Return all counters, in Prometheus' text format."""

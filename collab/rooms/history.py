@@ -15,6 +15,14 @@ from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)
 
+MIN_LIMIT = 256 * 1024
+"""Bytes that each journal may have: some thousand entries of people who type."""
+TEXTS_KEPT = 4
+"""How many times its text a journal may have. A room of a large text would otherwise cost Redis ten
+times as much as its text, if somebody replaces that again and again."""
+SCARCE_DIVISOR = 8
+"""The part of that, and of no less, that a journal may have while Redis has little memory."""
+
 
 def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
     """Return the document that ``base`` and the entries behind it add up to.
@@ -75,6 +83,15 @@ class Compaction:
     base: bytes
     last: EntryId
     size: int
+
+
+def size_limit(max_bytes: int, text: str, *, scarce: bool) -> int:
+    """Return how many bytes of updates a journal may have whose room has this ``text`` now.
+
+    ``scarce`` says that Redis has little memory left.
+    """
+    limit = min(max_bytes, max(MIN_LIMIT, TEXTS_KEPT * len(text)))
+    return limit // SCARCE_DIVISOR if scarce else limit
 
 
 def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Compaction | None:

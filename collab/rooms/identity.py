@@ -20,12 +20,14 @@ class Identity:
 
     ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one room.
     ``proven`` says that subject and name are from a token: then the client can't choose its name.
+    ``address`` is that of a client which has proved nothing; '' if it is not known.
     """
 
     subject: str
     name: str
     role: Role
     proven: bool = False
+    address: str = ""
 
     @property
     def may_end(self) -> bool:

@@ -14,7 +14,7 @@ from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.follower import Follower, OnEdit
-from collab.rooms.history import compact
+from collab.rooms.history import compact, size_limit
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.recovery import Recovery
 from collab.rooms.worker import Worker
@@ -234,14 +234,17 @@ class Journal:
             follower.handle_refused(answer)
             return
         follower.handle_committed(answer)
-        if answer.length > self._max_entries or answer.bytes > self._max_bytes:
+        if answer.length > self._max_entries or answer.bytes > self._size_limit():
             self._state.on(Event.TOO_LONG)
+
+    def _size_limit(self) -> int:
+        return size_limit(self._max_bytes, self.replica.text, scarce=self._store.usage.scarce)
 
     async def _compact(self) -> None:
         """Merge the older half of the history into the journal's base."""
         reading = await self._store.read(self._room, None, ZERO)
         if reading.epoch is not None and reading.epoch == self.epoch:
-            compacted = compact(self._room, reading, self._max_entries, self._max_bytes)
+            compacted = compact(self._room, reading, self._max_entries, self._size_limit())
             if compacted is not None:
                 await self._store.compact(
                     self._room, reading.epoch, reading.base_id, compacted.last, compacted.base,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
@@ -15,6 +16,18 @@ from collab.store.channel import PresenceReport
 STATES_INTERVAL = 0.1
 """Seconds between two messages with states. A cursor that moves with every key then costs ten
 messages a second instead of thirty, and y-websocket echoes each of them."""
+PEOPLE_INTERVAL = 0.15
+"""Seconds between two lists of people to the text members, if there are few. The first change of a
+quiet room is sent at once."""
+MAX_LISTED_PER_SECOND = 20_000
+"""Entries, in all lists together, that a node sends a second to the text members of one room: about
+2 MB. Every member gets the whole list, so the cost of a list grows with the square of the room."""
+REPORT_INTERVAL = 0.1
+"""Seconds between two reports of a room to the other nodes, however many members come and go."""
+
+MAX_REPORTED_PER_SECOND = 100
+"""Members, in all full reports together, that a node reports a second: a member that is alone on a
+node, and comes and goes, makes the other nodes report all of theirs each time."""
 
 
 class PresenceLine(MemberLine, Protocol):
@@ -34,7 +47,9 @@ class AwarenessLine(MemberLine, Protocol):
 class Presence:
     """The members of a room as they see each other.
 
-    ``members`` are the members on this node; ``publish`` sends a message to the other nodes.
+    ``members`` are the members on this node; ``publish`` sends a message to the other nodes, and
+    returns whether Redis took it. What happens in a quiet room is passed on at once; what follows
+    within an interval is passed on together, so that a room costs a bounded amount.
     """
 
     def __init__(
@@ -42,18 +57,25 @@ class Presence:
         node: str,
         interval: float,
         members: Members,
-        publish: Callable[[bytes], Awaitable[None]],
+        publish: Callable[[bytes], Awaitable[bool]],
     ) -> None:
         self._roster = Roster(node, interval)
         self._publish = publish
         self._members = members
         self._loop = asyncio.get_running_loop()
-        self._pause: asyncio.TimerHandle | None = None
-        self._publishing: set[asyncio.Future[None]] = set()
+        self._people: tuple[Person, ...] | None = None
+        self._states_pause: asyncio.TimerHandle | None = None
+        self._people_pause: asyncio.TimerHandle | None = None
+        self._report_due = self._full_due = self._ask_due = False
+        self._no_full_before = 0.0
+        self._reporting: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
 
-    def people(self) -> list[Person]:
+    def people(self) -> tuple[Person, ...]:
         """Return the room's members on all nodes."""
-        return self._roster.people()
+        if self._people is None:
+            self._people = tuple(self._roster.people())
+        return self._people
 
     def name(self, id: str) -> str:
         """Return the name of a member on this node, for presence and for the journal."""
@@ -75,13 +97,15 @@ class Presence:
         self._roster.enter(id, name)
         if introduce:
             self._roster.introduce(id)
-        self._publish_report(ask=len(self._members) == 1)
+        self._report(ask=len(self._members) == 1)
+        if self._people_pause is not None and id in self._members.text:
+            self._members.text[id].line.presence_due()  # the others get their list with the next
         self._notify_members()
 
     def left(self, id: str) -> None:
         """Stop showing a member, which has left."""
         self._roster.leave(id)
-        self._publish_report(ask=False)
+        self._report()
         self._notify_members()
 
     def set_state(self, id: str, client: int, state: State | None, clock: int) -> None:
@@ -89,28 +113,30 @@ class Presence:
         first = client not in self.clients()
         returns = self._roster.set_state(id, client, state, clock)
         if returns:
-            self._roster.renew(0)
+            self._roster.renew_quietly()
+            self._members.yjs[id].line.awareness_due(self.clients())
         if first or returns:  # the other nodes do not know yet which member the client is
-            self._publish_report(ask=returns)
+            self._report(ask=returns)
         self._notify_members()
 
     def apply(self, report: PresenceReport) -> None:
         """Apply the report of another node."""
         asks = self._roster.apply(report, self._loop.time())
         if asks and self._members:
-            self._roster.renew(0)
-            self._publish_report(ask=False)
+            self._roster.renew_quietly()
+            self._report(full=True)
         self._notify_members()
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, ask: bool = False) -> None:
         """Report this node's members to the other nodes; drop the members of silent nodes.
 
         Yjs members get a message in any case, because y-websocket closes a silent connection.
+        ``ask`` requests the reports of the other nodes, some of which this node may have missed.
         """
         self._roster.expire(self._loop.time())
         self._roster.renew()
         if self._members:
-            self._publish_report(ask=False)
+            self._report(full=True, ask=ask)
         self._notify_members()
         for member in self._members.yjs.values():
             member.line.awareness_due(())
@@ -121,23 +147,34 @@ class Presence:
         Without the last one the other nodes would show members that left until
         `MAX_MISSED_REPORTS` intervals are over.
         """
-        if self._pause is not None:
-            self._pause.cancel()
-        if self._publishing:
-            await asyncio.wait(self._publishing)
+        for pause in (self._states_pause, self._people_pause):
+            if pause is not None:
+                pause.cancel()
+        self._closed.set()
+        if self._reporting is not None:
+            await asyncio.wait([self._reporting])
+
+    # The members here
 
     def _notify_members(self) -> None:
-        roster = self._roster
-        if roster.people_changed:
-            roster.people_changed = False
-            for member in self._members.text.values():
-                member.line.presence_due()
-        if roster.changed and self._pause is None:
+        if self._roster.people_changed:
+            self._people = None
+            if self._people_pause is None:
+                self._send_people()
+        if self._roster.changed and self._states_pause is None:
             self._send_states()
-            self._pause = self._loop.call_later(STATES_INTERVAL, self._end_pause)
 
-    def _end_pause(self) -> None:
-        self._pause = None
+    def _send_people(self) -> None:
+        self._roster.people_changed = False
+        readers = self._members.text.values()
+        for member in readers:
+            member.line.presence_due()
+        entries = len(self.people()) * len(readers)
+        pause = max(PEOPLE_INTERVAL, entries / MAX_LISTED_PER_SECOND)
+        self._people_pause = self._loop.call_later(pause, self._end_people_pause)
+
+    def _end_people_pause(self) -> None:
+        self._people_pause = None
         self._notify_members()
 
     def _send_states(self) -> None:
@@ -145,13 +182,49 @@ class Presence:
         changed, roster.changed = roster.changed, set()
         for member in self._members.yjs.values():
             member.line.awareness_due(changed)
-        if roster.changed_here and roster.has_others:
-            self._send(roster.changes())
+        if roster.has_changes and roster.has_others:
+            self._report()
+        self._states_pause = self._loop.call_later(STATES_INTERVAL, self._end_states_pause)
 
-    def _publish_report(self, *, ask: bool) -> None:
-        self._send(self._roster.report(ask=ask))
+    def _end_states_pause(self) -> None:
+        self._states_pause = None
+        self._notify_members()
 
-    def _send(self, report: PresenceReport) -> None:
-        publishing = asyncio.ensure_future(self._publish(report.pack()))
-        self._publishing.add(publishing)
-        publishing.add_done_callback(self._publishing.discard)
+    # The other nodes
+
+    def _report(self, *, full: bool = False, ask: bool = False) -> None:
+        """Report soon what has changed here, or all members if ``full`` or ``ask``."""
+        self._report_due = True
+        self._full_due |= full or ask
+        self._ask_due |= ask
+        if self._reporting is None:
+            self._reporting = asyncio.create_task(self._publish_reports())
+
+    async def _publish_reports(self) -> None:
+        """Publish reports, one at a time, until the other nodes have been told everything.
+
+        Two reports under way at once could arrive in the wrong order, and then one is ignored.
+        """
+        try:
+            while self._report_due:
+                self._report_due = False
+                if (report := self._next_report()) is not None:
+                    # A difference without the one before would be wrong until the next heartbeat.
+                    self._full_due |= not await self._publish(report.pack())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REPORT_INTERVAL):
+                        await self._closed.wait()
+        finally:
+            self._reporting = None
+
+    def _next_report(self) -> PresenceReport | None:
+        """Return what to report now; None if there is nothing new."""
+        roster = self._roster
+        if self._full_due:
+            now = self._loop.time()
+            if now >= self._no_full_before or self._closed.is_set():
+                self._no_full_before = now + len(self._members) / MAX_REPORTED_PER_SECOND
+                ask, self._full_due, self._ask_due = self._ask_due, False, False
+                return roster.report(ask=ask)
+            self._report_due = True  # it is still due
+        return roster.changes() if roster.has_changes else None

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Callable
 
 from collab.config import Config
-from collab.errors import RoomClosed, RoomExists
+from collab.errors import RateLimited, RoomClosed, RoomExists, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.author import Author
+from collab.rooms.identity import Identity
+from collab.rooms.quota import Quota
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
 from collab.store.records import ROOM, Commit, Refused, Update
@@ -27,6 +29,10 @@ IDLE_CHECK_INTERVAL = 1.0
 BATCHES = 20
 """Batches into which all rooms are divided for upkeep. A check of a single room costs a round trip
 of its own (340 µs instead of 30); a check of all rooms at once would block the node."""
+
+UNWRITTEN_GRACE = 10.0
+"""Seconds for which a node at most keeps a room without members in which nobody has written: long
+enough for a client that reconnects."""
 
 
 class Rooms:
@@ -49,6 +55,9 @@ class Rooms:
         self._metrics = metrics
         self._on_emit = on_emit
         self._searches = Searches()
+        self._clock = asyncio.get_running_loop().time
+        self._new_rooms = Quota(config.max_new_rooms)
+        self._written = Quota(config.max_written_bytes)
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
         self._acquired: dict[str, int] = {}
@@ -81,25 +90,59 @@ class Rooms:
             log.error("not all updates were committed in time", extra={"rooms": lost})
         await asyncio.gather(*(room.close() for room in rooms))
 
-    async def acquire(self, name: str) -> Room:
+    async def acquire(self, name: str, client: Identity | None = None) -> Room:
         """Load a room and return it; the node keeps it until each `acquire` has had its `release`.
 
-        Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it meanwhile.
+        A room that nobody was in is compared with Redis first. A new room counts for the quota of
+        ``client``. Raises StoreUnavailable if it can't be loaded, RoomClosed if somebody ends it
+        meanwhile, RateLimited if the client has begun too many.
         """
         self._acquired[name] = self._acquired.get(name, 0) + 1
         if timer := self._release_timers.pop(name, None):
             timer.cancel()
-        room = self._rooms.get(name)
-        if room is not None:
-            return room
-        loading = self._loading.get(name)
-        if loading is None:
-            loading = self._loading[name] = asyncio.create_task(self._load(name))
         try:
-            return await asyncio.shield(loading)
+            room = await self._find(name) or await self._load_once(name, client)
+            if room.is_new:
+                self._check_memory()
+            return room
         except BaseException:
             self.release(name)
             raise
+
+    async def _find(self, name: str) -> Room | None:
+        """Return a room that this node holds, as it is in Redis now."""
+        while room := self._rooms.get(name):
+            await room.refresh()
+            if not room.ended:  # otherwise there may be another room of that name
+                return room
+        return None
+
+    async def _load_once(self, name: str, client: Identity | None) -> Room:
+        """Load a room, however many callers wait for it.
+
+        It counts for the quota of ``client`` if it turns out to be new. A room that Redis has can
+        always be loaded: others who share the quota may be at work there.
+        """
+        if client is None:
+            return await self._load_shared(name)
+        now, is_new = self._clock(), False
+        self._new_rooms.spend(client, 1, now)
+        try:
+            if self._new_rooms.overdraft(client, now) and not await self._store.has_room(name):
+                limit = self._config.max_new_rooms
+                raise RateLimited(f"at most {limit} new rooms a minute are allowed")
+            room = await self._load_shared(name)
+            is_new = room.is_new
+            return room
+        finally:
+            if not is_new:
+                self._new_rooms.spend(client, -1, now)
+
+    async def _load_shared(self, name: str) -> Room:
+        loading = self._loading.get(name)
+        if loading is None:
+            loading = self._loading[name] = asyncio.create_task(self._load(name))
+        return await asyncio.shield(loading)
 
     def release(self, name: str) -> None:
         """End one `acquire`; after the last one the room is closed when the grace time is over."""
@@ -107,14 +150,18 @@ class Rooms:
         if not self._acquired[name]:
             del self._acquired[name]
             if room := self._rooms.get(name):
-                self._schedule_release(self._config.room_grace, room)
+                self._schedule_release(self._grace(room), room)
+
+    def _grace(self, room: Room) -> float:
+        grace = self._config.room_grace
+        return grace if room.exists else min(grace, UNWRITTEN_GRACE)
 
     def loaded(self, name: str) -> Room | None:
         """Return a room if this node holds it now."""
         return self._rooms.get(name)
 
     def check(self, name: str) -> None:
-        """Compare a room with Redis soon, if this node holds it."""
+        """Compare a room with Redis soon, if it has members on this node."""
         if room := self._rooms.get(name):
             room.check()
 
@@ -124,6 +171,7 @@ class Rooms:
         If several callers try at once, one succeeds. Raises RoomExists if the room has a text, or
         StoreUnavailable.
         """
+        self._check_memory()
         replica = Replica()
         update = replica.edit(Delta.of(code)) if code else replica.state()
         first = Commit([Update(str(author), update)], update, code, self._config.room_ttl)
@@ -135,11 +183,15 @@ class Rooms:
         self._metrics.changes.inc()
         self.check(name)  # a node ignores its own announcements
 
+    def _check_memory(self) -> None:
+        if self._store.usage.nearly_full:
+            raise StoreUnavailable("Redis has too little memory left for another room")
+
     async def _load(self, name: str) -> Room:
         try:
             room = Room(
                 name, self._config, self._store, self._subscriber, self._metrics, self._on_emit,
-                self._searches, self._drop_ended,
+                self._searches, self._written, self._drop_ended,
             )  # fmt: skip
             await room.open()
             if room.ended:
@@ -148,7 +200,7 @@ class Rooms:
             self._rooms[name] = room
             self._metrics.rooms.inc()
             if name not in self._acquired:  # everybody left while it was being loaded
-                self._schedule_release(self._config.room_grace, room)
+                self._schedule_release(self._grace(room), room)
             return room
         finally:
             del self._loading[name]
@@ -193,5 +245,4 @@ class Rooms:
     def _on_reconnect(self) -> None:
         """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
-            room.check()
-            room.report()
+            room.recover()

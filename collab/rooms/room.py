@@ -13,7 +13,6 @@ from collab.errors import NotAllowed, RoomClosed, RoomFull, StoreUnavailable
 from collab.merge.delta import IDENTITY, Delta, compose, transform
 from collab.merge.diff import diff
 from collab.merge.lateness import Habit
-from collab.merge.limits import Limits
 from collab.merge.replica import Edit
 from collab.merge.turns import UNDELAYED, Turn
 from collab.metrics import Metrics
@@ -25,9 +24,10 @@ from collab.rooms.journal import Journal
 from collab.rooms.members import Members
 from collab.rooms.person import Person
 from collab.rooms.presence import Presence
+from collab.rooms.quota import Quota
 from collab.rooms.search import Searches, nearest_text
 from collab.rooms.text_members import TextLine, TextMember, TextMembers
-from collab.rooms.yjs_members import YjsLine, YjsMember, YjsMembers
+from collab.rooms.yjs_members import YjsLine, YjsMember, YjsMembers, limits
 from collab.store import channel
 from collab.store.keys import room_channel
 from collab.store.store import Store
@@ -52,11 +52,13 @@ class Room:
         metrics: Metrics,
         on_emit: Callable[[bytes], None],
         searches: Searches,
+        written: Quota,
         on_end: Callable[[Room], None],
     ) -> None:
         self.name = name
         self._config = config
         self._searches = searches
+        self._written = written
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
@@ -73,7 +75,8 @@ class Room:
             self._members,
             lambda report: me._publish(me._channel, report),
         )
-        self._replies: set[asyncio.Task[None]] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._replies: set[asyncio.Task[bool]] = set()
         self._journal = Journal(
             name, store, metrics, lambda edit: me.broadcast(edit),
             on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
@@ -86,15 +89,7 @@ class Room:
             self._presence,
             lambda edit, author, by: me.commit(edit, author, by),
             metrics,
-            Limits(
-                text_bytes=config.max_code_bytes,
-                document_bytes=config.max_document_bytes,
-                document_structs=config.max_document_structs,
-                update_structs=config.max_update_structs,
-                update_ranges=config.max_update_ranges,
-                nesting=config.max_nesting,
-                state_vector=config.max_state_vector,
-            ),
+            limits(config),
         )
 
     async def open(self) -> None:
@@ -132,6 +127,11 @@ class Room:
     def exists(self) -> bool:
         """Whether the room has a text, which may be empty."""
         return self._journal.exists
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the room has no text, and nobody is in it on any node that is known here."""
+        return not self.exists and not self._presence.people()
 
     @property
     def ended(self) -> bool:
@@ -209,7 +209,16 @@ class Room:
     ) -> asyncio.Future[None]:
         """Broadcast and commit an edit that was made here; the Future is done when Redis has it."""
         self.broadcast(edit, by)
+        size = len(edit.update)
+        self._metrics.written.inc(size)
+        if by is not None:
+            self._written.spend(by.identity, size, self._clock())
         return self._journal.append(edit.update, str(author))
+
+    async def wait_for_quota(self, identity: Identity) -> None:
+        """Wait before an edit if its author has written too much. Raises RateLimited."""
+        if await self._written.wait(identity, self._clock()):
+            self._metrics.slowed.inc()
 
     def _edit(
         self, delta: Delta, author: Author, by: TextMember | None = None
@@ -292,7 +301,7 @@ class Room:
 
     # Presence and upkeep
 
-    def people(self) -> list[Person]:
+    def people(self) -> tuple[Person, ...]:
         """Return the room's members on all nodes."""
         return self._presence.people()
 
@@ -301,14 +310,44 @@ class Room:
         """The room's presence."""
         return self._presence
 
-    async def _publish(self, channel: str, message: bytes) -> None:
-        with contextlib.suppress(StoreUnavailable):  # reports and questions are repeated
+    async def _publish(self, channel: str, message: bytes) -> bool:
+        """Publish a message that is repeated if it is lost; return whether Redis took it."""
+        try:
             await self._store.publish(channel, message)
+        except StoreUnavailable:
+            return False
+        return True
 
     def check(self) -> None:
-        """Compare with Redis and repair differences; drop views that were kept for too long."""
-        self._journal.check()
+        """Compare with Redis and repair differences, if there are members to whom they matter.
+
+        Drops views that were kept for too long.
+        """
+        if self._members:
+            self._journal.check()
         self.texts.expire_absent()
+
+    async def refresh(self) -> None:
+        """Compare with Redis before the first member enters a room that was not checked.
+
+        Returns when differences are repaired, or after the time that Redis has for an answer: while
+        Redis is away, members see the text that this node has.
+        """
+        if self._members:
+            return
+        self._journal.check()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.redis_timeout):
+                await self._journal.wait_until_quiet()
+
+    def recover(self) -> None:
+        """Repair what was missed while pub/sub was away: commits, an end, and reports.
+
+        A room without members too, if it has a text: Redis may have come back without that.
+        """
+        if self._members or self.exists:
+            self._journal.check()
+        self._presence.heartbeat(ask=True)
 
     def report(self) -> None:
         """Report this node's members to the other nodes; drop the members of silent nodes."""

@@ -74,9 +74,8 @@ class Roster:
     on the known members: nodes that know the same members show the same states, whichever reports
     they have missed before.
 
-    ``changed`` has the clients whose states must be sent to Yjs members, ``changed_here`` those of
-    them that the other nodes don't know yet, and ``people_changed`` says that text members need a
-    new list. The caller that sends these clears them.
+    ``changed`` has the clients whose states must be sent to Yjs members, and ``people_changed``
+    says that text members need a new list. The caller that sends these clears them.
     """
 
     def __init__(self, node: str, interval: float) -> None:
@@ -88,9 +87,15 @@ class Roster:
         self._claims: dict[int, list[_Member]] = {}
         self._at = 0
         self._states = AwarenessStates()
+        self._unreported: set[str] = set()
+        self._gone: set[str] = set()
         self.changed: set[int] = set()
-        self.changed_here: set[int] = set()
         self.people_changed = False
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether members here have changed, entered or left since the last report."""
+        return bool(self._unreported or self._gone)
 
     @property
     def has_others(self) -> bool:
@@ -123,6 +128,7 @@ class Roster:
     def enter(self, id: str, name: str) -> None:
         """Add a member of this node."""
         self._here[id] = _Member(id, name, self._node)
+        self._unreported.add(id)
         self.people_changed = True
 
     def introduce(self, id: str) -> None:
@@ -135,6 +141,8 @@ class Roster:
         """Remove a member of this node."""
         member = self._here.pop(id, None)
         if member is not None:
+            self._unreported.discard(id)
+            self._gone.add(id)
             self._forget(member)
 
     def set_state(self, id: str, client: int, state: State | None, clock: int = 0) -> bool:
@@ -152,7 +160,7 @@ class Roster:
             member.claim = max(time.time_ns(), latest + 1)
         # A first state gets the next clock: others may know this one from a member that left.
         self._assign(member, client, state, max(clock + first, member.clock + 1))
-        self.changed_here.add(client)
+        self._unreported.add(id)
         return returns
 
     def renew(self, age: float = RENEW_INTERVAL) -> None:
@@ -165,24 +173,34 @@ class Roster:
             ):  # fmt: skip
                 self._set_state(client, member)
 
+    def renew_quietly(self) -> None:
+        """Give the states of all members here new clocks, for a client that knows the present ones.
+
+        They are not sent to members who have them: in a large room that is much for one client.
+        """
+        changed, self.changed = self.changed, set()
+        self.renew(0)
+        self.changed = changed
+
     # Other nodes
 
     def report(self, *, ask: bool) -> PresenceReport:
-        """Return a report of all members here; ``ask`` requests reports in return."""
-        self.changed_here.clear()
-        return self._report(self._here.values(), full=True, ask=ask)
+        """Return a report of all members here; ``ask`` requests full reports in return."""
+        return self._report(self._here.values(), [], full=True, ask=ask)
 
     def changes(self) -> PresenceReport:
-        """Return a report of the members here that changed since the last report."""
-        members = [member for member in self._here.values() if member.client in self.changed_here]
-        self.changed_here.clear()
-        return self._report(members, full=False, ask=False)
+        """Return a report of what has changed here since the last report."""
+        members = [self._here[id] for id in self._unreported]
+        return self._report(members, sorted(self._gone), full=False, ask=False)
 
-    def _report(self, members: Iterable[_Member], *, full: bool, ask: bool) -> PresenceReport:
+    def _report(
+        self, members: Iterable[_Member], gone: list[str], *, full: bool, ask: bool
+    ) -> PresenceReport:
+        self._unreported.clear()
+        self._gone.clear()
         self._at = max(self._at + 1, time.time_ns())
-        return PresenceReport(
-            self._node, self._at, full, ask, [member.reported() for member in members]
-        )
+        reported = [member.reported() for member in members]
+        return PresenceReport(self._node, self._at, full, ask, reported, gone)
 
     def apply(self, report: PresenceReport, now: float) -> bool:
         """Apply a node's report; return whether the node asks for one."""
@@ -192,19 +210,28 @@ class Roster:
         if report.at > node.at:  # reports may overtake each other
             node.reported, node.at = now, report.at
             self._elsewhere[report.node] = node
-            self._replace(node, report.members, full=report.full)
+            self._replace(node, report.members, report.gone, full=report.full)
         return report.ask
 
     def expire(self, now: float) -> None:
         """Drop nodes that were silent for too long, and clocks that are no longer needed."""
         for name, node in list(self._elsewhere.items()):
             if now - node.reported > self._timeout:
-                self._replace(node, [], full=True)
+                self._replace(node, [], [], full=True)
                 del self._elsewhere[name]
         self._states.forget(CLOCK_TTL)
 
-    def _replace(self, node: _Node, members: list[ReportedMember], *, full: bool) -> None:
-        """Apply the reported ``members``; if the report is ``full``, the node has no others."""
+    def _replace(
+        self, node: _Node, members: list[ReportedMember], gone: Iterable[str], *, full: bool
+    ) -> None:
+        """Remove members that are ``gone``, then apply the reported ``members``.
+
+        If the report is ``full``, the node has no others. A member may be in both lists: it left,
+        and entered again.
+        """
+        for id in gone:
+            if (left := node.members.pop(id, None)) is not None:
+                self._forget(left)
         for each in members:
             member = node.members.get(each.id)
             if member is None:
@@ -216,8 +243,8 @@ class Roster:
                 member.claim = each.claim
                 self._assign(member, each.client, each.state, each.clock)
         if full:
-            for gone in node.members.keys() - {each.id for each in members}:
-                self._forget(node.members.pop(gone))
+            for id in node.members.keys() - {each.id for each in members}:
+                self._forget(node.members.pop(id))
 
     # States
 
@@ -265,4 +292,4 @@ class Roster:
         self.changed.add(client)
         if member is not None and member.id in self._here:
             member.clock = clock
-            self.changed_here.add(client)
+            self._unreported.add(member.id)

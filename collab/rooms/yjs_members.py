@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from collab.config import Config
 from collab.errors import CodeTooLarge, NotAllowed
 from collab.merge.awareness import State
 from collab.merge.clocks import read_state_vector
@@ -44,6 +45,19 @@ class YjsMember:
     identity: Identity
     line: YjsLine
     client: int | None = None
+
+
+def limits(config: Config) -> Limits:
+    """Return what documents and updates may have."""
+    return Limits(
+        text_bytes=config.max_code_bytes,
+        document_bytes=config.max_document_bytes,
+        document_structs=config.max_document_structs,
+        update_structs=config.max_update_structs,
+        update_ranges=config.max_update_ranges,
+        nesting=config.max_nesting,
+        state_vector=config.max_state_vector,
+    )
 
 
 CommitEdit = Callable[[Edit, Author, YjsMember | None], object]

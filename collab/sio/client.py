@@ -18,6 +18,7 @@ from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.pace import Pace
 from collab.rooms.identity import Role
+from collab.rooms.person import Person
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
@@ -29,6 +30,13 @@ from collab.wire.outbox import Render
 def _encode_receive(text: str) -> str:
     """Encode a ``receive`` once for all its members; the cache need only last for one fan-out."""
     return encode_event("receive", {"type": "receive", "code": text})
+
+
+@lru_cache(maxsize=32)
+def _encode_presence(room: str, people: tuple[Person, ...]) -> str:
+    """Encode a ``presence`` once for all its members, like a ``receive``."""
+    members = [person.payload() for person in people]
+    return encode_event("presence", {"room": room, "members": members})
 
 
 class Line:
@@ -118,8 +126,7 @@ class Line:
         return [ping(receive.before), eio.Packet(eio.MESSAGE, encoded), ping(receive.behind)]
 
     def _render_presence(self) -> list[eio.Packet]:
-        people = [person.payload() for person in self._room.people()]
-        encoded = encode_event("presence", {"room": self._room.name, "members": people})
+        encoded = _encode_presence(self._room.name, self._room.people())
         return [eio.Packet(eio.MESSAGE, encoded)]
 
 

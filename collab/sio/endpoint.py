@@ -106,7 +106,8 @@ class SocketIOEndpoint:
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
-        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"))
+        address = environ["aiohttp.request"].remote or ""
+        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"), address)
         if socket.closed:
             return
         client = Client(
@@ -276,6 +277,7 @@ class SocketIOEndpoint:
         name = check_room(fields.get("room"), self._config.max_room_name)
         code = check_code(fields.get("code"), self._config.max_code_bytes)
         member = await self._member(client, name)
+        await member.room.wait_for_quota(member.identity)
         await member.room.texts.recognise(member, code)
         if name not in client.lines:  # it has disconnected meanwhile, or was removed
             self._admission.recheck(client.grant, name, member.identity)
@@ -323,7 +325,7 @@ class SocketIOEndpoint:
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
         identity = await self._admission.admit(client.grant, name)
-        room = await self._rooms.acquire(name)
+        room = await self._rooms.acquire(name, identity)
         line = Line(
             room, client.socket, self._metrics, lambda: self._remove(client, name, RoomClosed(name))
         )

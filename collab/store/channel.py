@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -86,9 +86,10 @@ class ReportedMember(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PresenceReport:
-    """The members of one node: all if ``full``, else only those whose states have changed.
+    """The members of one node: all if ``full``, else the difference to its last report.
 
-    ``at`` orders the reports of a node. ``ask`` asks the other nodes for their reports.
+    A difference has the members that entered or changed, and in ``gone`` the ids of those that left
+    before. ``at`` orders the reports of a node. ``ask`` asks the other nodes for full reports.
     """
 
     node: str
@@ -96,22 +97,23 @@ class PresenceReport:
     full: bool
     ask: bool
     members: list[ReportedMember]
+    gone: list[str] = field(default_factory=list)
 
     def pack(self) -> bytes:
         """Return the message."""
-        members = [
-            (*member[:-1], None if member.state is None else _pack_state(member.state))
-            for member in self.members
-        ]
-        return REPORT + orjson.dumps(
-            {
-                "node": self.node,
-                "at": self.at,
-                "full": self.full,
-                "ask": self.ask,
-                "members": members,
-            }
-        )
+        report = {
+            "node": self.node,
+            "at": self.at,
+            "full": self.full,
+            "ask": self.ask,
+            "members": [
+                (*member[:-1], None if member.state is None else _pack_state(member.state))
+                for member in self.members
+            ],
+        }
+        if self.gone:  # a report without it has the bytes of older versions
+            report["gone"] = self.gone
+        return REPORT + orjson.dumps(report)
 
     @classmethod
     def _parse(cls, body: bytes) -> PresenceReport:
@@ -121,8 +123,9 @@ class PresenceReport:
         if not isinstance(report["at"], int):
             raise TypeError("the number of a report is not an integer")
         return cls(
-            str(report["node"]), report["at"], bool(report["full"]), bool(report["ask"]), members
-        )
+            str(report["node"]), report["at"], bool(report["full"]), bool(report["ask"]), members,
+            [str(id) for id in report.get("gone", ())],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ from collab.store.store import Store
 MAX_SCANS = 20
 """SCANs for one page of the list. In a Redis with many other keys a page may be short, but no page
 takes long."""
+KEYS_OF_A_ROOM = 3
+"""Keys that a SCAN has to pass to find one room."""
+LISTED_TOGETHER = 64
+"""Rooms whose figures are read in one round trip: a page of a thousand at once would keep the event
+loop busy for 30 ms, in which nobody's edit is handled."""
 MAX_ENDS = 100
 """Ends of one room that Redis keeps. A node remembers the ends that it found when it loaded the
 room; if it later finds another one, the room was ended."""
@@ -82,23 +88,34 @@ class Directory:
         """
         names: dict[str, None] = {}
         for _ in range(MAX_SCANS):
+            count = KEYS_OF_A_ROOM * (limit - len(names))
             answer = await self._store.call(
-                "SCAN", cursor, "MATCH", "code_*", "COUNT", limit - len(names), "TYPE", "string"
+                "SCAN", cursor, "MATCH", "code_*", "COUNT", count, "TYPE", "string"
             )
             cursor = int(answer[0])
             found = (key.decode("utf-8", "replace").removeprefix("code_") for key in answer[1])
             names.update((name, None) for name in found if ROOM_CHARACTERS.fullmatch(name))
             if not cursor or len(names) >= limit:
                 break
-        listed = await asyncio.gather(*(self._listed(name) for name in names))
-        return [line for line in listed if line is not None], cursor
+        found_names = list(names)
+        listed: list[ListedRoom] = []
+        for start in range(0, len(found_names), LISTED_TOGETHER):
+            listed += await self._lines(found_names[start : start + LISTED_TOGETHER])
+        return listed, cursor
 
-    async def _listed(self, room: str) -> ListedRoom | None:
-        code, _, head = room_keys(room)
-        tail, ttl = await asyncio.gather(
-            self._store.call("HGET", head, "tail"), self._store.call("PTTL", code)
+    async def _lines(self, rooms: Sequence[str]) -> list[ListedRoom]:
+        """Return the lines of those rooms that Redis still has."""
+        keys = [room_keys(room) for room in rooms]
+        answers = await asyncio.gather(
+            *(self._store.call("HGET", head, "tail") for _, _, head in keys),
+            *(self._store.call("PTTL", code) for code, _, _ in keys),
         )
-        return ListedRoom(room, _changed(tail), _expires(ttl)) if ttl != NO_KEY else None
+        found = zip(rooms, answers[: len(rooms)], answers[len(rooms) :], strict=True)
+        return [
+            ListedRoom(room, _changed(tail), _expires(ttl))
+            for room, tail, ttl in found
+            if ttl != NO_KEY
+        ]
 
 
 def _changed(tail: Any) -> int | None:

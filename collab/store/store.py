@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
@@ -14,7 +16,7 @@ from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import scripts
 from collab.store.channel import Announcement
-from collab.store.keys import PROBE, room_channel, script_keys
+from collab.store.keys import PROBE, room_channel, room_keys, script_keys
 from collab.store.link import Link, connection_pool
 from collab.store.records import (
     ZERO,
@@ -29,6 +31,7 @@ from collab.store.records import (
     entry_text,
 )
 from collab.store.scripts import Script
+from collab.store.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,8 @@ PROBE_TTL = 10_000
 """Milliseconds that the key lives which a node writes to check that Redis accepts writes."""
 RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach a Redis that is not up yet."""
+USAGE_INTERVAL = 5.0
+"""Seconds between two questions for the memory that Redis uses."""
 
 
 class Store:
@@ -54,8 +59,23 @@ class Store:
         self.pool = connection_pool(url, timeout)
         self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
+        self.usage = Usage(metrics)
+        self._timeout = timeout
         self._metrics = metrics
-        self._links = [Link(self.pool, timeout, metrics) for _ in range(LINKS)]
+        self._watching: asyncio.Task[None] | None = None
+        self._links = self._new_links(LINKS)
+
+    def _new_links(self, count: int) -> list[Link]:
+        return [Link(self.pool, self._timeout, self._metrics) for _ in range(count)]
+
+    def with_own_links(self, count: int) -> Store:
+        """Return the same store on ``count`` connections of its own.
+
+        Commands on these never wait behind commands on the others. The new store must be closed.
+        """
+        other = copy(self)
+        other._links, other._watching = self._new_links(count), None
+        return other
 
     async def open(self, wait: float) -> None:
         """Wait up to ``wait`` seconds for Redis to answer, then check its configuration.
@@ -77,6 +97,7 @@ class Store:
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
                 await asyncio.sleep(min(RETRY_INTERVAL, max(0.0, deadline - loop.time())))
         await self._check_policy()
+        self._watching = asyncio.create_task(self._watch_usage())
 
     async def _check_policy(self) -> None:
         try:
@@ -91,8 +112,18 @@ class Store:
                 extra={"policy": policy},
             )
 
+    async def _watch_usage(self) -> None:
+        """Ask Redis again and again how much memory it uses."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):  # many hosted servers refuse INFO
+                self.usage.update(await self.call("INFO", "memory"))
+            await asyncio.sleep(USAGE_INTERVAL)
+
     async def close(self) -> None:
         """Close all connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         for link in self._links:
             await link.close()
         await self.pool.disconnect()
@@ -218,6 +249,10 @@ class Store:
                 keep_from, base, size,
             )
         )  # fmt: skip
+
+    async def has_room(self, room: str) -> bool:
+        """Return whether Redis has a text, or a journal, of a room."""
+        return bool(await self.call("EXISTS", *room_keys(room)))
 
     async def check_writable(self) -> None:
         """Check that Redis accepts writes: a full Redis, or a replica, does not."""

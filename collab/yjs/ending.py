@@ -21,10 +21,11 @@ reconnect after it."""
 NOT_ALLOWED: Final = 4403
 """Close code after HTTP's 403: not in this room, or removed from it. y-websocket does not reconnect
 after it."""
-TRY_LATER: Final = 1013
-"""WebSocket's close code for a server that can't serve now. y-websocket connects again."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
+TRY_LATER: Final = 1013
+"""WebSocket's close code of a client that may connect again later: the room is full, it sent too
+much, or the service that verifies tokens does not answer. y-websocket connects again."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that a client has to answer a Close frame."""
 

@@ -10,7 +10,15 @@ from aiohttp import web
 from collab.access.grant import bearer_token
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, RoomFull, Unauthorized
+from collab.errors import (
+    AuthUnavailable,
+    BadRoom,
+    NotAllowed,
+    RateLimited,
+    RoomClosed,
+    RoomFull,
+    Unauthorized,
+)
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
@@ -55,11 +63,13 @@ class YjsEndpoint:
         id, query = secrets.token_urlsafe(15), request.query
         token = query.get("token") or bearer_token(request.headers.get("Authorization", ""))
         try:
-            grant = await self._admission.identify(id, token, query.get("name"))
+            grant = await self._admission.identify(
+                id, token, query.get("name"), request.remote or ""
+            )
             identity = await self._admission.admit(grant, name)
-        except (Unauthorized, NotAllowed, AuthUnavailable) as problem:
+            room = await self._rooms.acquire(name, identity)
+        except (Unauthorized, NotAllowed, AuthUnavailable, RateLimited) as problem:
             return await self._turn_away(request, refused(problem))
-        room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics)
             await ws.prepare(request)

@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode
 from collab.access.grant import Grant
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import CodeTooLarge, Draining, NotAllowed, RoomClosed
+from collab.errors import CodeTooLarge, Draining, NotAllowed, RateLimited, RoomClosed
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.pace import Pace
@@ -187,6 +187,7 @@ class Session:
             await asyncio.sleep(delay)
         self._token.check()
         if isinstance(message, protocol.Update):
+            await self._wait_for_quota()
             self._handle_update(message)
         elif isinstance(message, protocol.Aware):
             self._handle_states(message)
@@ -215,6 +216,12 @@ class Session:
             # What the client has typed as a viewer is on its screen only.
             self._denied, self._missing = False, True
             self._request_missing()
+
+    async def _wait_for_quota(self) -> None:
+        try:
+            await self.room.wait_for_quota(self.member.identity)
+        except RateLimited as problem:
+            raise Ended(ending.TRY_LATER, str(problem), problem.code) from None
 
     def _handle_step1(self, message: protocol.Step1) -> None:
         try:

@@ -4,78 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
 
 import pytest
 import redis.asyncio
 
-from collab.config import Config
 from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.lateness import Habit
 from collab.merge.replica import Replica
-from collab.metrics import Metrics
-from collab.rooms.identity import Identity, Role
 from collab.rooms.registry import Rooms
 from collab.rooms.room import Room
 from collab.store.directory import Directory
-from collab.store.store import Store
-from collab.store.subscriber import Subscriber
+from tests.cluster.registries import Silent, rooms, somebody
 from tests.support.clients import eventually
 from tests.support.processes import Redis
 from tests.support.proxy import proxy
-
-REDIS_TIMEOUT = 1.0
-"""Seconds; a busy machine takes more than 0.3 for an answer."""
-
-
-def somebody(name: str) -> Identity:
-    return Identity(name, name, Role.EDITOR)
-
-
-class Silent:
-    """The way to a screen that nobody looks at."""
-
-    told_of_end = 0
-
-    def receive_due(self) -> None:
-        pass
-
-    def receive_due_in(self, seconds: float) -> None:
-        pass
-
-    def presence_due(self) -> None:
-        pass
-
-    def awareness_due(self, clients: Collection[int]) -> None:
-        pass
-
-    def update(self, update: bytes) -> None:
-        pass
-
-    def ended(self) -> None:
-        self.told_of_end += 1
-
-
-@asynccontextmanager
-async def rooms(
-    port: int, grace: float = 0.1, node: str = "n", **settings: float
-) -> AsyncIterator[Rooms]:
-    url = f"redis://127.0.0.1:{port}/0"
-    config = Config(redis_url=url, node_id=node, room_grace=grace, **settings)  # type: ignore[arg-type]
-    metrics = Metrics()
-    store = Store(url, node, REDIS_TIMEOUT, metrics)
-    subscriber = Subscriber(store.pool, node, REDIS_TIMEOUT)
-    held = Rooms(config, store, subscriber, metrics, on_emit=lambda message: None)
-    await subscriber.open()
-    held.open()
-    try:
-        yield held
-    finally:
-        await held.close()
-        await subscriber.close()
-        await store.close()
 
 
 async def test_a_room_is_kept_for_the_whole_grace_time_after_the_last_visitor(

@@ -258,9 +258,14 @@ async def test_a_second_signal_cuts_nothing_off(redis_server: Redis, js: JsHost)
 
 async def test_health_and_metrics(redis_server: Redis, nodes: tuple[Node, Node]) -> None:
     async with aiohttp.ClientSession() as session:
-        for path in ("/healthz", "/readyz"):
-            async with session.get(nodes[0].url + path) as answer:
-                assert answer.status == 200 and (await answer.json()) == {"ok": True, "node": "a"}
+        async with session.get(nodes[0].url + "/healthz") as answer:
+            assert answer.status == 200 and (await answer.json()) == {"ok": True, "node": "a"}
+        async with session.get(nodes[0].url + "/readyz") as answer:
+            assert answer.status == 200
+            ready = await answer.json()
+    assert (ready["ok"], ready["node"], ready["redis"]["max_bytes"]) == (True, "a", None)
+    assert ready["redis"]["used_bytes"] > 100_000
+    assert {"connections", "rooms", "members"} <= ready.keys()
     counted = await get_metrics(nodes[0].url)
     for name in ("collab_rooms", "collab_members", "collab_changes_total", "collab_receives_total",
                  "collab_redis_round_trips_total", "collab_announcements_total"):  # fmt: skip

@@ -294,3 +294,21 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         wire.to_client = None
         await probe()
     await store.close()
+
+
+async def test_a_store_with_its_own_links_does_not_wait_behind_the_other(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    one = Store(redis_server.url, "n", 2.0, Metrics())
+    apart = one.with_own_links(1)
+    assert apart.writer == one.writer
+    slow = asyncio.create_task(apart.call("BLPOP", room, 5))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        assert await one.call("PING") == b"PONG"
+    assert not slow.done()
+    await store.rpush(room, "now")
+    assert await slow == [room.encode(), b"now"]
+    await apart.close()
+    assert await one.call("PING") == b"PONG", "the other connections stay open"
+    await one.close()

@@ -46,7 +46,7 @@ MEMBERS = st.builds(
 )  # fmt: skip
 REPORTS = st.builds(
     PresenceReport, NAMES, st.integers(1, 2**63 - 1), st.booleans(), st.booleans(),
-    st.lists(MEMBERS, max_size=3),
+    st.lists(MEMBERS, max_size=3), st.lists(NAMES, max_size=3),
 )  # fmt: skip
 REPLIES = st.builds(
     ReplyTo, WORDS, st.binary(min_size=16, max_size=16).map(bytes.hex).map(str.encode)
@@ -91,6 +91,9 @@ EXAMPLES: dict[bytes, Message] = {
         False,
         [ReportedMember("1", "Ada", 9, 8, 3, STATE), ReportedMember("2", "Bob", None, 0, 0, None)],
     ),
+    b'P {"node":"a","at":8,"full":false,"ask":false,"members":[],"gone":["1","2"]}': PresenceReport(
+        "a", 8, False, False, [], ["1", "2"]
+    ),
     b"Q collab:answers:a~1f 00ff\n": CensusQuestion(ReplyTo("collab:answers:a~1f", b"00ff")),
     b'{"method":"emit"}': Emit(b'{"method":"emit"}'),
 }
@@ -110,6 +113,7 @@ def test_the_bytes_of_each_message_are_those_of_older_versions(message: bytes) -
      b"Q ", b"Q a", b"Q a b c\n", b"Q \xff b\n",
      b"P ", b"P []", b"P {}", b'P {"node":1,"at":1,"full":true,"ask":0,"members":[1]}',
      b'P {"node":1,"at":"x","full":true,"ask":0,"members":[]}',
+     b'P {"node":1,"at":1,"full":false,"ask":0,"members":[],"gone":7}',
      b'P {"node":1,"at":1,"full":true,"ask":0,"members":[]}\n\x05\x01',
      b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada",7,1,1,"{"]]}',
      b'P {"node":1,"at":1,"full":true,"ask":0,"members":[["1","Ada",7,1,1,"[]"]]}',

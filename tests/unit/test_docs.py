@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collab import errors
 from collab.config import Config, unknown_variables, variables
+from collab.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +55,20 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
         assert re.search(rf"^(async )?def {test}\(", source, re.MULTILINE), f"{module}::{test}"
         named += 1
     assert named > 30
+
+
+def test_every_metric_that_the_pages_and_the_dashboard_name_exists() -> None:
+    shown = Metrics().render().decode()
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy" / "dashboards").iterdir()]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(
+            r"\b(?:collab|process)_\w+_(?:total|bytes|bucket)\b", page.read_text()
+        )
+    }
+    assert "collab_redis_max_bytes" in named
+    assert [name for name in named if name.removesuffix("_bucket") not in shown] == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -85,6 +85,47 @@ def test_a_report_that_arrives_after_a_later_one_is_ignored() -> None:
     assert names(b) == []
 
 
+def test_a_difference_names_only_those_who_came_changed_or_left() -> None:
+    a, b = nodes("a", "b")
+    for id, name in (("1", "Ada"), ("2", "Bob")):
+        a.enter(id, name)
+        a.introduce(id)
+    a.enter("3", "guest-3")
+    a.set_state("3", 7, state("Carl"))
+    b.apply(a.report(ask=False), 0.0)
+    assert not a.has_changes
+    a.leave("2")
+    a.set_state("3", 7, state("Carla"), clock=1)
+    a.enter("4", "Dora")
+    assert a.has_changes
+    changes = a.changes()
+    assert not a.has_changes and not changes.full and changes.gone == ["2"]
+    assert sorted(member.id for member in changes.members) == ["3", "4"]
+    b.apply(changes, 1.0)
+    assert names(a) == names(b) == ["Ada", "Carla", "Dora"]
+    assert a.people() == b.people() and a.clients() == b.clients()
+
+
+def test_a_member_that_left_and_entered_again_between_two_reports_is_as_it_is_now() -> None:
+    a, b = nodes("a", "b")
+    a.enter("1", "Ada")
+    a.set_state("1", 7, state("Ada"))
+    b.apply(a.report(ask=False), 0.0)
+    a.leave("1")
+    a.enter("1", "guest")
+    b.apply(a.changes(), 1.0)
+    assert names(a) == names(b) == ["guest"] and a.clients() == b.clients() == set()
+
+
+def test_members_that_came_and_left_between_two_reports_are_never_shown() -> None:
+    a, b = nodes("a", "b")
+    a.enter("1", "Ada")
+    a.introduce("1")
+    a.leave("1")
+    b.apply(a.changes(), 0.0)
+    assert not flags(b) and not b.has_others and not b.changed
+
+
 def test_a_text_member_has_a_state_with_name_and_color() -> None:
     a, b = nodes("a", "b")
     a.enter("1", "Ada")
@@ -191,3 +232,18 @@ def test_a_state_is_sent_again_before_yjs_drops_it() -> None:
     assert not a.changed
     a.renew(0)
     assert a.changed == a.clients()
+
+
+def test_a_state_renewed_for_one_client_is_not_sent_to_the_others_and_has_a_later_clock() -> None:
+    (a,) = nodes("a")
+    a.enter("1", "Ada")
+    a.introduce("1")
+    witness = Awareness(Doc())
+    witness.apply_awareness_update(a.states(a.clients()), None)
+    (client,) = a.clients()
+    before = witness.meta[client]["clock"]
+    a.changed = {99}
+    a.renew_quietly()
+    assert a.changed == {99} and a.has_changes
+    witness.apply_awareness_update(a.states(a.clients()), None)
+    assert witness.meta[client]["clock"] == before + 1

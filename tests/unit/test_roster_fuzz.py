@@ -78,13 +78,13 @@ class Rosters:
             roster.introduce(id)
         else:
             self.shown[id] = self.random.choice(CLIENTS), None
-        self._send(name, roster.report(ask=self.random.random() < 0.5))
+        self._report(name, ask=self.random.random() < 0.2)
 
     def _leave(self, id: str) -> None:
         name = self.members.pop(id)
         self.shown.pop(id, None)
         self.nodes[name].leave(id)
-        self._send(name, self.nodes[name].report(ask=False))
+        self._report(name)
 
     def _show(self, id: str) -> None:
         (client, _), roster = self.shown[id], self.nodes[self.members[id]]
@@ -99,17 +99,23 @@ class Rosters:
         first = client not in roster.clients()
         returns = roster.set_state(id, client, state, self._clocks[client])
         if returns:
-            roster.renew(0)
-        if first or returns:
-            self._send(self.members[id], roster.report(ask=returns))
-        elif roster.changed_here:
-            self._send(self.members[id], roster.changes())
+            roster.renew_quietly()
+        if first or returns or self.random.random() < 0.5:
+            self._report(self.members[id], ask=returns)
 
     def _beat(self, name: str, *, safe: bool) -> None:
         roster = self.nodes[name]
         roster.expire(self.now)
         roster.renew(0 if self.random.random() < 0.5 else 18.0)
         self._send(name, roster.report(ask=False), safe=safe)
+
+    def _report(self, name: str, *, ask: bool = False) -> None:
+        """Report what has changed: now, or together with what changes next."""
+        roster = self.nodes[name]
+        if ask:
+            self._send(name, roster.report(ask=True))
+        elif self.random.random() < 0.7:
+            self._send(name, roster.changes())
 
     def _send(self, sender: str, report: PresenceReport, *, safe: bool = False) -> None:
         for name in self.nodes:
@@ -124,7 +130,7 @@ class Rosters:
     def _receive(self, name: str, report: PresenceReport, *, safe: bool) -> None:
         roster = self.nodes[name]
         if roster.apply(report, self.now):
-            roster.renew(0)
+            roster.renew_quietly()
             self._send(name, roster.report(ask=False), safe=safe)
 
     def _send_to_clients(self) -> None:
