@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import Draining, NodeFull, NotAllowed
 from collab.names import clean_name
@@ -41,9 +42,10 @@ class Connection(Protocol):
 class Admission:
     """Decides which clients may connect, and keeps track of all connections."""
 
-    def __init__(self, config: Config, may_write: MayWrite) -> None:
+    def __init__(self, config: Config, may_write: MayWrite, budgets: Budgets | None = None) -> None:
         self.draining = False
         self.origins = config.cors_origins
+        self.budgets = budgets or Budgets(config)
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
         self._api_key = config.api_key.encode(errors="surrogateescape")

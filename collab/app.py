@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from collab.admission import Admission, MayWrite, everybody
+from collab.budget import Budgets
 from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
 from collab.http import page
@@ -24,6 +25,8 @@ from collab.sio.manager import RoomManager
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.wire.connection import Listener
+from collab.wire.heap import Heap
 from collab.yjs.endpoint import PATH as YJS_PATH
 from collab.yjs.endpoint import YjsEndpoint
 
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 Drain = Callable[[], Awaitable[None]]
 DRAIN: web.AppKey[Drain] = web.AppKey("drain")
 """Moves an application's clients to other nodes; does nothing before the start or a second time."""
+LISTEN: web.AppKey[Callable[[web.Server], web.Server]] = web.AppKey("listen")
+"""Makes the server of a node, whose connections are charged, from aiohttp's."""
 KEEPALIVE_TIMEOUT = 75.0
 """Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that nginx sends
 no request on a connection that is being closed."""
@@ -49,8 +54,12 @@ def create_app(config: Config | None = None, *, may_write: MayWrite = everybody)
     """
     settings = config or Config.from_env(os.environ)
     metrics = Metrics()
-    app = web.Application(middlewares=[Edge(metrics).handle])
-    node = _Node(settings, app, Admission(settings, may_write), metrics)
+    budgets = Budgets(settings)
+    budgets.on_freed = Heap().trim_soon
+    metrics.held_bytes.set_function(lambda: budgets.held)
+    app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
+    node = _Node(settings, app, Admission(settings, may_write, budgets), metrics)
+    app[LISTEN] = lambda server: Listener(server, budgets, settings.write_timeout)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
@@ -67,6 +76,9 @@ class NodeRunner(web.AppRunner):
             keepalive_timeout=KEEPALIVE_TIMEOUT,
             shutdown_timeout=LAST_REQUESTS_TIMEOUT,
         )
+
+    async def _make_server(self) -> web.Server:
+        return self.app[LISTEN](await super()._make_server())
 
     async def cleanup(self) -> None:
         """Move the clients to other nodes, then stop listening and end the application."""

@@ -8,7 +8,7 @@ its address, of its subject, and of the node. `Budgets` has all meters of a node
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final
 
@@ -267,9 +267,9 @@ class Budgets:
         self.meters.add(meter)
         return meter
 
-    def address_of(self, peer: str | None, headers: Mapping[str, str]) -> str:
-        """Return a client's address, given the peer and the headers of its request."""
-        return self.proxies.client_of(peer, headers.get("X-Forwarded-For", ""))
+    def address_of(self, peer: str | None, forwarded_for: Sequence[str] = ()) -> str:
+        """Return a client's address, given the peer and the request's X-Forwarded-For headers."""
+        return self.proxies.client_of(peer, ",".join(forwarded_for))
 
     def of_address(self, address: str) -> Sequence[Budget]:
         """Return what a request from ``address`` is charged to, if not to its connection."""

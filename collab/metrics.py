@@ -54,6 +54,9 @@ class Metrics:
         self.redis_failures = Counter(
             "collab_redis_failures", "Round trips that failed", registry=registry
         )
+        self.held_bytes = Gauge(
+            "collab_held_bytes", "Bytes that wait for clients, or of them, now", registry=registry
+        )
         self.slowed = Counter(
             "collab_slowed", "Events delayed by the rate limit", registry=registry
         )

@@ -18,7 +18,6 @@ from collab.merge.pings import OnPong
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room
-from collab.pace import Pace
 from collab.rooms.handover import Departed, digest
 from collab.rooms.identity import Identity
 from collab.rooms.registry import Rooms
@@ -96,7 +95,7 @@ class SocketIOEndpoint:
             sid,
             socket,
             self._admission.identify(sid, shown.get("name")),
-            Pace(config.max_changes_per_second, config.max_slowed),
+            socket.meter.pace("events", config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
         )

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode
 
+from collab.budget import Meter
 from collab.config import Config
 from collab.metrics import Metrics
 from collab.wire.websocket import Farewell, WebSocket
@@ -16,6 +17,8 @@ BAD_ROOM: Final = 4400
 """Close code after HTTP's 400. y-websocket does not reconnect after it."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
+TRY_LATER: Final = 1013
+"""Close code of a client that may connect again later: the room is full, or it sent too much."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that a client has to answer a Close frame."""
 
@@ -33,8 +36,11 @@ class Ended(Exception):
         self.word = word
 
 
-def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
-    """Return a WebSocket that counts violations of the protocol and reports them to the client."""
+def new_websocket(config: Config, metrics: Metrics, meter: Meter | None = None) -> WebSocket:
+    """Return a WebSocket that counts violations of the protocol and reports them to the client.
+
+    ``meter`` is that of the client.
+    """
     violations = {
         WSCloseCode.PROTOCOL_ERROR: ("not a WebSocket frame", "bad_frame"),
         WSCloseCode.INVALID_TEXT: ("a text frame is not UTF-8", "bad_frame"),
@@ -55,7 +61,14 @@ def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
         close_timeout=CLOSE_TIMEOUT,
         heartbeat=config.ping_interval,
         deflate=config.deflate,
+        meter=meter,
     )
+
+
+async def dismiss(ws: WebSocket, ended: Ended, metrics: Metrics) -> None:
+    """Close the connection of a client that uses too much; nothing that it sends is kept."""
+    metrics.errors.labels(ended.word).inc()
+    await ws.dismiss((), ended.code, ended.reason)
 
 
 async def close(ws: WebSocket, ended: Ended, metrics: Metrics) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 
 from aiohttp import web
 
 from collab.admission import Admission
+from collab.budget import Meter
 from collab.config import Config
 from collab.errors import BadRoom, CollabError, RoomClosed, RoomFull
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.yjs.ending import BAD_ROOM, Ended, close, new_websocket
+from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
+from collab.wire.websocket import WebSocket
+from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
 
 PATH = "/yjs/{room:.*}"
-INTERNAL_ERROR, TRY_LATER = 1011, 1013
+INTERNAL_ERROR = 1011
 
 
 class YjsEndpoint:
@@ -49,12 +53,19 @@ class YjsEndpoint:
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
             return await self._turn_away(request, BAD_ROOM, problem)
+        budgets = self._admission.budgets
+        charge_request(request, budgets, HANDSHAKE_COST)
+        with contextlib.closing(budgets.open(address_of(request, budgets))) as meter:
+            return await self._serve_room(request, name, meter)
+
+    async def _serve_room(self, request: web.Request, name: str, meter: Meter) -> WebSocket:
         room = await self._rooms.acquire(name)
         try:
-            ws = new_websocket(self._config, self._metrics)
+            ws = new_websocket(self._config, self._metrics, meter)
             await ws.prepare(request)
             id = secrets.token_urlsafe(15)
-            session = Session(id, room, ws, self._config, self._metrics)
+            session = Session(id, room, ws, meter, self._config, self._metrics)
+            meter.let_go = session.let_go
             identity = self._admission.identify(id, request.query.get("name"))
             try:
                 session.enter(self._admission.admit(identity, name))

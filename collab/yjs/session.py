@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import Collection
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from aiohttp import WSCloseCode
 
+from collab.budget import Meter
 from collab.config import Config
-from collab.errors import CodeTooLarge, Draining, NotAllowed, RoomClosed
+from collab.errors import CodeTooLarge, CollabError, Draining, NotAllowed, RoomClosed
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
-from collab.pace import Pace
 from collab.rooms.identity import Identity
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
@@ -43,14 +44,20 @@ class Session:
     member: YjsMember
 
     def __init__(
-        self, id: str, room: Room, ws: WebSocket, config: Config, metrics: Metrics
+        self,
+        id: str,
+        room: Room,
+        ws: WebSocket,
+        meter: Meter,
+        config: Config,
+        metrics: Metrics,
     ) -> None:
         self.id = id
         self.room = room
         self._ws = ws
         self._config = config
         self._metrics = metrics
-        self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, size_of=len)
+        self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, len, meter.hold)
         self._changed: set[int] = set()
         self._shown: set[int] = set()
         self._greeted = False
@@ -64,8 +71,7 @@ class Session:
         self._ended: Ended | None = None
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
-        rate, patience = config.max_changes_per_second, float("inf")
-        self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
+        self._paces = {True: meter.pace("states", inf), False: meter.pace("updates", inf)}
 
     def enter(self, identity: Identity) -> None:
         """Enter the room. Raises RoomFull or RoomClosed.
@@ -90,6 +96,13 @@ class Session:
         """Close the connection: the room has been ended."""
         ended = Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code)
         self._closing = asyncio.create_task(self.close(ended))
+
+    def let_go(self, problem: CollabError) -> None:
+        """Close the connection because of ``problem``: the client uses too much of the node."""
+        log.warning("client let go", extra={"sid": self.id, "reason": problem.code})
+        self._ended = self._ended or Ended(ending.TRY_LATER, str(problem), problem.code)
+        self._outbox.clear()
+        self._closing = asyncio.create_task(ending.dismiss(self._ws, self._ended, self._metrics))
 
     # From beginning to end
 

@@ -205,6 +205,7 @@ def test_addresses_that_use_nothing_are_forgotten() -> None:
         ("10.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("10.0.0.1", "1.1.1.1, 192.0.2.1", "192.0.2.1"),  # the client wrote the first itself
         ("10.0.0.1", "1.1.1.1, 192.0.2.1, 10.0.0.7", "192.0.2.1"),
+        ("10.0.0.1", "1.1.1.1; 192.0.2.1", "192.0.2.1"),  # the proxy added a header of its own
         ("10.0.0.1", "10.0.0.7", UNKNOWN),
         ("10.0.0.1", "nonsense", UNKNOWN),
         (None, "192.0.2.1", "192.0.2.1"),  # a unix socket
@@ -218,7 +219,7 @@ def test_the_address_is_that_of_the_last_hop_that_is_no_proxy(
     peer: str | None, forwarded_for: str, address: str
 ) -> None:
     config = replace(CONFIG, trusted_proxies=Proxies.parse("10.0.0.0/24, 127.0.0.1"))
-    headers = {"X-Forwarded-For": forwarded_for} if forwarded_for else {}
+    headers = forwarded_for.split("; ") if forwarded_for else []
     assert Budgets(config).address_of(peer, headers) == address
 
 
