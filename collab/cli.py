@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,8 +17,16 @@ from aiohttp import web
 
 from collab import __version__, logs
 from collab.app import NodeRunner
-from collab.config import Config, option_name, warn_of_unknown_variables
+from collab.config import (
+    Config,
+    option_name,
+    secret_options,
+    variables,
+    warn_of_unknown_variables,
+)
 from collab.errors import CollabError, ConfigError
+
+log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 """The service could not start, or could not go on: a used port, a Redis that is down."""
@@ -35,14 +44,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"collab {__version__}")
     for setting in fields(Config):
-        variable, about = setting.metadata["variable"], setting.metadata["about"]
+        about = setting.metadata["about"]
         shown = setting.default if setting.default != "" else "none"
+        variable, *files = variables(setting)
         parser.add_argument(
-            option_name(setting),
+            option_name(variable),
             dest=variable,
             metavar="VALUE",
             help=f"{about} [{variable}, default: {shown}]".replace("%", "%%"),
         )
+        for file in files:
+            parser.add_argument(
+                option_name(file),
+                dest=file,
+                metavar="PATH",
+                help=f"file with the value of {option_name(variable)} [{file}]",
+            )
     return parser
 
 
@@ -77,6 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     logs.set_up(config.log_level, config.log_format, config.node_id)
     warn_of_unknown_variables(os.environ)
+    for option, file in secret_options(given):
+        log.warning(
+            "a secret on the command line can be read by everybody on this machine: use a file",
+            extra={"option": option, "instead": file},
+        )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config))

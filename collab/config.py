@@ -13,14 +13,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from collab.addresses import NO_PROXIES, Proxies
+from collab.api_keys import ALL_SCOPES, ApiKey, ApiKeys
 from collab.errors import ConfigError
-from collab.origins import ANY_ORIGIN, Origins
+from collab.hosts import ANY_HOST, Hosts
+from collab.origins import ANY_ORIGIN, ONLY_OWN_PAGE, Origins
+from collab.secret_settings import FILE, any_value, has_password, no_value, read_secret
+from collab.token_settings import (
+    ClaimNames,
+    check_jwks_url,
+    check_public_key,
+    check_secret,
+    parse_patterns,
+)
 
 log = logging.getLogger(__name__)
 
 KIB = 1024
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 PREFIX = "COLLAB_"
+KEYS_OF_TOKENS = ("auth_secret", "auth_public_key", "auth_jwks_url")
+"""The settings of which one makes a node ask for tokens."""
+DEFAULT_ORIGINS = Origins(None)
+"""The value of a setting that is not given: all origins, but with a key only the own page."""
 FOREIGN_VARIABLES = ("COLLAB_PUBLIC_PORT", "COLLAB_URL")
 """Variables of Compose and of the load test, about which a node does not warn."""
 
@@ -96,11 +110,18 @@ def _fresh_node_id() -> str:
 
 
 def _setting(
-    default: Any, variable: str, parse: Callable[[str], Any], about: str, **extra: Any
+    default: Any,
+    variable: str,
+    parse: Callable[[str], Any],
+    about: str,
+    secret: Callable[[str], bool] | None = None,
 ) -> Any:
-    return field(
-        default=default, metadata={"variable": variable, "parse": parse, "about": about, **extra}
-    )
+    """Make a field of Config. ``secret`` tells which values of it must not be seen, if any.
+
+    A setting with ``secret`` can also be given as a file (`read_secret`).
+    """
+    metadata = {"variable": variable, "parse": parse, "about": about, "secret": secret}
+    return field(default=default, metadata=metadata, repr=secret is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +140,70 @@ class Config:
         "connections that may wait to be accepted, if the system allows as many",
     )  # fmt: skip
     redis_url: str = _setting(
-        "", "REDIS_URL", _redis_url, "redis://, rediss:// or unix:// URL; none: a private Redis"
-    )
+        "", "REDIS_URL", _redis_url,
+        "redis://, rediss:// or unix:// URL; none: a private Redis", secret=has_password,
+    )  # fmt: skip
     node_id: str = _setting("", "COLLAB_NODE_ID", _node_id, "name of this node; none: a random one")
+    hosts: Hosts = _setting(  # noqa: RUF009 - it makes a field
+        ANY_HOST, "COLLAB_HOSTS", Hosts.parse,
+        "names of this service, host[:port], separated by commas; requests for others are refused",
+    )  # fmt: skip
     cors_origins: Origins = _setting(  # noqa: RUF009 - it makes a field
-        ANY_ORIGIN, "COLLAB_CORS_ORIGINS", Origins.parse,
+        DEFAULT_ORIGINS, "COLLAB_CORS_ORIGINS", Origins.parse,
         "origins of pages that may connect, scheme://host[:port], separated by commas, or *",
+    )  # fmt: skip
+    frame_ancestors: Origins = _setting(  # noqa: RUF009 - it makes a field
+        ONLY_OWN_PAGE, "COLLAB_FRAME_ANCESTORS", Origins.parse,
+        "origins of other sites whose pages may embed the editor page, or *",
     )  # fmt: skip
     api_key: str = _setting(
         "",
         "COLLAB_API_KEY",
         str,
-        "key that callers of /api send as a bearer token; none: /api is open",
+        "key with all scopes that callers of /api send as a bearer token",
+        secret=any_value,
+    )
+    api_keys: ApiKeys = _setting(  # noqa: RUF009 - it makes a field
+        ApiKeys(), "COLLAB_API_KEYS", ApiKeys.parse,
+        "keys for callers of /api, NAME:SCOPES:KEY with scopes read+write+end, separated by commas",
+        secret=any_value,
+    )  # fmt: skip
+    auth_secret: str = _setting(
+        "", "COLLAB_AUTH_SECRET", check_secret,
+        "secret that people's tokens are signed with (HS256)", secret=any_value,
+    )  # fmt: skip
+    auth_public_key: str = _setting(
+        "", "COLLAB_AUTH_PUBLIC_KEY", check_public_key,
+        "public key of people's tokens, in PEM form (RS256 or ES256)", secret=no_value,
+    )  # fmt: skip
+    auth_jwks_url: str = _setting(
+        "", "COLLAB_AUTH_JWKS_URL", check_jwks_url,
+        "URL of the public keys of people's tokens, a JWKS (RS256 and ES256)", secret=has_password,
+    )  # fmt: skip
+    auth_jwks_interval: float = _setting(
+        300.0, "COLLAB_AUTH_JWKS_INTERVAL", _seconds(1, 86400),
+        "time between reads of the JWKS; an unknown key is also looked for at once",
+    )  # fmt: skip
+    auth_audience: str = _setting(
+        "", "COLLAB_AUTH_AUDIENCE", str, "audience that a token must be for (aud)"
+    )
+    auth_issuer: str = _setting(
+        "", "COLLAB_AUTH_ISSUER", str, "issuer that a token must be from (iss)"
+    )
+    auth_claims: ClaimNames = _setting(  # noqa: RUF009 - it makes a field
+        ClaimNames(), "COLLAB_AUTH_CLAIMS", ClaimNames.parse,
+        "names of the claims in a token, CLAIM=NAME, separated by commas",
+    )  # fmt: skip
+    auth_default_rooms: str = _setting(
+        "", "COLLAB_AUTH_DEFAULT_ROOMS", parse_patterns,
+        "rooms of a token that names none, as patterns separated by commas; none: no room",
+    )  # fmt: skip
+    auth_default_role: str = _setting(
+        "editor", "COLLAB_AUTH_DEFAULT_ROLE", _choice("viewer", "editor", "admin"),
+        "role of a token that names none",
+    )  # fmt: skip
+    max_token_bytes: int = _setting(
+        6 * KIB, "COLLAB_MAX_TOKEN_BYTES", _whole(256, 64 * KIB), "largest token"
     )
     log_level: str = _setting(
         "info",
@@ -302,6 +375,31 @@ class Config:
     )
 
     @property
+    def asks_for_tokens(self) -> bool:
+        """Whether people must show a token."""
+        return any(getattr(self, name) for name in KEYS_OF_TOKENS)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a key is configured, so that not everybody may do everything."""
+        return self.asks_for_tokens or bool(self.all_api_keys)
+
+    @property
+    def origins(self) -> Origins:
+        """The origins that may connect: the setting, or what holds without it."""
+        chosen = self.cors_origins
+        if chosen is DEFAULT_ORIGINS:
+            chosen = ONLY_OWN_PAGE if self.closed else ANY_ORIGIN
+        return chosen.at(self.hosts)
+
+    @property
+    def all_api_keys(self) -> ApiKeys:
+        """The keys of the HTTP API: those of both settings."""
+        if not self.api_key:
+            return self.api_keys
+        return ApiKeys((*self.api_keys.keys, ApiKey.of("COLLAB_API_KEY", ALL_SCOPES, self.api_key)))
+
+    @property
     def on_loopback(self) -> bool:
         """Whether ``host`` lets only this machine reach the node."""
         try:
@@ -318,32 +416,93 @@ class Config:
         """
         values: dict[str, Any] = {}
         for setting in fields(cls):
-            variable, name = setting.metadata["variable"], setting.metadata["variable"]
-            raw = env.get(variable, "").strip()
-            if options and (given := options.get(variable, "").strip()):
-                raw, name = given, option_name(setting)
+            raw, name = _read(setting, env, options or {})
             if not raw:
                 continue
             try:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
-                shown = "the URL given" if setting.name == "redis_url" else repr(raw)
+                shown = _shown(raw, setting.metadata["secret"])
                 raise ConfigError(f"{name}: {shown} {problem}") from None
         values.setdefault("node_id", _fresh_node_id())
+        _check_keys(values)
         return cls(**values)
 
 
-def option_name(setting: Field[Any]) -> str:
-    """Return the command-line option of a field of Config."""
-    return "--" + setting.name.replace("_", "-")
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless the settings of tokens go together.
+
+    A node that is told about tokens, but not how to verify them, must not be open to all.
+    """
+    keys = [name for name in KEYS_OF_TOKENS if name in values]
+    names = [f"{PREFIX}{name.upper()}" for name in KEYS_OF_TOKENS]
+    if len(keys) > 1:
+        raise ConfigError(f"only one of {', '.join(names)} may be given")
+    others = [name for name in values if name.startswith("auth_") and name not in keys]
+    if others and not keys:
+        raise ConfigError(f"{PREFIX}{others[0].upper()} is given, but none of {', '.join(names)}")
+
+
+def _shown(raw: str, secret: Callable[[str], bool] | None) -> str:
+    """Return how an error names a value, which may be secret although it is not valid."""
+    if secret is None:
+        return repr(raw)
+    return "the URL given" if secret is has_password else "the value given"
+
+
+def _read(
+    setting: Field[Any], env: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return the value of a setting, '' if none is given, and the option or variable it is from.
+
+    Raises ConfigError if a secret can't be read.
+    """
+    for source, name_of in ((options, option_name), (env, str)):
+        given = {name: source[name].strip() for name in variables(setting) if name in source}
+        names = [name_of(name) for name, raw in given.items() if raw]
+        if len(names) > 1:
+            raise ConfigError(f"{' and '.join(names)} are both given")
+        for variable, raw in given.items():
+            if not raw:
+                continue
+            if variable == setting.metadata["variable"]:
+                return raw, name_of(variable)
+            try:
+                return read_secret(raw), name_of(variable)
+            except ValueError as problem:
+                raise ConfigError(f"{name_of(variable)}: {problem}") from None
+    return "", ""
+
+
+def option_name(variable: str) -> str:
+    """Return the command-line option that overrides a variable."""
+    return "--" + variable.removeprefix(PREFIX).lower().replace("_", "-")
+
+
+def variables(setting: Field[Any]) -> Iterator[str]:
+    """Yield the variables that can give a field of Config: its own, and that of a file."""
+    yield setting.metadata["variable"]
+    if setting.metadata["secret"]:
+        yield setting.metadata["variable"] + FILE
+
+
+def secret_options(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each option that shows a secret on the command line, and the variable for its file.
+
+    ``options`` are those of the command line, by the variables that they override.
+    """
+    for setting in fields(Config):
+        variable, secret = setting.metadata["variable"], setting.metadata["secret"]
+        if secret and (raw := options.get(variable, "").strip()) and secret(raw):
+            yield option_name(variable), variable + FILE
 
 
 def unknown_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Yield each variable that looks like a setting but is none, with the most similar setting."""
-    variables = [setting.metadata["variable"] for setting in fields(Config)]
-    words = {variable.removeprefix(PREFIX): variable for variable in variables}
+    known = [variable for setting in fields(Config) for variable in variables(setting)]
+    words = {variable.removeprefix(PREFIX): variable for variable in known}
     for variable in sorted(env):
-        if variable.startswith(PREFIX) and variable not in (*variables, *FOREIGN_VARIABLES):
+        if variable.startswith(PREFIX) and variable not in (*known, *FOREIGN_VARIABLES):
             near = get_close_matches(variable.removeprefix(PREFIX), words, 1)
             yield variable, words[near[0]] if near else None
 

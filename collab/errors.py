@@ -25,12 +25,13 @@ class CollabError(Exception):
         return {"message": str(self), "code": self.code}
 
 
-def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
+def error_body(code: str, message: str, reason: str | None = None) -> dict[str, dict[str, str]]:
     """Return the JSON body of an HTTP error, except at the Socket.IO endpoint.
 
     The error has its own key, because ``code`` is a room's text in the API's other responses.
+    ``reason`` is that of `Unauthorized`.
     """
-    return {"error": {"code": code, "message": message}}
+    return {"error": {"code": code, "message": message, **({"reason": reason} if reason else {})}}
 
 
 class ConfigError(CollabError):
@@ -87,6 +88,61 @@ class NotAllowed(CollabError):
 
 class OriginNotAllowed(NotAllowed):
     """Pages of that origin may not connect."""
+
+
+class RoomNotAllowed(NotAllowed):
+    """The client's token does not let it into the room."""
+
+    def __init__(self, message: str, room: str) -> None:
+        super().__init__(message)
+        self.room = room
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client receives: the room too, because the client may be in several."""
+        return {**super().payload(), "room": self.room}
+
+
+class Unauthorized(CollabError):
+    """The client has shown no token, or one that is not accepted.
+
+    ``reason`` says which rule the token breaks, such as ``token_expired``; like ``code`` it is a
+    stable part of the wire contract. Neither it nor the message has anything of the token in it.
+    """
+
+    code = "unauthorized"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client receives: the reason too."""
+        return {**super().payload(), "reason": self.reason}
+
+
+class AuthUnavailable(CollabError):
+    """A token can't be checked now: its keys can't be read, or the user service does not answer."""
+
+    code = "auth_unavailable"
+    retryable = True
+
+
+class WrongHost(CollabError):
+    """The Host header of a request has none of the names of the service."""
+
+    code = "wrong_host"
+
+
+class KeyNotAccepted(NotAllowed):
+    """A caller of the API has shown no key, or one that is not accepted."""
+
+
+class ScopeMissing(NotAllowed):
+    """The key of a caller of the API does not have the ``scope`` that the request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs a key with the scope {scope}, which this key does not have")
+        self.scope = scope
 
 
 class NotJoined(CollabError):

@@ -1,18 +1,20 @@
 """Which pages may connect: the setting, and the one rule that every endpoint applies.
 
-A browser sends the origin of the page in ``Origin``. The rule never reads the Host header: a page
-whose name resolves to this machine's address (DNS rebinding) chooses both headers.
+A browser sends the origin of the page in ``Origin``. That the Host header has the same name proves
+nothing: a page whose name resolves to this machine's address (DNS rebinding) chooses both headers.
+So the rule reads the Host header only if no such page can have it (`Hosts.own`).
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from collab.errors import OriginNotAllowed
+from collab.hosts import ADDRESS, ANY_HOST, Hosts
 
 log = logging.getLogger(__name__)
 
@@ -22,19 +24,20 @@ MAX_LOGGED_ORIGIN = 200
 MAX_PORT = 65535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-_ADDRESS = re.compile(
-    r"(?P<host>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-)
 
 
 @dataclass(frozen=True)
 class Origins:
-    """The allowed origins, in the form that browsers send; None allows all."""
+    """The allowed origins, in the form that browsers send; None allows all.
+
+    The service's own page is always allowed, also at one of its ``hosts``.
+    """
 
     allowed: frozenset[str] | None
+    hosts: Hosts = ANY_HOST
 
     def __str__(self) -> str:
-        return "*" if self.allowed is None else ",".join(sorted(self.allowed))
+        return "*" if self.allowed is None else ",".join(sorted(self.allowed)) or "none"
 
     @classmethod
     def parse(cls, raw: str) -> Origins:
@@ -43,27 +46,38 @@ class Origins:
             return cls(None)
         return cls(frozenset(_parse_origin(entry.strip()) for entry in raw.split(",")))
 
-    def allow(self, origin: str | None, sockname: Any) -> bool:
+    def at(self, hosts: Hosts) -> Origins:
+        """Return these origins for a service with these names."""
+        return replace(self, hosts=hosts)
+
+    def allow(self, origin: str | None, sockname: Any, host: str = "") -> bool:
         """Whether a page of ``origin`` may connect; None is a client that is not a browser.
 
         ``sockname`` is the node's address of the connection. It is also the origin of the page
-        that the node serves, unless there is a proxy in between.
+        that the node serves, unless there is a proxy in between. ``host`` is the Host header of
+        the request, which a proxy passes on.
         """
-        if self.allowed is None or origin is None:
+        if self.allowed is None or origin is None or origin in self.allowed:
             return True
-        return origin in self.allowed or origin in _own_origins(sockname)
+        return origin in _own_origins(sockname) or self._is_at(origin, host)
 
-    def check(self, origin: str | None, sockname: Any) -> None:
+    def check(self, origin: str | None, sockname: Any, host: str = "") -> None:
         """Raise OriginNotAllowed, and log the origin, if a page may not connect."""
-        if not self.allow(origin, sockname):
+        if not self.allow(origin, sockname, host):
             log.info("origin refused", extra={"origin": str(origin)[:MAX_LOGGED_ORIGIN]})
             raise OriginNotAllowed(
                 "pages of this origin may not connect; COLLAB_CORS_ORIGINS lists those that may "
-                "(behind a proxy also the public address of the service's own page)"
+                "(behind a proxy COLLAB_HOSTS the public name of the service's own page)"
             )
+
+    def _is_at(self, origin: str, host: str) -> bool:
+        """Whether a page of ``origin`` is the service's own, at the ``host`` that it requests."""
+        scheme, _, address = origin.partition("://")
+        return scheme in _DEFAULT_PORTS and address == host.lower() and self.hosts.own(host)
 
 
 ANY_ORIGIN = Origins(None)
+ONLY_OWN_PAGE = Origins(frozenset())
 
 
 def _parse_origin(entry: str) -> str:
@@ -87,7 +101,7 @@ def _parse_origin(entry: str) -> str:
     for sign, part in (("/", "path"), ("?", "query"), ("#", "fragment"), ("@", "user")):
         if sign in rest:
             raise ValueError(f"has {entry!r} with a {part}: {FORM}")
-    address = _ADDRESS.fullmatch(rest)
+    address = ADDRESS.fullmatch(rest)
     if not address or int(address["port"] or 0) > MAX_PORT:
         raise ValueError(f"has {entry!r} with no host or a bad port: {FORM}")
     host = address["host"]

@@ -12,9 +12,11 @@ from importlib.resources import files
 
 from aiohttp import web
 
+from collab.access.grant import Grant
 from collab.admission import Admission
+from collab.api_keys import ApiKey, Scope
 from collab.config import Config
-from collab.errors import BadRequest, NoSuchRoom, RoomClosed, StoreUnavailable
+from collab.errors import BadRequest, NoSuchRoom, RoomClosed, RoomNotAllowed, StoreUnavailable
 from collab.http.bodies import Handler, iso_time, json_response, read_fields
 from collab.http.edge import code_of
 from collab.http.history import History
@@ -31,7 +33,7 @@ from collab.store.store import Store
 log = logging.getLogger(__name__)
 
 CALLER = Author("api", "API")
-"""The author of the edit that a PUT makes."""
+"""The author of the edit that a PUT with a key makes; with a token it is the token's bearer."""
 COMMIT_TIMEOUT = 10.0
 """Seconds that a PUT waits until Redis has confirmed it."""
 MAX_TRIES = 3
@@ -44,6 +46,12 @@ OPENAPI, HISTORY = "openapi", "history"
 """Names of the routes that browsers read, and that need no key."""
 OUTCOMES = {"PUT": {200: "merged", 201: "created"}, "DELETE": {204: "ended"}}
 """The outcome to log for a successful request that sets or ends a room."""
+SCOPES = {"GET": Scope.READ, "HEAD": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.END}
+"""The scope that a key needs for a request of each method."""
+KEY = web.RequestKey("key", ApiKey)
+"""The key of a request's caller; missing if the node has no keys."""
+AUTHOR: web.RequestKey[Author] = web.RequestKey("author", Author)
+"""The person who makes a request; absent if it is another service, or the API is open."""
 SIZE = "bytes"
 """The key under which a request keeps the size of the text that it sets, for the log."""
 MAX_FORWARDED_FOR = 200
@@ -65,7 +73,7 @@ class Api:
 
     def add_routes(self, app: web.Application) -> None:
         """Add ``/api`` to the application. The routes work after `open`."""
-        api = web.Application(middlewares=[self._log_changes, self._check_key])
+        api = web.Application(middlewares=[self._log_changes, self._check_access])
         api.on_response_prepare.append(self._add_cors_headers)
         api.router.add_get("/openapi.json", self._openapi, name=OPENAPI)
         api.router.add_get("/rooms", self._list)
@@ -74,7 +82,10 @@ class Api:
             ("GET", self._get), ("HEAD", self._get), ("PUT", self._put), ("DELETE", self._delete),
         ):  # fmt: skip
             room.add_route(method, handler)
-        api.router.add_get("/rooms/{room}/history", self._get_history, name=HISTORY)
+        history = api.router.add_resource("/rooms/{room}/history", name=HISTORY)
+        for method in ("GET", "HEAD"):
+            history.add_route(method, self._get_history)
+        history.add_route("OPTIONS", self._preflight)
         app.add_subapp("/api", api)
 
     def open(self, store: Store, questions: Questions, rooms: Rooms) -> None:
@@ -106,6 +117,7 @@ class Api:
                 "room": request.match_info.get("room", "")[: self._config.max_room_name],
                 "bytes": request.get(SIZE),
                 "outcome": outcome,
+                "key": key.name if (key := request.get(KEY)) else None,
                 "client": request.headers.get("X-Forwarded-For", "")[:MAX_FORWARDED_FOR] or None,
                 "peer": request.remote,
             }
@@ -113,11 +125,24 @@ class Api:
             log.info("api request", extra=known)
 
     @web.middleware
-    async def _check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Require the key, if one is configured, except on the routes that browsers read."""
-        open_to_all = request.match_info.route.name in (OPENAPI, HISTORY)
-        if not open_to_all and request.match_info.http_exception is None:
-            self._admission.check_key(request.headers.get("Authorization", ""))
+    async def _check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Require a key or a person's token, if one is configured; a key not for histories."""
+        open_to_all = (OPENAPI, HISTORY) if self._admission.is_open else (OPENAPI,)
+        match = request.match_info
+        if match.route.name in open_to_all or match.http_exception is not None:
+            return await handler(request)
+        if (scope := SCOPES.get(request.method)) is None:  # a preflight, which has no key
+            return await handler(request)
+        shown = request.headers.get("Authorization", "")
+        caller = await self._admission.identify_caller(shown, scope)
+        if isinstance(caller, ApiKey):
+            request[KEY] = caller
+        elif isinstance(caller, Grant):
+            if "room" not in match:
+                raise RoomNotAllowed("this needs a key of the API, not a person's token", "")
+            name = self._room_name(request)
+            person = await self._admission.admit_caller(caller, scope, name)
+            request[AUTHOR] = Author(person.subject, person.name)
         return await handler(request)
 
     def _room_name(self, request: web.Request) -> str:
@@ -176,28 +201,35 @@ class Api:
         request[SIZE] = len(code.encode())
         if base is not None:
             base = check_code(base, max_bytes, "base")
+        author = request.get(AUTHOR, CALLER)
         if only_new:
-            await self._rooms.create(name, code, CALLER)
+            await self._rooms.create(name, code, author)
             text, created = code, True
         else:
-            text, created = await self._merge(name, code, base)
-        stored = {"room": name, "code": text, "node": self._config.node_id}
+            text, created = await self._merge(name, code, base, author)
+        stored = {"room": name, "node": self._config.node_id}
+        if (key := request.get(KEY)) is None or Scope.READ in key.scopes:
+            stored["code"] = text
         return json_response(stored, 201 if created else 200)
 
-    async def _merge(self, name: str, code: str, base: str | None) -> tuple[str, bool]:
+    async def _merge(
+        self, name: str, code: str, base: str | None, author: Author
+    ) -> tuple[str, bool]:
         """Merge a text into the room; return the merged text, and whether the room is new."""
         for _ in range(MAX_TRIES - 1):
             # If the room is ended in the meantime, the text begins the next room.
             with contextlib.suppress(RoomClosed):
-                return await self._merge_once(name, code, base)
-        return await self._merge_once(name, code, base)
+                return await self._merge_once(name, code, base, author)
+        return await self._merge_once(name, code, base, author)
 
-    async def _merge_once(self, name: str, code: str, base: str | None) -> tuple[str, bool]:
+    async def _merge_once(
+        self, name: str, code: str, base: str | None, author: Author
+    ) -> tuple[str, bool]:
         room = await self._rooms.acquire(name)
         try:
             created = not room.exists
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await (await room.merge_text(code, base, CALLER))
+                await (await room.merge_text(code, base, author))
             return room.text, created
         except TimeoutError:
             raise StoreUnavailable(
@@ -229,6 +261,10 @@ class Api:
             if playback is None:
                 raise NoSuchRoom("there is no such room")
             return await self._history.stream(request, name, form, playback)
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        """Tell a browser that a page may send its token with a request for a history."""
+        return web.Response(status=204)
 
     async def _add_cors_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.match_info.route.name == HISTORY:

@@ -14,12 +14,14 @@ from collab.budget import Budget, Budgets
 from collab.config import Config
 from collab.errors import (
     RETRY_AFTER,
+    AuthUnavailable,
     BadRequest,
     CodeTooLarge,
     CollabError,
     Draining,
     FrameTooLarge,
     HeadersTooLarge,
+    KeyNotAccepted,
     NodeFull,
     NoSuchRoom,
     NotAllowed,
@@ -28,7 +30,11 @@ from collab.errors import (
     RoomClosed,
     RoomExists,
     RoomFull,
+    RoomNotAllowed,
+    ScopeMissing,
     StoreUnavailable,
+    Unauthorized,
+    WrongHost,
     error_body,
 )
 from collab.http.bodies import Handler, json_response
@@ -44,7 +50,11 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The form of an accepted id; nginx's $request_id has 32 hexadecimal digits."""
 STATUSES: dict[type[CollabError], int] = {
     NotAllowed: 401,
+    Unauthorized: 401,
     OriginNotAllowed: 403,
+    RoomNotAllowed: 403,
+    KeyNotAccepted: 401,
+    ScopeMissing: 403,
     NoSuchRoom: 404,
     RoomClosed: 409,
     RoomFull: 409,
@@ -53,9 +63,11 @@ STATUSES: dict[type[CollabError], int] = {
     FrameTooLarge: 413,
     HeadersTooLarge: 431,
     RateLimited: 429,
+    WrongHost: 421,
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
+    AuthUnavailable: 503,
 }
 """HTTP statuses of errors. All other errors are mistakes of the caller: 400."""
 HTTP_CODES = {
@@ -96,6 +108,7 @@ class Edge:
     def __init__(self, config: Config, metrics: Metrics, budgets: Budgets) -> None:
         self._metrics = metrics
         self._budgets = budgets
+        self._hosts = config.hosts
         self._max_header_bytes = config.max_header_bytes
 
     @web.middleware
@@ -104,6 +117,7 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
+            self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
                 raise BadRequest("a header of the WebSocket handshake is not ASCII")
             if sum(len(k) + len(v) for k, v in request.raw_headers) > self._max_header_bytes:
@@ -111,11 +125,18 @@ class Edge:
             return await self._charge(request, handler)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
-            response = self._error_response(problem.code, str(problem), status)
+            reason = problem.reason if isinstance(problem, Unauthorized) else None
+            response = self._error_response(problem.code, str(problem), status, reason)
             if problem.retryable:
                 response.headers["Retry-After"] = RETRY_AFTER
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
+            if isinstance(problem, ScopeMissing):
+                response.headers["WWW-Authenticate"] = (
+                    f'Bearer error="insufficient_scope", scope="{problem.scope}"'
+                )
+            elif isinstance(problem, RoomNotAllowed):
+                response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
             return response
         except web.HTTPException as problem:
             if problem.status < 400:
@@ -166,6 +187,8 @@ class Edge:
             charge_request(request, budgets, timed.busy)
             budgets.slices.add(timed.busy)
 
-    def _error_response(self, code: str, message: str, status: int) -> web.Response:
+    def _error_response(
+        self, code: str, message: str, status: int, reason: str | None = None
+    ) -> web.Response:
         self._metrics.errors.labels(code).inc()
-        return json_response(error_body(code, message), status)
+        return json_response(error_body(code, message, reason), status)

@@ -14,7 +14,7 @@ from aiohttp import web
 from collab.errors import NodeFull
 from collab.http.bodies import iso_time
 from collab.merge.units import utf16_ops
-from collab.origins import ANY_ORIGIN, Origins
+from collab.origins import Origins
 from collab.rooms.playback import HistoryEntry, Playback
 
 MAX_STREAMS = 16
@@ -23,6 +23,8 @@ WRITE_TIMEOUT = 30.0
 """Seconds to write one piece of a history; a client that reads slower is disconnected."""
 PIECE_BYTES = 1 << 16
 """Bytes of a history that are written at once."""
+PREFLIGHT_AGE = "600"
+"""Seconds for which a browser need not ask again whether a page may send its token."""
 HEADERS = {
     "Content-Type": "application/x-ndjson",
     "Cache-Control": "no-store",
@@ -77,12 +79,16 @@ class History:
     def add_cors_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of allowed origins read a history, or the error that is sent instead."""
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Headers"] = "Authorization"
+            response.headers["Access-Control-Max-Age"] = PREFLIGHT_AGE
         origins, origin = self._origins, request.headers.get("Origin")
-        if origins == ANY_ORIGIN:
+        if origins.allowed is None:
             response.headers["Access-Control-Allow-Origin"] = "*"
         else:
             response.headers["Vary"] = "Origin"
-            if origin and origins.allow(origin, request.get_extra_info("sockname")):
+            sockname, host = request.get_extra_info("sockname"), request.headers.get("Host", "")
+            if origin and origins.allow(origin, sockname, host):
                 response.headers["Access-Control-Allow-Origin"] = origin
 
 

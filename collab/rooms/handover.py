@@ -164,6 +164,10 @@ def _packed(departed: Sequence[Departed]) -> bytes:
     return orjson.dumps([each.payload() for each in departed])
 
 
-def digest(pid: str) -> str:
-    """Return the hash that names a pid in Redis, where the pid itself must stay secret."""
-    return hashlib.sha256(pid.encode()).hexdigest()
+def digest(pid: str, owner: str) -> str:
+    """Return the hash that names a client in Redis, where its pid must stay secret.
+
+    ``owner`` is the subject of the client's token, "" if it has none: the same pid with the token
+    of another subject names a client that nobody knows.
+    """
+    return hashlib.sha256(f"{owner}\n{pid}".encode() if owner else pid.encode()).hexdigest()

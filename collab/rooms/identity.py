@@ -9,23 +9,30 @@ from enum import Enum
 class Role(Enum):
     """What a member may do in a room."""
 
-    EDITOR = "editor"
     VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a client is, as `collab.admission` has decided it.
 
-    ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one room;
-    a client that no room has admitted is a viewer.
+    ``subject`` is what the journal keeps as the author of an edit. ``role`` is for one room.
+    ``proven`` says that subject and name are from a token: then the client can't choose its name.
     """
 
     subject: str
     name: str
-    role: Role = Role.VIEWER
+    role: Role
+    proven: bool = False
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the client may end the room."""
+        return self.role is Role.ADMIN
 
     @property
     def may_write(self) -> bool:
         """Whether edits of this client are applied."""
-        return self.role is Role.EDITOR
+        return self.role is not Role.VIEWER

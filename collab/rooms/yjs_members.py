@@ -146,7 +146,14 @@ class YjsMembers:
     # Awareness
 
     def set_state(self, member: YjsMember, client: int, state: State | None, clock: int) -> None:
-        """Set a member's state. Its first client id is its own; states of others are ignored."""
+        """Set a member's state. Its first client id is its own; states of others are ignored.
+
+        The name in the state of a member with a token is that of the token, for all who see it.
+        """
+        if state is not None and member.identity.proven:
+            user = state.get("user")
+            fields = user if isinstance(user, dict) else {}
+            state = {**state, "user": {**fields, "name": member.identity.name}}
         if member.client is None and state is not None:
             member.client = client
         if member.client == client:

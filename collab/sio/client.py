@@ -9,11 +9,12 @@ from functools import lru_cache
 
 from engineio import packet as eio
 
+from collab.access.expiry import Expiry
+from collab.access.grant import Grant
 from collab.merge.lateness import Habit
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.pace import Pace
-from collab.rooms.identity import Identity
 from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
@@ -121,13 +122,18 @@ class Line:
 
 @dataclass(slots=True)
 class Client:
-    """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name."""
+    """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name.
+
+    ``member`` is the digest of its pid: it names the client on all nodes.
+    """
 
     sid: str
     socket: EngineSocket
-    identity: Identity
+    grant: Grant
     pace: Pace
     habit: Habit
     turns: Turns
+    expiry: Expiry
     pid: str = ""
+    member: str = ""
     lines: dict[str, Line] = field(default_factory=dict)

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import web
+from engineio import packet as eio
 
+from collab.access.expiry import Expiry
+from collab.access.grant import Grant
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import CollabError, NotJoined, RateLimited, RoomClosed, TooManyRooms
+from collab.errors import (
+    CollabError,
+    NotJoined,
+    RateLimited,
+    RoomClosed,
+    RoomNotAllowed,
+    TooManyRooms,
+    Unauthorized,
+)
 from collab.merge.lateness import Habit
 from collab.merge.pings import OnPong
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room
-from collab.rooms.handover import Departed, digest
+from collab.rooms.handover import digest
 from collab.rooms.identity import Identity
 from collab.rooms.registry import Rooms
-from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.client import Client, Line
+from collab.sio.entering import Enter, as_elsewhere, as_it_was, as_new
 from collab.sio.manager import RoomManager
 from collab.sio.returns import Absent, Returns, may_be_pid, new_pid
-from collab.sio.server import Handler, Reply, Server
+from collab.sio.server import Handler, Reply, Server, encode_event
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -35,10 +46,6 @@ log = logging.getLogger(__name__)
 
 MAX_SITES = 256
 """The number of origins for which a node remembers the habits of their pages."""
-
-
-Enter = Callable[[Room, Client, Identity, Line], Awaitable[TextMember | None]]
-"""Makes a client a member of a loaded room; None if its former member cannot be restored."""
 
 
 class SocketIOEndpoint:
@@ -56,12 +63,14 @@ class SocketIOEndpoint:
         self._returns = Returns(rooms, store, subscriber, questions, self._end_connection_of)
         self._clients: dict[str, Client] = {}
         self._sids: dict[str, str] = {}  # by the digest of the pid
+        self._letting_go: set[asyncio.Task[None]] = set()
         self._habit_of = lru_cache(MAX_SITES)(lambda site: Habit())
         self._clock = asyncio.get_running_loop().time
         self.events: Mapping[str, Handler] = {
             "join": self._join,
             "change": self._change,
             "leave": self._leave,
+            "token": self._token,
         }
         # A necessary cycle: the server calls this endpoint, which writes to the server's clients.
         self._server = Server(config, metrics, admission, manager, self)
@@ -87,37 +96,47 @@ class SocketIOEndpoint:
     # Connections
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """Add a client; restore its members if it has been connected before."""
+        """Add a client; restore its members if it has been connected before.
+
+        Raises CollabError if the client is refused.
+        """
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
+        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"))
+        if socket.closed:
+            return
+        if grant.owner:
+            self._admission.budgets.set_subject(socket.meter, grant.owner)
         client = Client(
             sid,
             socket,
-            self._admission.identify(sid, shown.get("name")),
+            grant,
             socket.meter.pace("events", config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
+            Expiry(partial(self._expiring, sid), partial(self._expired, sid)),
         )
         self._clients[sid] = client
         self._metrics.connections.labels("text").inc()
         pid = shown.get("pid")
-        known = may_be_pid(pid) and await self._come_back(client, pid)
+        known = may_be_pid(pid) and await self._come_back(client, digest(pid, grant.owner))
         client.pid = str(pid) if known else new_pid()
+        client.member = digest(client.pid, grant.owner)
         if sid in self._clients:
-            self._sids[digest(client.pid)] = sid
+            self._sids[client.member] = sid
         log.info("connected", extra={"sid": sid, "known": known})
 
-    async def _come_back(self, client: Client, pid: str) -> bool:
+    async def _come_back(self, client: Client, member: str) -> bool:
         """Restore a client's member in each of its rooms; return whether all were restored."""
-        found = await self._returns.find(pid)
+        found = await self._returns.find(member)
         if found is None:
             return False
         if isinstance(found, Absent):
             sid = found.sid
-            entries = [(name, partial(_as_it_was, sid)) for name in found.rooms]
+            entries = [(name, partial(as_it_was, sid)) for name in found.rooms]
         else:
-            entries = [(left.room, partial(_as_elsewhere, left)) for left in found]
+            entries = [(left.room, partial(as_elsewhere, left)) for left in found]
         entered = [await self._try_to_enter(client, name, enter) for name, enter in entries]
         return all(entered)
 
@@ -139,6 +158,7 @@ class SocketIOEndpoint:
         if client := self._clients.get(sid):
             for line in client.lines.values():
                 line.mark_due()
+            client.expiry.watch(client.grant)
 
     async def _end_connection_of(self, member: str) -> None:
         """End the old connection of a client that has connected again."""
@@ -152,15 +172,58 @@ class SocketIOEndpoint:
         client = self._clients.pop(sid, None)
         if client is None:
             return
+        client.expiry.close()
         if client.pid:
-            del self._sids[digest(client.pid)]
-            self._returns.remember(client.pid, sid, list(client.lines))
+            del self._sids[client.member]
+            self._returns.remember(client.member, sid, list(client.lines))
         for room in list(client.lines):
             self._part(client, room, may_return=True)
         if client.pid and self._admission.draining:
-            self._returns.store_soon(client.pid)
+            self._returns.store_soon(client.member)
         self._metrics.connections.labels("text").dec()
         log.info("disconnected", extra={"sid": sid, "reason": reason})
+
+    # Tokens
+
+    async def _token(self, sid: str, payload: Any) -> Reply:
+        """Go on with a new token; in each of its rooms the client has the role that it grants."""
+        self._clients[sid].turns.handle_event()
+        client = await self._paced(sid)
+        grant = await self._admission.renew(client.grant, check_fields(payload).get("token"))
+        names = list(client.lines)
+        admitted = await asyncio.gather(*(self._try_to_admit(grant, name) for name in names))
+        if sid in self._clients:
+            client.grant = grant
+            client.expiry.watch(grant)
+            for name, identity in zip(names, admitted, strict=True):
+                if isinstance(identity, RoomNotAllowed):
+                    self._remove(client, name, identity)
+                elif line := client.lines.get(name):
+                    line.member.identity = identity
+        return {"ok": True, "expires": grant.expires}
+
+    async def _try_to_admit(self, grant: Grant, name: str) -> Identity | RoomNotAllowed:
+        try:
+            return await self._admission.admit(grant, name)
+        except RoomNotAllowed as problem:
+            return problem
+
+    def _expiring(self, sid: str, left: float) -> None:
+        """Tell a client that its token expires in ``left`` seconds."""
+        event = encode_event("expiring", {"expires_in": round(left)})
+        packet = eio.Packet(eio.MESSAGE, event)
+        self._clients[sid].socket.outbox.put_slot("expiring", lambda: [packet])
+
+    def _expired(self, sid: str) -> None:
+        expired = Unauthorized("the token has expired", "token_expired")
+        ending = asyncio.create_task(self._let_go(self._clients[sid], expired))
+        self._letting_go.add(ending)
+        ending.add_done_callback(self._letting_go.discard)
+
+    async def _let_go(self, client: Client, problem: CollabError) -> None:
+        """Disconnect a client, and say why; its views are kept, for it may connect again."""
+        await self._server.eio.send_error(client.socket, problem)
+        await self._server.disconnect(client.sid, ignore_queue=True)
 
     # Events
 
@@ -204,7 +267,10 @@ class SocketIOEndpoint:
         return {"ok": True, "room": name}
 
     async def _paced(self, sid: str) -> Client:
-        """Return the client, after a delay if it sends too fast. Raises RateLimited."""
+        """Return the client, after a delay if it sends too fast.
+
+        Raises RateLimited, or Unauthorized if its token has expired.
+        """
         client = self._clients[sid]
         delay = client.pace.wait(self._clock())
         if delay is None:
@@ -214,16 +280,19 @@ class SocketIOEndpoint:
         if delay:
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
+        client.grant.check()
         return client
 
     async def _enter(self, client: Client, name: str, enter: Enter) -> TextMember | None:
         """Make the client a member of a room; return None if ``enter`` does."""
         if len(client.lines) >= self._config.max_rooms_per_connection:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
+        identity = await self._admission.admit(client.grant, name)
         room = await self._rooms.acquire(name)
-        line = Line(room, client.socket, self._metrics, lambda: self._ended(client, name))
+        line = Line(
+            room, client.socket, self._metrics, lambda: self._remove(client, name, RoomClosed(name))
+        )
         try:
-            identity = self._admission.admit(client.identity, name)
             member = await enter(room, client, identity, line)
         except BaseException:
             self._rooms.release(name)
@@ -246,15 +315,15 @@ class SocketIOEndpoint:
         """Return the client's member in a room; the client joins if it has none."""
         if line := client.lines.get(name):
             return line.member
-        member = await self._enter(client, name, _as_new)
+        member = await self._enter(client, name, as_new)
         assert member is not None
         return member
 
-    def _ended(self, client: Client, name: str) -> None:
-        """Remove the client from a room that has been ended, and send it an ``error``."""
+    def _remove(self, client: Client, name: str, problem: CollabError) -> None:
+        """Remove the client from a room, and send it the ``error`` that says why."""
         self._part(client, name, may_return=False)
-        closed = self._server.eio.render_error(RoomClosed(name))
-        client.socket.outbox.put_slot(f"closed {name}", closed)
+        render = self._server.eio.render_error(problem)
+        client.socket.outbox.put_slot(f"closed {name}", render)
 
     def _part(self, client: Client, name: str, *, may_return: bool) -> None:
         line = client.lines.pop(name)
@@ -263,22 +332,6 @@ class SocketIOEndpoint:
         member.room.leave(member, may_return=may_return)
         self._manager.basic_leave_room(client.sid, "/", name)
         self._rooms.release(name)
-
-
-async def _as_new(room: Room, client: Client, identity: Identity, line: Line) -> TextMember:
-    return room.enter(client.sid, identity, line, client.habit)
-
-
-async def _as_it_was(
-    sid: str, room: Room, client: Client, identity: Identity, line: Line
-) -> TextMember | None:
-    return room.reconnect(sid, client.sid, identity, line)
-
-
-async def _as_elsewhere(
-    left: Departed, room: Room, client: Client, identity: Identity, line: Line
-) -> TextMember | None:
-    return await room.restore(left, client.sid, identity, line, client.habit)
 
 
 def _reply_when(committed: asyncio.Future[None]) -> asyncio.Future[Reply]:

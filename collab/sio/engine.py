@@ -93,7 +93,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         """Handle one request: a handshake, or a later request of a session."""
         origin, sockname = request.headers.get("Origin"), request.get_extra_info("sockname")
         try:
-            self.admission.origins.check(origin, sockname)
+            self.admission.origins.check(origin, sockname, request.headers.get("Host", ""))
         except OriginNotAllowed as forbidden:
             return self._refuse(forbidden, HTTPStatus.FORBIDDEN)
         # With 503 or 404 the load balancer tries the next node: it may have sent the session's

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeGuard
 
 from collab.errors import StoreUnavailable
 from collab.rooms.absent import RETURN_TIMEOUT
-from collab.rooms.handover import Departed, Handovers, digest
+from collab.rooms.handover import Departed, Handovers
 from collab.rooms.registry import Rooms
 from collab.store.questions import Questions
 from collab.store.store import Store
@@ -49,8 +49,8 @@ class Absent:
 class Returns:
     """Remembers a node's disconnected clients, and finds those of other nodes.
 
-    ``disconnect`` ends a client's connection if this node still has it; it is given the `digest` of
-    the client's pid.
+    The `digest` of its pid names a client. ``disconnect`` ends a client's connection if this node
+    still has it.
     """
 
     def __init__(
@@ -76,21 +76,20 @@ class Returns:
         """Stop answering other nodes."""
         await self._handovers.close()
 
-    def remember(self, pid: str, sid: str, rooms: Sequence[str]) -> None:
+    def remember(self, member: str, sid: str, rooms: Sequence[str]) -> None:
         """Remember a client that has disconnected."""
         now = self._clock()
-        self._absent[digest(pid)] = Absent(sid, tuple(rooms), now)
+        self._absent[member] = Absent(sid, tuple(rooms), now)
         for other, absent in list(self._absent.items()):
             if absent.since > now - RETURN_TIMEOUT:
                 break
             del self._absent[other]
 
-    async def find(self, pid: str) -> Absent | list[Departed] | None:
-        """Return the client with ``pid`` as it was on this node, or its state from another node.
+    async def find(self, member: str) -> Absent | list[Departed] | None:
+        """Return a client as it was on this node, or its state from another node.
 
         Returns None if no node knows it. Each client can be found once.
         """
-        member = digest(pid)
         return await self._remove(member) or await self._handovers.claim(member)
 
     async def _remove(self, member: str) -> Absent | None:
@@ -113,9 +112,9 @@ class Returns:
 
     # A node that drains
 
-    def store_soon(self, pid: str) -> None:
+    def store_soon(self, member: str) -> None:
         """Store a client's state in Redis: the client will connect to another node."""
-        storing = asyncio.create_task(self._store(digest(pid)))
+        storing = asyncio.create_task(self._store(member))
         self._storing.add(storing)
         storing.add_done_callback(self._storing.discard)
 

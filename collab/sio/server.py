@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 
 import orjson
 import socketio
-from socketio import packet
+from socketio import exceptions, packet
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadEvent, CollabError, FrameTooLarge
+from collab.errors import BadEvent, CollabError, FrameTooLarge, Unauthorized
 from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
@@ -39,6 +39,8 @@ Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
 
 class Application(Protocol):
     """The callbacks of a server, each with the sid of a client of the default namespace.
+
+    `connect` raises CollabError to refuse the client.
 
     Each handler in ``events`` is given the sid and the event's first argument. It returns the
     acknowledgement or a Future of it; it raises CollabError to send the client an ``error``.
@@ -91,7 +93,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         self.manager_initialized = True  # the node opens the manager, not the first client
         self.eio: EngineServer
         self._application = application
-        self.on("connect", application.connect)
+        self.on("connect", self._connect)
         self.on("disconnect", application.disconnect)
         self._sending: set[asyncio.Future[None]] = set()
 
@@ -139,11 +141,26 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         # An ACK is ignored: this server asks for none.
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        if self.manager.sid_from_eio_sid(eio_sid, namespace or "/") is not None:
+            raise BadEvent("this session is connected already, and stays so")
         await super()._handle_connect(eio_sid, namespace, data)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
-        if sid is not None and namespace in (None, "/"):
+        if sid is not None and eio_sid not in self.eio.sockets:
+            # The session ended meanwhile. python-socketio passes over clients that still connect.
+            await self._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
+        elif sid is not None and namespace in (None, "/"):
             self.eio.unconnected.discard(self.eio.sockets.get(eio_sid))
             self._application.connected(sid)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        """Add a client, or refuse it with CONNECT_ERROR, whose ``data`` has the error's code."""
+        try:
+            await self._application.connect(sid, environ, auth)
+        except CollabError as problem:
+            self.eio.metrics.errors.labels(problem.code).inc()
+            reason = problem.reason if isinstance(problem, Unauthorized) else problem.code
+            log.info("refused", extra={"sid": sid, "reason": reason})
+            raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
 
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
@@ -212,8 +229,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
 
 
 def _may_connect(admission: Admission, origin: str | None, environ: dict[str, Any]) -> bool:
-    sockname = environ["aiohttp.request"].get_extra_info("sockname")
-    return admission.origins.allow(origin, sockname)
+    request = environ["aiohttp.request"]
+    sockname, host = request.get_extra_info("sockname"), request.headers.get("Host", "")
+    return admission.origins.allow(origin, sockname, host)
 
 
 def _encode_error(problem: CollabError) -> str:

@@ -225,4 +225,5 @@ class WebSocket(web.WebSocketResponse):
 
 
 def _reason(reason: str) -> bytes:
-    return reason.encode()[:MAX_REASON_BYTES]
+    # Half a character at the end would make the frame invalid.
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()

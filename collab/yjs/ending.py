@@ -8,6 +8,7 @@ from aiohttp import WSCloseCode
 
 from collab.budget import Meter
 from collab.config import Config
+from collab.errors import NotAllowed, Unauthorized
 from collab.metrics import Metrics
 from collab.wire.websocket import Farewell, WebSocket
 
@@ -15,6 +16,11 @@ TOO_LARGE: Final = 4413
 """Close code after HTTP's 413. y-websocket does not reconnect after it: that would not help."""
 BAD_ROOM: Final = 4400
 """Close code after HTTP's 400. y-websocket does not reconnect after it."""
+UNAUTHORIZED: Final = 4401
+"""Close code after HTTP's 401: no token, or one that is not accepted. y-websocket does not
+reconnect after it."""
+NOT_ALLOWED: Final = 4403
+"""Close code after HTTP's 403: not in this room. y-websocket does not reconnect after it."""
 ROOM_CLOSED: Final = 4410
 """Close code after HTTP's 410: the room has been ended. y-websocket does not reconnect after it."""
 TRY_LATER: Final = 1013
@@ -34,6 +40,13 @@ class Ended(Exception):
         self.code = code
         self.reason = reason
         self.word = word
+
+
+def refused(problem: Unauthorized | NotAllowed) -> Ended:
+    """Return how the connection of a client ends whose token is not accepted, or not here."""
+    if isinstance(problem, Unauthorized):
+        return Ended(UNAUTHORIZED, f"{problem.reason}: {problem}", problem.code)
+    return Ended(NOT_ALLOWED, str(problem), problem.code)
 
 
 def new_websocket(config: Config, metrics: Metrics, meter: Meter | None = None) -> WebSocket:

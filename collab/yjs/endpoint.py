@@ -8,16 +8,16 @@ import secrets
 
 from aiohttp import web
 
+from collab.access.grant import bearer_token
 from collab.admission import Admission
 from collab.budget import Meter
 from collab.config import Config
-from collab.errors import BadRoom, CollabError, RoomClosed, RoomFull
+from collab.errors import AuthUnavailable, BadRoom, NotAllowed, RoomClosed, RoomFull, Unauthorized
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
 from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
-from collab.wire.websocket import WebSocket
-from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket
+from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class YjsEndpoint:
 
         Raises CollabError, or an HTTP error, if the connection is refused.
         """
-        self._admission.check(request.headers.get("Origin"), request.get_extra_info("sockname"))
+        sockname, headers = request.get_extra_info("sockname"), request.headers
+        self._admission.check(headers.get("Origin"), sockname, headers.get("Host", ""))
         if not new_websocket(self._config, self._metrics).can_prepare(request):
             raise web.HTTPUpgradeRequired(
                 text="this is a WebSocket of the y-websocket protocol",
@@ -52,23 +53,35 @@ class YjsEndpoint:
             name = check_room(request.match_info["room"], self._config.max_room_name)
         except BadRoom as problem:
             # A page cannot read why a handshake was refused, but it can read a close code.
-            return await self._turn_away(request, BAD_ROOM, problem)
+            ended = Ended(BAD_ROOM, str(problem), problem.code)
+            return await self._turn_away(request, ended)
         budgets = self._admission.budgets
         charge_request(request, budgets, HANDSHAKE_COST)
         with contextlib.closing(budgets.open(address_of(request, budgets))) as meter:
-            return await self._serve_room(request, name, meter)
+            return await self._admit(request, name, meter)
 
-    async def _serve_room(self, request: web.Request, name: str, meter: Meter) -> WebSocket:
+    async def _admit(self, request: web.Request, name: str, meter: Meter) -> web.StreamResponse:
+        id, query = secrets.token_urlsafe(15), request.query
+        token = query.get("token") or bearer_token(request.headers.get("Authorization", ""))
+        try:
+            grant = await self._admission.identify(id, token, query.get("name"))
+            identity = await self._admission.admit(grant, name)
+        except (Unauthorized, NotAllowed) as problem:
+            return await self._turn_away(request, refused(problem))
+        except AuthUnavailable as problem:
+            return await self._turn_away(request, Ended(TRY_LATER, str(problem), problem.code))
+        if grant.owner:
+            self._admission.budgets.set_subject(meter, grant.owner)
         room = await self._rooms.acquire(name)
         try:
             ws = new_websocket(self._config, self._metrics, meter)
             await ws.prepare(request)
-            id = secrets.token_urlsafe(15)
-            session = Session(id, room, ws, meter, self._config, self._metrics)
+            session = Session(
+                id, room, ws, meter, self._config, self._metrics, self._admission, grant
+            )
             meter.let_go = session.let_go
-            identity = self._admission.identify(id, request.query.get("name"))
             try:
-                session.enter(self._admission.admit(identity, name))
+                session.enter(identity)
             except (RoomFull, RoomClosed) as problem:
                 await session.close(Ended(TRY_LATER, str(problem), problem.code))
                 return ws
@@ -95,10 +108,9 @@ class YjsEndpoint:
             self._metrics.connections.labels("yjs").dec()
         log.info("disconnected", extra={**log_fields(session, ended), "room": room})
 
-    async def _turn_away(
-        self, request: web.Request, code: int, problem: CollabError
-    ) -> web.StreamResponse:
+    async def _turn_away(self, request: web.Request, ended: Ended) -> web.StreamResponse:
         ws = new_websocket(self._config, self._metrics)
         await ws.prepare(request)
-        await close(ws, Ended(code, str(problem), problem.code), self._metrics)
+        log.info("refused", extra={"code": ended.code, "reason": ended.word, "endpoint": "yjs"})
+        await close(ws, ended, self._metrics)
         return ws

@@ -1,13 +1,14 @@
 """The y-websocket protocol: parses and builds frames, without sockets.
 
 A frame is one message: sync (0), awareness (1), auth (2, only to clients), query awareness (3),
-and this service's own message for clients that ask: stored (100).
+and this service's own: stored (100) and token (101), for clients that ask, and expiring (102, only
+to clients).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -30,6 +31,8 @@ class MessageType(IntEnum):
     AUTH = 2
     QUERY_AWARENESS = 3
     STORED = 100
+    TOKEN = 101
+    EXPIRING = 102
 
 
 class SyncStep(IntEnum):
@@ -82,7 +85,14 @@ class Stored:
     number: int
 
 
-Message = Step1 | Update | Aware | QueryAwareness | Stored
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The client goes on with a new token."""
+
+    token: str = field(repr=False)
+
+
+Message = Step1 | Update | Aware | QueryAwareness | Stored | Token
 
 
 def parse(frame: bytes) -> Message:
@@ -106,6 +116,8 @@ def _message(reader: Reader) -> Message:
         return QueryAwareness()
     if kind == MessageType.STORED:
         return Stored(reader.read_var_uint())
+    if kind == MessageType.TOKEN:
+        return Token(reader.read_bytes().decode("latin-1"))  # a token is ASCII, or refused
     raise BadFrame("a client does not send such a message")
 
 
@@ -188,3 +200,16 @@ def denied_message(reason: str) -> bytes:
 def stored_message(number: int, node: str) -> bytes:
     """Return the answer to `Stored`, with the name of this node."""
     return packed(MessageType.STORED, number, node.encode())
+
+
+def token_message(reason: str, expires_in: int) -> bytes:
+    """Return the answer to `Token`: why it was refused, or "", and the seconds until it expires.
+
+    The seconds are 0 if the token was refused, or does not expire.
+    """
+    return packed(MessageType.TOKEN, reason.encode(), expires_in)
+
+
+def expiring_message(expires_in: int) -> bytes:
+    """Return the warning that the client's token expires in some seconds."""
+    return packed(MessageType.EXPIRING, expires_in)

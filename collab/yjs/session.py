@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode
 
+from collab.access.grant import Grant
+from collab.admission import Admission
 from collab.budget import Meter
 from collab.config import Config
 from collab.errors import CodeTooLarge, CollabError, Draining, NotAllowed, RoomClosed
@@ -22,7 +24,8 @@ from collab.rooms.yjs_members import YjsMember
 from collab.wire.outbox import Outbox, OutboxFull
 from collab.wire.websocket import RESTART, WebSocket
 from collab.yjs import ending, protocol
-from collab.yjs.ending import ROOM_CLOSED, TOO_LARGE, Ended
+from collab.yjs.ending import NOT_ALLOWED, ROOM_CLOSED, TOO_LARGE, UNAUTHORIZED, Ended
+from collab.yjs.token import SessionToken
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +47,9 @@ class Session:
     member: YjsMember
 
     def __init__(
-        self,
-        id: str,
-        room: Room,
-        ws: WebSocket,
-        meter: Meter,
-        config: Config,
-        metrics: Metrics,
-    ) -> None:
+        self, id: str, room: Room, ws: WebSocket, meter: Meter, config: Config, metrics: Metrics,
+        admission: Admission, grant: Grant,
+    ) -> None:  # fmt: skip
         self.id = id
         self.room = room
         self._ws = ws
@@ -72,6 +70,7 @@ class Session:
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
         self._paces = {True: meter.pace("states", inf), False: meter.pace("updates", inf)}
+        self._token = SessionToken(admission, grant, room.name, self._send, self._end_soon)
 
     def enter(self, identity: Identity) -> None:
         """Enter the room. Raises RoomFull or RoomClosed.
@@ -94,8 +93,7 @@ class Session:
 
     def ended(self) -> None:
         """Close the connection: the room has been ended."""
-        ended = Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code)
-        self._closing = asyncio.create_task(self.close(ended))
+        self._end_soon(Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code))
 
     def let_go(self, problem: CollabError) -> None:
         """Close the connection because of ``problem``: the client uses too much of the node."""
@@ -108,6 +106,7 @@ class Session:
 
     async def run(self) -> Ended:
         """Serve the client until the connection ends; return how it ended."""
+        self._token.watch()
         self._request_missing()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
@@ -116,6 +115,7 @@ class Session:
             ended = problem
         finally:
             self._outbox.clear()
+            self._token.close()
             writing.cancel()
             await asyncio.wait([writing])
         await self.close(ended)
@@ -136,6 +136,9 @@ class Session:
                 await self._done.wait()
         except TimeoutError:
             self._ws.abort()
+
+    def _end_soon(self, ended: Ended) -> None:
+        self._closing = asyncio.create_task(self.close(ended))
 
     async def close(self, ended: Ended) -> None:
         """Close the connection; its session then ends."""
@@ -173,6 +176,7 @@ class Session:
         if delay := self._paces[aware].wait(asyncio.get_running_loop().time()):
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
+        self._token.check()
         if isinstance(message, protocol.Update):
             self._handle_update(message)
         elif isinstance(message, protocol.Aware):
@@ -181,9 +185,22 @@ class Session:
             self._handle_step1(message)
         elif isinstance(message, protocol.Stored):
             self._confirm_stored(message.number)
+        elif isinstance(message, protocol.Token):
+            await self._renew(message.token)
         else:
             self._greeted = False
             self._greet()
+
+    async def _renew(self, token: str) -> None:
+        """Go on with a new token, and the role that it grants."""
+        identity = await self._token.renew(token)
+        if identity is None:
+            return
+        wrote, self.member.identity = self.member.identity.may_write, identity
+        if identity.may_write and not wrote:
+            # What the client has typed as a viewer is on its screen only.
+            self._denied, self._missing = False, True
+            self._request_missing()
 
     def _handle_step1(self, message: protocol.Step1) -> None:
         try:
@@ -293,5 +310,9 @@ class Session:
 
 
 def log_fields(session: Session, ended: Ended) -> dict[str, Any]:
-    """Return the log fields of a session's end."""
-    return {"sid": session.id, "code": int(ended.code), "reason": ended.reason}
+    """Return the log fields of a session's end.
+
+    A refusal is logged as a word: its sentence may be a hook's, and repeat the token.
+    """
+    reason = ended.word if ended.code in (UNAUTHORIZED, NOT_ALLOWED) else ended.reason
+    return {"sid": session.id, "code": int(ended.code), "reason": reason}

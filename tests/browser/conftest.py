@@ -16,6 +16,7 @@ from tests.support.chromium import FLAGS, chromium
 from tests.support.clients import eventually
 from tests.support.processes import Node, Redis, in_background
 from tests.support.proxy import Proxy, proxy
+from tests.support.tokens import SECRET
 from tests.support.yjs import YjsClient, yjs_clients
 
 # Roles of what can be operated, as Chromium's accessibility tree calls them.
@@ -43,9 +44,9 @@ class Cluster:
     def redis_url(self) -> str:
         return self._redis.url
 
-    def start_node(self, name: str, *command: str) -> str:
+    def start_node(self, name: str, *command: str, **settings: str) -> str:
         """Start a node, with another command than usual if one is given; return its address."""
-        node = Node(self._redis.url, name)
+        node = Node(self._redis.url, name, **settings)
         if command:
             node.command = (node.command[0], *command)
         self._start(node)
@@ -118,6 +119,12 @@ def two_nodes(cluster: Cluster) -> tuple[str, str]:
 def viewers_node(cluster: Cluster) -> str:
     """The address of a node on which whoever is called a viewer may only look."""
     return cluster.start_node("v", "-m", "tests.support.viewers")
+
+
+@pytest.fixture(scope="package")
+def closed_node(cluster: Cluster) -> str:
+    """The address of a node that asks for tokens."""
+    return cluster.start_node("c", COLLAB_AUTH_SECRET=SECRET)
 
 
 @pytest.fixture

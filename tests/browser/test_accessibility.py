@@ -141,7 +141,8 @@ def test_a_room_that_lets_one_only_look(
     visit: Visit, viewers_node: str, room: str, client: str
 ) -> None:
     vic = visit("viewer Vic")
-    vic.page.goto(f"{viewers_node}/?room={room}" + (f"&client={client}" if client else ""))
+    address = f"{viewers_node}/?room={room}" + (f"&client={client}" if client else "")
+    vic.page.goto(f"{address}#token=viewer+Vic")
     vic.has_state("connected", "viewing")
     vic.types("!").has_state("viewing")
     assert complaints(vic) == {}

@@ -148,9 +148,9 @@ async def test_a_viewers_change_is_refused_and_not_counted(
     redis_server: Redis, js: JsHost, yjs: YjsHost, room: str
 ) -> None:
     async with counting(redis_server, "-m", "tests.support.viewers") as node:
-        text = await js.connect(node.url, auth={"name": "viewer"})
+        text = await js.connect(node.url, auth={"token": "viewer"})
         assert (await text.change(room, "x"))["error"]["code"] == "not_allowed"
-        seen = await yjs.connect(node.url, room, params={"name": "viewer"})
+        seen = await yjs.connect(node.url, room, params={"token": "viewer"})
         seen.insert(0, "x")
         await eventually(lambda: yjs.complaints)
         yjs.complaints.clear()

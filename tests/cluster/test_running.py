@@ -87,6 +87,17 @@ async def test_a_taken_port_is_one_line_and_exit_code_1(redis_server: Redis) -> 
     assert "Traceback" not in output and "ready" not in output
 
 
+async def test_a_secret_on_the_command_line_is_a_warning_without_the_secret() -> None:
+    url = "redis://:s3cret@127.0.0.1:1"
+    options = ("--api-key", "s3cret-too", "--redis-url", url, "--redis-wait", "0")
+    code, output = await ended(*COLLAB, *options)
+    assert code == 1 and "s3cret" not in output
+    warned = [line for line in output.splitlines() if "a secret on the command line" in line]
+    assert ["REDIS_URL_FILE" in line for line in warned] == [True, False]
+    assert ["COLLAB_API_KEY_FILE" in line for line in warned] == [False, True]
+    assert all("WARNING" in line for line in warned)
+
+
 def lines_of(node: Process, event: str) -> list[dict[str, Any]]:
     """Return the lines of a node's log that tell of an event."""
     lines = [json.loads(line) for line in node.output().splitlines()]

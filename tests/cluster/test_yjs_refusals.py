@@ -239,9 +239,9 @@ async def test_a_viewer_sees_everything_and_changes_nothing_at_either_endpoint(
     node = Node(redis_server.url, "one")
     node.command = (node.command[0], "-m", "tests.support.viewers")
     async with running(node):
-        ada = await yjs.connect(node.url, room, params={"name": "Ada"})
-        seen = await yjs.connect(node.url, room, params={"name": "viewer"})
-        text = await js.connect(node.url, auth={"name": "viewer too"})
+        ada = await yjs.connect(node.url, room, params={"token": "Ada"})
+        seen = await yjs.connect(node.url, room, params={"token": "viewer"})
+        text = await js.connect(node.url, auth={"token": "viewer too"})
         await text.join(room)
         ada.insert(0, "read this")
         for client in (seen, text):
@@ -254,7 +254,7 @@ async def test_a_viewer_sees_everything_and_changes_nothing_at_either_endpoint(
         assert "read, not write" in yjs.complaints.pop() and not yjs.complaints
         ada.edit(["append", "!"])
         await text.shows("read this!")
-        late = await js.connect(node.url, auth={"name": "viewer three"})
+        late = await js.connect(node.url, auth={"token": "viewer three"})
         assert (await late.change(room, "x"))["error"]["code"] == "not_allowed"
         await late.shows("read this!")
         assert ada.text == "read this!"

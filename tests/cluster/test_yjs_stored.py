@@ -92,11 +92,11 @@ async def test_a_viewers_refused_deletion_is_never_reported_as_stored(
     node = Node(redis_server.url, "one")
     node.command = (node.command[0], "-m", "tests.support.viewers")
     async with running(node):
-        ada = await yjs.connect(node.url, room, params={"name": "Ada"})
+        ada = await yjs.connect(node.url, room, params={"token": "Ada"})
         ada.edit(["insert", 0, "read this"], ["set", "a", {"b": 1}], ["set", "a", 1])
         ada.edit(["delete", 0, 5])
         await ada.stored(1)
-        seen = await yjs.connect(node.url, room, params={"name": "viewer"})
+        seen = await yjs.connect(node.url, room, params={"token": "viewer"})
         await seen.shows("this")
         assert await seen.stored(1) == "one" and not yjs.complaints
         seen.do("offline")

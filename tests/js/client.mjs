@@ -1,6 +1,7 @@
 // The official Socket.IO client, driven by a test: one JSON command a line in, one JSON event a line out.
 //   {"do":"connect","id":1,"url":..., "options":{...}}     {"do":"emit","id":1,"event":...,"data":...,"ack":7}
 //   {"do":"echo","id":1,"room":...}     sends each received text back, from inside its handler
+//   {"do":"reopen","id":1,"auth":{...}}   connects again, as a page does with a new token
 //   {"do":"close","id":1}   {"do":"raw","id":1,"packet":...}   {"do":"quit"}
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
@@ -19,7 +20,8 @@ function connect({ id, url, options }) {
     socket.io.engine.on("upgrade", () => print({ id, what: "upgrade", transport: transport() }));
   });
   socket.on("disconnect", (reason) => print({ id, what: "disconnect", reason }));
-  socket.on("connect_error", (error) => print({ id, what: "connect_error", message: error.message }));
+  socket.on("connect_error", (error) =>
+    print({ id, what: "connect_error", message: error.message, data: error["data"] }));
   socket.onAny((event, data) => print({ id, what: "event", event, data }));
 }
 
@@ -43,6 +45,11 @@ const commands = {
   },
   close({ id }) {
     sockets.get(id).close();
+  },
+  reopen({ id, auth }) {
+    const socket = sockets.get(id);
+    socket.auth = auth;
+    socket.connect();
   },
   quit() {
     process.exit(0);

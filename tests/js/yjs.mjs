@@ -4,6 +4,7 @@
 //   {"do":"edit","id":1,"edits":[["insert",0,"x"],["delete",0,1],["embed",0,{}],["set","k","v"]]}
 //   {"do":"local","id":1,"field":"user","value":{...}}   {"do":"state","id":1,"value":{...}|null}
 //   {"do":"mark","id":1,"number":7}   request an answer when everything sent before is stored
+//   {"do":"token","id":1,"token":...}   go on with a new token
 //   {"do":"raw","id":1,"hex":...}     a frame of any bytes
 import { createInterface } from "node:readline";
 import * as decoding from "lib0/decoding";
@@ -13,6 +14,8 @@ import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
 
 const STORED = 100;
+const TOKEN = 101;
+const EXPIRING = 102;
 const peers = new Map();
 const print = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 process.setMaxListeners(0); // each provider listens for the process's exit
@@ -71,6 +74,13 @@ function connect({ id, url, room, options }) {
     const number = decoding.readVarUint(decoder);
     print({ id, what: "stored", number, node: decoding.readVarString(decoder) });
   };
+  provider.messageHandlers[TOKEN] = (_encoder, decoder) => {
+    const reason = decoding.readVarString(decoder);
+    print({ id, what: "token", reason, expires_in: decoding.readVarUint(decoder) });
+  };
+  provider.messageHandlers[EXPIRING] = (_encoder, decoder) => {
+    print({ id, what: "expiring", expires_in: decoding.readVarUint(decoder) });
+  };
   print({ id, what: "client", client: doc.clientID });
 }
 
@@ -104,6 +114,14 @@ const commands = {
     encoding.writeVarUint(encoder, STORED);
     encoding.writeVarUint(encoder, number);
     peers.get(id).provider.ws.send(encoding.toUint8Array(encoder));
+  },
+  token({ id, token }) {
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, TOKEN);
+    encoding.writeVarString(encoder, token);
+    const { provider } = peers.get(id);
+    provider.params = { ...provider.params, token }; // for the next connection
+    provider.ws.send(encoding.toUint8Array(encoder));
   },
   raw: ({ id, hex }) => peers.get(id).provider.ws.send(Buffer.from(hex, "hex")),
 };

@@ -109,6 +109,10 @@ class JsClient:
         except AssertionError:
             raise AssertionError(f"wanted {code!r:.200}, got {self.codes[-3:]!r:.600}") from None
 
+    def reopen(self, **auth: Any) -> None:
+        """Connect again, with other ``auth``, after the node has disconnected the client."""
+        self._host.send_command({"do": "reopen", "id": self._id, "auth": auth})
+
     def close(self) -> None:
         self._host.send_command({"do": "close", "id": self._id})
 

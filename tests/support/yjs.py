@@ -80,6 +80,13 @@ class YjsClient:
     def insert(self, at: int, text: str) -> None:
         self.edit(["insert", at, text])
 
+    async def renew(self, token: str) -> dict[str, Any]:
+        """Send a new token; return the node's answer."""
+        answers = len(self.of("token"))
+        self.do("token", token=token)
+        await eventually(lambda: len(self.of("token")) > answers)
+        return self.of("token")[-1]
+
     async def stored(self, number: int = 1) -> str:
         """Wait until everything sent is in Redis; return the node that reports it."""
         self.do("mark", number=number)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from collab.admission import Admission, everybody
+from collab.access.grant import ANY_ROOM, Grant
+from collab.admission import Admission
+from collab.api_keys import ApiKeys, Scope
 from collab.config import Config
-from collab.errors import Draining, NodeFull, NotAllowed, OriginNotAllowed
+from collab.errors import (
+    Draining,
+    NodeFull,
+    NotAllowed,
+    OriginNotAllowed,
+    RoomNotAllowed,
+    ScopeMissing,
+    Unauthorized,
+)
 from collab.origins import Origins
 from collab.rooms.identity import Identity, Role
 
@@ -31,8 +43,25 @@ class Connection:
             await self.others.wait()
 
 
+class Known:
+    """A verifier of one token."""
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def identify(self, token: Any) -> Grant:
+        return self.grant
+
+    async def role_in(self, grant: Grant, room: str) -> Role | None:
+        return grant.role_in(room)
+
+
 def an_admission(**settings: Any) -> Admission:
-    return Admission(Config(**settings), everybody)
+    return Admission(Config(**settings))
 
 
 # Connections
@@ -72,30 +101,44 @@ def test_a_full_node_refuses_a_page_of_another_origin_for_its_origin() -> None:
     ("name", "shown"),
     [("Ann", "Ann"), (" Ann\n\u202eLee ", "AnnLee"), ("", "guest-abcd"), (7, "guest-abcd")],
 )
-def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, shown: str) -> None:
-    assert an_admission().identify("abcdefgh", name) == Identity("abcdefgh", shown, Role.VIEWER)
+async def test_a_client_has_the_name_it_gives_if_that_can_be_shown(name: Any, shown: str) -> None:
+    admission = an_admission()
+    grant = await admission.identify("abcdefgh", None, name)
+    assert await admission.admit(grant, "room") == Identity("abcdefgh", shown, Role.EDITOR)
 
 
-def test_a_client_may_write_nowhere_before_it_is_admitted_to_a_room() -> None:
-    asked: list[tuple[str, str]] = []
+async def test_a_verifier_decides_who_a_client_is_and_its_role_in_each_room() -> None:
+    grant = Grant("ann", "Ann", (("ours", Role.EDITOR), ("their*", Role.VIEWER)), digest="d")
+    admission = Admission(Config(), Known(grant))
+    assert await admission.identify("sid", "token", "Mallory") is grant
+    for room, role in (("ours", Role.EDITOR), ("theirs", Role.VIEWER)):
+        assert await admission.admit(grant, room) == Identity("ann", "Ann", role, proven=True)
+    with pytest.raises(RoomNotAllowed) as refused:
+        await admission.admit(grant, "secret")
+    assert refused.value.payload()["room"] == "secret"
 
-    def may_write(room: str, name: str) -> bool:
-        asked.append((room, name))
-        return room == "ours"
 
-    admission = Admission(Config(), may_write)
-    ann = admission.identify("sid", "Ann")
-    assert not ann.may_write
-    ours, theirs = admission.admit(ann, "ours"), admission.admit(ann, "theirs")
-    assert (ours.role, theirs.role) == (Role.EDITOR, Role.VIEWER)
-    assert ours.may_write and not theirs.may_write
-    assert {(each.subject, each.name) for each in (ann, ours, theirs)} == {("sid", "Ann")}
-    assert asked == [("ours", "Ann"), ("theirs", "Ann")]
+async def test_a_grant_that_has_expired_admits_to_no_room() -> None:
+    grant = Grant("ann", "Ann", ((ANY_ROOM, Role.ADMIN),), time.time() - 1, digest="d")
+    with pytest.raises(Unauthorized) as refused:
+        await Admission(Config(), Known(grant)).admit(grant, "ours")
+    assert refused.value.reason == "token_expired"
+
+
+async def test_a_new_token_must_be_of_the_same_subject() -> None:
+    old = Grant("ann", "Ann", (), digest="old")
+    new = replace(old, rules=((ANY_ROOM, Role.EDITOR),), digest="new")
+    assert await Admission(Config(), Known(new)).renew(old, "token") is new
+    with pytest.raises(Unauthorized) as refused:
+        await Admission(Config(), Known(replace(new, subject="bob"))).renew(old, "token")
+    assert refused.value.reason == "other_subject"
+    assert await Admission(Config()).renew(old, "any") is old  # where no token is asked for
 
 
 @pytest.mark.parametrize("shown", ["Bearer s3cret", "bearer  s3cret "])
 def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
-    an_admission(api_key="s3cret").check_key(shown)
+    for scope in Scope:
+        assert an_admission(api_key="s3cret").check_key(shown, scope)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +146,20 @@ def test_a_caller_of_the_api_shows_its_key(shown: str) -> None:
 )
 def test_a_caller_without_the_key_is_refused_where_there_is_one(shown: str) -> None:
     with pytest.raises(NotAllowed):
-        an_admission(api_key="s3cret").check_key(shown)
-    an_admission().check_key(shown)
+        an_admission(api_key="s3cret").check_key(shown, Scope.READ)
+    assert an_admission().check_key(shown, Scope.END) is None
+
+
+def test_a_key_is_good_for_its_scopes_and_both_settings_give_keys() -> None:
+    admission = an_admission(
+        api_key="s3cret", api_keys=ApiKeys.parse("reader:read:0123456789abcdef")
+    )
+    reader = "Bearer 0123456789abcdef"
+    found = admission.check_key(reader, Scope.READ)
+    assert found and found.name == "reader"
+    with pytest.raises(ScopeMissing, match="the scope write"):
+        admission.check_key(reader, Scope.WRITE)
+    assert admission.check_key("Bearer s3cret", Scope.WRITE)
 
 
 # Draining

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from collab import errors
-from collab.config import Config, unknown_variables
+from collab.config import Config, unknown_variables, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,13 @@ def test_the_configuration_page_lists_every_variable_with_its_default_and_no_oth
         setting.metadata["variable"]: str(setting.default) if setting.default != "" else "none"
         for setting in fields(Config)
     }
+
+
+def test_the_configuration_page_lists_every_secret_with_its_file() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| `(\w+_FILE)` \|", page, re.MULTILINE)
+    secret = [setting for setting in fields(Config) if setting.metadata["secret"]]
+    assert listed == [tuple(variables(setting)) for setting in secret]
 
 
 def test_no_variable_that_the_deployment_has_of_its_own_is_taken_for_a_mistake() -> None:

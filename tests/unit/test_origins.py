@@ -77,6 +77,22 @@ def test_an_invalid_origin_is_refused_with_the_name_of_the_setting(
 
 
 @pytest.mark.parametrize(
+    ("env", "origins"),
+    [
+        ({}, "*"),
+        ({"COLLAB_API_KEY": "k"}, "none"),
+        ({"COLLAB_API_KEYS": "a:read:0123456789abcdef"}, "none"),
+        ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": "*"}, "*"),
+        ({"COLLAB_API_KEY": "k", "COLLAB_CORS_ORIGINS": LISTED}, LISTED),
+    ],
+)
+def test_with_a_key_only_the_own_page_may_connect_unless_the_setting_says_otherwise(
+    env: dict[str, str], origins: str
+) -> None:
+    assert str(Config.from_env(env).origins) == origins
+
+
+@pytest.mark.parametrize(
     ("allowed", "origin", "socket", "right"),
     [
         ("*", "https://anywhere.example", HERE, True),

@@ -10,7 +10,7 @@ import pytest
 from pycrdt import Awareness, Doc, Text, create_sync_message
 
 from collab.yjs import protocol
-from collab.yjs.protocol import Aware, BadFrame, QueryAwareness, Step1, Stored, Update, parse
+from collab.yjs.protocol import Aware, BadFrame, QueryAwareness, Step1, Stored, Token, Update, parse
 
 
 def awareness_frame(state: dict[str, object]) -> bytes:
@@ -27,16 +27,24 @@ def document_frames() -> list[bytes]:
     return [
         create_sync_message(doc), protocol.step1_message(vector), protocol.step2_message(update),
         protocol.update_message(update), awareness_frame({"user": {"name": "Ada"}}), b"\x03",
-        b"\x64\x05",
+        b"\x64\x05", b"\x65\x03a.b",
     ]  # fmt: skip
 
 
 def test_each_type_of_frame_is_parsed() -> None:
     kinds = [type(parse(frame)) for frame in document_frames()]
-    assert kinds == [Step1, Step1, Update, Update, Aware, QueryAwareness, Stored]
+    assert kinds == [Step1, Step1, Update, Update, Aware, QueryAwareness, Stored, Token]
     assert parse(protocol.step2_message(b"\0\0")) == Update(b"\0\0", answer=True)
     assert parse(protocol.update_message(b"\0\0")) == Update(b"\0\0", answer=False)
     assert parse(b"\x64\x05") == Stored(5)
+    assert parse(b"\x65\x03a.b") == Token("a.b")
+    assert "a.b" not in repr(Token("a.b"))
+
+
+def test_what_is_told_about_a_token_can_be_read() -> None:
+    assert protocol.token_message("token_expired", 0) == b"\x65\x0dtoken_expired\x00"
+    assert protocol.token_message("", 300) == b"\x65\x00\xac\x02"
+    assert protocol.expiring_message(60) == b"\x66\x3c"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,7 @@ def test_each_type_of_frame_is_parsed() -> None:
     [b"", b"\x00", b"\x00\x00", b"\x00\x03\x00", b"\x00\x02\x05\x00", b"\x00\x02\x01\x00\x00",
      b"\x01", b"\x01\x01", b"\x01\x01\x05", b"\x01\x03\x01\x07\x01", b"\x02\x00\x00", b"\x04",
      b"\x03\x03", b"\x64", b"\x64\x01\x01", b"\xff" * 64, b"\x01\x02\x00\x00",
+     b"\x65", b"\x65\x02a", b"\x65\x01ab", b"\x66\x01",
      b"\x64" + b"\xff" * 7 + b"\x7f", b"\x01\x05\xff\xff\xff\xff\x7f"],
 )  # fmt: skip
 def test_an_invalid_frame_is_refused(frame: bytes) -> None:

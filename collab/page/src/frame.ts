@@ -4,6 +4,7 @@ import { NameDialog } from "./dialogs";
 import { Notices } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
+import { nameInToken } from "./token";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -27,8 +28,9 @@ export class Frame {
   #name: string;
 
   constructor() {
-    this.#name = (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
-    memory.set("name", this.#name);
+    const known = nameInToken();
+    this.#name = known || (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
+    if (!known) memory.set("name", this.#name);
     const names = new NameDialog((chosen) => this.#rename(chosen));
     this.presence = new Presence(find("#people"), () => names.open(this.#name), say);
     window.addEventListener("beforeunload", (event) => {

@@ -4,6 +4,7 @@ import { RoomDialog } from "./dialogs";
 import { find, Frame, say } from "./frame";
 import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room";
 import { watchTheme } from "./theme";
+import { shownToken, watchToken } from "./token";
 
 function link(room: string, screen: ScreenName): void {
   for (const each of document.querySelectorAll<HTMLAnchorElement>(".screens a")) {
@@ -11,7 +12,9 @@ function link(room: string, screen: ScreenName): void {
     if (each.dataset["screen"] === screen) each.setAttribute("aria-current", "page");
   }
   // In a new tab: the plain client is there to be compared with the editor.
-  if (screen === "editor") find<HTMLAnchorElement>(".screens [data-screen=plain]").target = "_blank";
+  // A token stays in its tab.
+  const newTab = screen === "editor" && shownToken().token === undefined;
+  if (newTab) find<HTMLAnchorElement>(".screens [data-screen=plain]").target = "_blank";
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
@@ -22,6 +25,7 @@ async function open(room: string, screen: ScreenName): Promise<void> {
   else (await import("./yjs/screen")).openEditor(frame, room);
 }
 
+watchToken();
 watchTheme(find("#theme"));
 const room = roomOfAddress();
 const screen = screenOfAddress();

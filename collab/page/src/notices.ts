@@ -5,6 +5,11 @@ export interface Refusal {
   code?: string;
 }
 
+/** What is said when a token runs out; the page goes on when it is given the next. */
+export function expiring(seconds: unknown): Refusal {
+  return { message: `Your access to this room ends in ${Number(seconds)} seconds.`, code: "expiring" };
+}
+
 export class Notices {
   readonly #list: HTMLElement;
 

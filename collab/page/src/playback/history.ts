@@ -1,4 +1,5 @@
 /** A room's history as the service tells it: one line of JSON for what was there, one for each edit. */
+import { shownToken } from "../token";
 import { fieldsOf, nameFrom } from "../untrusted";
 
 /** In UTF-16 units, as strings are counted here. */
@@ -29,11 +30,18 @@ export async function fetchHistory(room: string, progress: (done: number) => voi
   const address = new URL(`api/rooms/${room}/history?format=deltas`, location.href);
   let answer: Response;
   try {
-    answer = await fetch(address, { headers: { Accept: "application/x-ndjson, application/json" } });
+    const { token } = shownToken();
+    const headers = { Accept: "application/x-ndjson, application/json" };
+    answer = await fetch(address, {
+      headers: token === undefined ? headers : { ...headers, Authorization: `Bearer ${token}` },
+    });
   } catch {
     throw new NoHistory("The service can't be reached. Try again when the network is back.");
   }
   if (answer.status === 404) return { base: "", edits: [] };
+  if (answer.status === 401 || answer.status === 403) {
+    throw new NoHistory("You may not read this history: open it by a link that lets you in.");
+  }
   if (!answer.ok || answer.body === null) {
     throw new NoHistory(`The history can't be read now (${answer.status}). Try again in a moment.`);
   }

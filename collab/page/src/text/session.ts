@@ -1,8 +1,9 @@
 /** The wire: one Socket.IO connection to one room, and what of our text the room has. */
 import { io, type Socket } from "socket.io-client";
 import type { State } from "../badge";
-import type { Refusal } from "../notices";
+import { expiring, type Refusal } from "../notices";
 import type { Member } from "../presence";
+import { onNewToken, shownToken } from "../token";
 import { fieldsOf, nameFrom, personFrom, sentenceFrom, wordFrom } from "../untrusted";
 
 type Answer = { ok: true; node: string } | { ok: false; error: Refusal };
@@ -43,6 +44,7 @@ export class Session {
   #savedEdits = 0;
   #refused = false;
   #viewer = false;
+  #unauthorized = false;
   /** The edit whose text was more than the server reads at once. */
   #oversized = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -53,7 +55,7 @@ export class Session {
     this.#screen = screen;
     this.#socket = io({
       query: { room },
-      auth: (send) => send({ name: this.#name }),
+      auth: (send) => send({ name: this.#name, ...shownToken() }),
       reconnectionDelay: RECONNECT_MS.first,
       reconnectionDelayMax: RECONNECT_MS.longest,
     });
@@ -77,6 +79,8 @@ export class Session {
       if (error.code === "frame_too_large") this.#oversized = this.#edits;
       this.#screen.refused(error);
     });
+    this.#socket.on("expiring", (message: unknown) => this.#screen.refused(expiring(fieldsOf(message)["expires_in"])));
+    onNewToken(() => this.#renew());
     // The browser knows that the network is back long before the next attempt is due.
     window.addEventListener("online", () => {
       if (!this.#socket.connected) this.#socket.disconnect().connect();
@@ -113,6 +117,8 @@ export class Session {
    * `join` comes first, since ours would then be the older text.
    */
   #connected(): void {
+    if (this.#unauthorized) this.#screen.recovered();
+    this.#unauthorized = false;
     if (!this.unsaved) this.#join();
     else if (this.#edits !== this.#oversized) this.#sendText();
     else this.#refused = true;
@@ -133,10 +139,26 @@ export class Session {
   #turnedAway(error: Error & { data?: unknown }): void {
     // While `active`, it is the network, and Socket.IO tries again; else the server has declined.
     if (!this.#socket.active) {
-      this.#screen.refused(refusalFrom(error.data ?? error));
-      this.#connectSoon();
+      const refusal = refusalFrom(error.data ?? error);
+      this.#screen.refused(refusal);
+      // The same token would be refused again; a new one connects.
+      if (refusal.code === "unauthorized") {
+        this.#unauthorized = true;
+        this.#screen.ended();
+      } else this.#connectSoon();
     }
     this.#report();
+  }
+
+  /** What a viewer was shown may not be what an editor has: that page begins again. */
+  #renew(): void {
+    if (this.#viewer || this.#membership === "denied") location.reload();
+    else if (!this.#socket.connected) this.#socket.connect();
+    else
+      this.#ask("token", shownToken(), (answer) => {
+        if (answer.ok) this.#screen.recovered();
+        else this.#screen.refused(answer.error);
+      });
   }
 
   #connectSoon(): void {

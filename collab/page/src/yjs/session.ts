@@ -5,8 +5,9 @@ import { WebsocketProvider } from "y-websocket";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import type { State } from "../badge";
-import type { Refusal } from "../notices";
+import { expiring, type Refusal } from "../notices";
 import type { Member } from "../presence";
+import { onNewToken, shownToken } from "../token";
 import { People } from "./people";
 
 /** What the session asks of the page around it. */
@@ -25,6 +26,12 @@ export interface Screen {
 const AUTH = 2;
 /** A message type of this service: we send a number, and get it back when everything sent before is in Redis. */
 const STORED = 100;
+/** We send a new token, and get why it was refused, or "", and how long it is good for. */
+const TOKEN = 101;
+/** The node tells in how many seconds our token runs out. */
+const EXPIRING = 102;
+/** No token, or one that is not accepted: a new one connects. */
+const UNAUTHORIZED = 4401;
 /** Longer than the node takes to answer, unless Redis is away or the question was lost. */
 const ASK_AGAIN_MS = 5000;
 /** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
@@ -70,7 +77,7 @@ export class Session {
       connect: false,
       shouldReconnect: ({ code }) => !isFinal(code) && !TOO_LARGE.has(code),
       // For the history: awareness is what one looks like now, this is who one came in as.
-      params: { name },
+      params: { name, ...shownToken() },
     });
     this.awareness = this.#provider.awareness;
     this.#people = new People(this.awareness, name);
@@ -89,6 +96,7 @@ export class Session {
     });
     this.awareness.on("change", () => this.#screen.members(this.#people.members, String(this.awareness.clientID)));
     this.#watchNetwork();
+    onNewToken(() => this.#renew());
     this.#provider.connect();
     this.#report();
   }
@@ -98,7 +106,7 @@ export class Session {
   }
 
   rename(name: string): void {
-    this.#provider.params = { name };
+    this.#provider.params = { name, ...shownToken() };
     this.#people.rename(name);
   }
 
@@ -115,9 +123,34 @@ export class Session {
     handlers[AUTH] = (_encoder, decoder) => {
       if (decoding.readVarUint(decoder) === 0) this.#denied(decoding.readVarString(decoder));
     };
+    handlers[TOKEN] = (_encoder, decoder) => {
+      const reason = decoding.readVarString(decoder);
+      if (reason === "") this.#screen.recovered();
+      else this.#screen.refused({ message: `The new token was refused: ${reason}.`, code: "token" });
+    };
+    handlers[EXPIRING] = (_encoder, decoder) => this.#screen.refused(expiring(decoding.readVarUint(decoder)));
     handlers[STORED] = (_encoder, decoder) => {
       this.#stored(decoding.readVarUint(decoder), decoding.readVarString(decoder));
     };
+  }
+
+  /** What a viewer was shown may not be what an editor has: that page begins again. */
+  #renew(): void {
+    const { params, ws, wsconnected } = this.#provider;
+    const { token } = shownToken();
+    if (this.#viewer || this.#closed || token === undefined) {
+      location.reload();
+      return;
+    }
+    this.#provider.params = { ...params, token };
+    if (!wsconnected || ws === null) {
+      this.#provider.connect();
+      return;
+    }
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, TOKEN);
+    encoding.writeVarString(encoder, token);
+    ws.send(encoding.toUint8Array(encoder) as Uint8Array<ArrayBuffer>);
   }
 
   #watchNetwork(): void {
@@ -196,6 +229,7 @@ export class Session {
 
   #turnedAway(code: number, reason: string): void {
     if (TOO_LARGE.has(code)) this.#oversize = this.text.length;
+    else if (code === UNAUTHORIZED) this.#screen.ended();
     else {
       this.#closed = true;
       this.#storedEdits = this.#edits;

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Print a Compose file that pins every image to the digest that its tag has now in the registry.
+#
+#   sh deploy/pin-images.sh >docker-compose.pinned.yml
+#   export COMPOSE_FILE=docker-compose.scale.yml:docker-compose.pinned.yml
+#
+# Keep the printed file, and print it anew to update: a tag may be another image tomorrow, a digest never is. The
+# images are those that the Dockerfile and docker-compose.scale.yml name. Needs Docker with buildx, and Compose v2.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+
+digest() {
+    docker buildx imagetools inspect --format "{{.Manifest.Digest}}" "$1"
+}
+
+image() { # of a service that is not built
+    sed -n "/^  $1:/,/^  [a-z]/s/^    image: //p" "$here/../docker-compose.scale.yml"
+}
+
+base=$(sed -n "s/^FROM \([^ ]*\)\( AS .*\)*$/\1/p" "$here/Dockerfile" | sort -u)
+redis=$(image redis)
+nginx=$(image nginx)
+base_digest=$(digest "$base")
+redis_digest=$(digest "$redis")
+nginx_digest=$(digest "$nginx")
+cat <<PINNED
+services:
+  redis:
+    image: $redis@$redis_digest
+  nginx:
+    image: $nginx@$nginx_digest
+  collab:
+    build:
+      additional_contexts:
+        "$base": docker-image://$base@$base_digest
+PINNED
