@@ -198,6 +198,8 @@ class Connection(RequestHandler):
             kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             self.transport.write((head + kind + body).encode())
             self.force_close()
+            if request is None and self._task_handler is not None:
+                self._task_handler.cancel()  # it may read the rest of a request that was answered
         else:
             self.transport.abort()
 

@@ -84,7 +84,9 @@ async def test_a_flood_of_frames_of_the_websocket_protocol_is_slowed_too(
     async def pings(socket: aiohttp.ClientWebSocketResponse) -> None:
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             while not socket.closed:
-                await socket.ping()
+                for _ in range(100):
+                    await socket.ping()
+                await asyncio.sleep(0)
 
     async with raw(node, room) as wire, busy(asyncio.create_task(pings(wire))):
         assert await closing(wire) == (1013, "the client has sent too much for too long")

@@ -39,7 +39,8 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if "Upgrade" not in request.headers:
-            await request.read()
+            if "unread" not in request.query:
+                await request.read()
             return web.Response(body=bytes(int(request.query.get("size", "2"))))
         meter = self.budgets.open("127.0.0.1")
         ws = WebSocket(
@@ -218,6 +219,19 @@ async def test_a_large_unfinished_request_is_refused_with_a_response() -> None:
             told = await all_of(reader)
             assert told.startswith(b"HTTP/1.1 503") and b'"code": "node_full"' in told
             await until(lambda: not server.budgets.held)
+
+
+async def test_a_request_that_goes_on_after_its_response_is_ended_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(max_held_bytes=1 << 17) as server:
+        head = b"POST /?unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n"
+        async with connected(server, head) as (reader, writer):
+            await reader.readuntil(b"\r\n\r\n\0\0")
+            writer.write(bytes(3 << 20))
+            await all_of(reader)
+            await until(lambda: not server.budgets.meters)
+    assert not caplog.records
 
 
 async def test_a_response_that_is_not_read_is_held_and_then_dropped() -> None:

@@ -99,7 +99,8 @@ async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
     assert server.request_handler is answer and server._kwargs == {"max_headers": 64}
     protocol = RequestHandler(server, loop=server._loop)
     for name in (
-        "_messages", "_payload_parser", "_current_request", "_reading_paused", "_buffer_paused",
+        "_messages", "_payload_parser", "_current_request", "_task_handler", "_reading_paused",
+        "_buffer_paused",
     ):  # fmt: skip
         assert hasattr(protocol, name), name
     assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
