@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from collab.access.grant import ANY_ROOM, Grant, Verifier, bearer_token
 from collab.access.rulings import Rulings
 from collab.api_keys import ApiKey, Scope
+from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import Draining, KeyNotAccepted, NodeFull, RoomNotAllowed, Unauthorized
 from collab.names import clean_name
@@ -38,9 +39,15 @@ class Admission:
     another role than its token gives it.
     """
 
-    def __init__(self, config: Config, verifier: Verifier | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        verifier: Verifier | None = None,
+        budgets: Budgets | None = None,
+    ) -> None:
         self.draining = False
         self.origins = config.origins(closed=config.closed or verifier is not None)
+        self.budgets = budgets or Budgets(config)
         self._max_connections = config.max_connections
         self._drain_time = config.drain_time
         self._api_keys = config.all_api_keys

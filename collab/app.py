@@ -15,6 +15,7 @@ from collab.access.hook import Authorize, HookVerifier
 from collab.access.keys import keys_of
 from collab.access.tokens import TokenVerifier
 from collab.admission import Admission
+from collab.budget import Budgets
 from collab.config import Config, warn_of_unknown_variables
 from collab.embedded import private_redis
 from collab.errors import ConfigError
@@ -29,6 +30,8 @@ from collab.sio.manager import RoomManager
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.wire.connection import Listener
+from collab.wire.heap import Heap
 from collab.yjs.endpoint import PATH as YJS_PATH
 from collab.yjs.endpoint import YjsEndpoint
 
@@ -37,6 +40,8 @@ log = logging.getLogger(__name__)
 Drain = Callable[[], Awaitable[None]]
 DRAIN: web.AppKey[Drain] = web.AppKey("drain")
 """Moves an application's clients to other nodes; does nothing before the start or a second time."""
+LISTEN: web.AppKey[Callable[[web.Server], web.Server]] = web.AppKey("listen")
+"""Makes the server of a node, whose connections are charged, from aiohttp's."""
 KEEPALIVE_TIMEOUT = 75.0
 """Seconds that an idle connection is kept: longer than nginx keeps it (30 s), so that nginx sends
 no request on a connection that is being closed."""
@@ -60,8 +65,12 @@ def create_app(
     settings = config or Config.from_env(os.environ)
     verifier = _verifier(settings, authorize)
     metrics = Metrics()
-    app = web.Application(middlewares=[Edge(metrics, settings.hosts).handle])
-    node = _Node(settings, app, verifier, metrics)
+    budgets = Budgets(settings)
+    budgets.on_freed = Heap().trim_soon
+    metrics.held_bytes.set_function(lambda: budgets.held)
+    app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
+    node = _Node(settings, app, verifier, metrics, budgets)
+    app[LISTEN] = lambda server: Listener(server, budgets, settings.write_timeout)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
@@ -88,6 +97,9 @@ class NodeRunner(web.AppRunner):
             shutdown_timeout=LAST_REQUESTS_TIMEOUT,
         )
 
+    async def _make_server(self) -> web.Server:
+        return self.app[LISTEN](await super()._make_server())
+
     async def cleanup(self) -> None:
         """Move the clients to other nodes, then stop listening and end the application."""
         await self.app[DRAIN]()
@@ -113,11 +125,16 @@ class _Node:
     """One node: opens its parts in order, and closes them in reverse order."""
 
     def __init__(
-        self, config: Config, app: web.Application, verifier: Verifier | None, metrics: Metrics
+        self,
+        config: Config,
+        app: web.Application,
+        verifier: Verifier | None,
+        metrics: Metrics,
+        budgets: Budgets,
     ) -> None:
         self._config = config
         self._verifier = verifier
-        self._admission = admission = Admission(config, verifier)
+        self._admission = admission = Admission(config, verifier, budgets)
         self._metrics = metrics
         Page(config.frame_ancestors).add_routes(app)
         self._api = Api(config, admission)

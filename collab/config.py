@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from collab.addresses import NO_PROXIES, Proxies
 from collab.api_keys import ALL_SCOPES, ApiKey, ApiKeys
 from collab.errors import ConfigError
 from collab.hosts import ANY_HOST, Hosts
@@ -302,6 +303,45 @@ class Config:
     max_state_vector: int = _setting(
         20_000, "COLLAB_MAX_STATE_VECTOR", _whole(1, 10_000_000),
         "entries in the state vector of a Yjs client",
+    )  # fmt: skip
+    max_bytes_per_second: int = _setting(
+        8192 * KIB, "COLLAB_MAX_BYTES_PER_SECOND", _whole(KIB, 1024 * KIB * KIB),
+        "bytes per second of one connection; more wait (bursts of twice as many pass)",
+    )  # fmt: skip
+    max_busy: float = _setting(
+        0.25, "COLLAB_MAX_BUSY", _seconds(0.001, 1),
+        "time of each second for which one connection may keep the node busy (bursts of twice it)",
+    )  # fmt: skip
+    max_over_budget: float = _setting(
+        10.0, "COLLAB_MAX_OVER_BUDGET", _seconds(0.1, 3600),
+        "time after which a client over one of these two without a break gets rate_limited",
+    )  # fmt: skip
+    max_held_bytes: int = _setting(
+        32 * KIB * KIB, "COLLAB_MAX_HELD_BYTES", _whole(KIB, 64 * KIB * KIB * KIB),
+        "bytes that wait for all clients, or of them; above it who has most is disconnected",
+    )  # fmt: skip
+    max_unconnected: int = _setting(
+        2000, "COLLAB_MAX_UNCONNECTED", _whole(1, 1_000_000),
+        "Socket.IO sessions of one address that have not sent CONNECT; the oldest of more end",
+    )  # fmt: skip
+    connect_timeout: float = _setting(
+        10.0, "COLLAB_CONNECT_TIMEOUT", _seconds(0.1, 3600),
+        "time that a Socket.IO session has to send CONNECT",
+    )  # fmt: skip
+    body_timeout: float = _setting(
+        30.0, "COLLAB_BODY_TIMEOUT", _seconds(0.1, 3600), "time that a request's body may take"
+    )  # fmt: skip
+    write_timeout: float = _setting(
+        20.0, "COLLAB_WRITE_TIMEOUT", _seconds(0.1, 3600),
+        "time in which a client must read something of what waits for it",
+    )  # fmt: skip
+    max_header_bytes: int = _setting(
+        32 * KIB, "COLLAB_MAX_HEADER_BYTES", _whole(KIB, 1024 * KIB),
+        "headers of one request together; each has at most 8190",
+    )  # fmt: skip
+    trusted_proxies: Proxies = _setting(  # noqa: RUF009 - it makes a field
+        NO_PROXIES, "COLLAB_TRUSTED_PROXIES", Proxies.parse,
+        "addresses and networks of proxies whose X-Forwarded-For is believed, with commas",
     )  # fmt: skip
     ping_interval: float = _setting(
         25.0, "COLLAB_PING_INTERVAL", _seconds(0.1, 300), "time between heartbeats"

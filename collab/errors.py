@@ -70,6 +70,10 @@ class FrameTooLarge(CollabError):
     code = "frame_too_large"
 
 
+class HeadersTooLarge(FrameTooLarge):
+    """The headers of a request are over the limit."""
+
+
 class BadRequest(CollabError):
     """The body or the parameters of an HTTP request do not have the form that the API requires."""
 

@@ -71,6 +71,9 @@ class Metrics:
             "collab_written_bytes", "Bytes of updates that clients have made", registry=registry
         )
         ProcessCollector(registry=registry)
+        self.held_bytes = Gauge(
+            "collab_held_bytes", "Bytes that wait for clients, or of them, now", registry=registry
+        )
         self.slowed = Counter(
             "collab_slowed", "Events delayed by the rate limit", registry=registry
         )

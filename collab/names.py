@@ -11,6 +11,8 @@ from collab.errors import BadCode, BadEvent, BadRoom, CodeTooLarge
 ROOM_CHARACTERS = re.compile(r"[A-Za-z0-9_.:-]+")
 MAX_NAME = 64
 """Characters of a person's name; longer names are cut."""
+MAX_READ = 4 * MAX_NAME
+"""Characters of a name that are read at all: some of them cannot be shown."""
 
 
 def check_fields(payload: Any) -> dict[str, Any]:
@@ -55,5 +57,7 @@ def clean_name(name: Any, fallback: str) -> str:
     """Return a person's name in a form fit for display: one line, not too long, never empty."""
     if not isinstance(name, str):
         return fallback
-    shown = "".join(c for c in name if unicodedata.category(c)[0] not in "CZ" or c == " ")
+    shown = "".join(
+        c for c in name[:MAX_READ] if unicodedata.category(c)[0] not in "CZ" or c == " "
+    )
     return " ".join(shown.split())[:MAX_NAME].strip() or fallback

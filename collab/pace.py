@@ -36,3 +36,7 @@ class Pace:
             self._next -= self._period
             return None
         return delay
+
+    def is_full(self, now: float) -> bool:
+        """Whether the client may make a whole burst at once."""
+        return self._next <= now - self._allowance

@@ -68,6 +68,7 @@ node)
     export REDIS_URL="redis://${login}127.0.0.1:$redis_port/0"
     # All nodes stop together, so a long drain would find no other node to move clients to.
     exec env COLLAB_HOST=127.0.0.1 COLLAB_PORT="$1" COLLAB_NODE_ID="node$number" \
+        COLLAB_TRUSTED_PROXIES="${COLLAB_TRUSTED_PROXIES:-127.0.0.1}" \
         COLLAB_DRAIN_TIME="${COLLAB_DRAIN_TIME:-1}" python -m collab
     ;;
 nginx)

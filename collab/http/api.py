@@ -236,7 +236,9 @@ class Api:
         query(request)
         only_new = requires_new_room(request)
         max_bytes = self._config.max_code_bytes
-        fields = await read_fields(request, {"code", "base"}, self._config.max_frame_bytes)
+        fields = await read_fields(
+            request, {"code", "base"}, self._config.max_frame_bytes, self._config.body_timeout
+        )
         code, base = check_code(fields.get("code"), max_bytes), fields.get("base")
         request[SIZE] = len(code.encode())
         if base is not None:

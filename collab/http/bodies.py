@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Set
 from datetime import UTC, datetime
@@ -26,20 +27,26 @@ def json_response(body: Any, status: int = 200) -> web.Response:
     )
 
 
-async def read_fields(request: web.Request, known: Set[str], max_bytes: int) -> dict[str, Any]:
+async def read_fields(
+    request: web.Request, known: Set[str], max_bytes: int, patience: float
+) -> dict[str, Any]:
     """Return the JSON object that is the body, with ``known`` fields and at most ``max_bytes``.
 
-    An unknown field is an error: ignoring a misspelt ``base`` would cost people their work.
-    Raises BadRequest, FrameTooLarge, or HTTP's 415.
+    An unknown field is an error: ignoring a misspelt ``base`` would cost people their work. The
+    body may take ``patience`` seconds. Raises BadRequest, FrameTooLarge, or HTTP's 415.
     """
     if request.content_type != JSON:
         raise web.HTTPUnsupportedMediaType(text=f"the body must be {JSON}")
     body = bytearray()
-    if (request.content_length or 0) <= max_bytes:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > max_bytes:
-                break
+    try:
+        async with asyncio.timeout(patience):
+            if (request.content_length or 0) <= max_bytes:
+                async for piece in request.content.iter_any():
+                    body += piece
+                    if len(body) > max_bytes:
+                        break
+    except TimeoutError:
+        raise BadRequest(f"the body has not come within {patience:g} seconds") from None
     if (request.content_length or 0) > max_bytes or len(body) > max_bytes:
         raise FrameTooLarge(f"the body is over {max_bytes} bytes")
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from aiohttp import web
 
+from collab.budget import Budget, Budgets
+from collab.config import Config
 from collab.errors import (
     RETRY_AFTER,
     AuthUnavailable,
@@ -16,11 +20,13 @@ from collab.errors import (
     CollabError,
     Draining,
     FrameTooLarge,
+    HeadersTooLarge,
     KeyNotAccepted,
     NodeFull,
     NoSuchRoom,
     NotAllowed,
     OriginNotAllowed,
+    RateLimited,
     Removed,
     RoomClosed,
     RoomExists,
@@ -32,10 +38,12 @@ from collab.errors import (
     WrongHost,
     error_body,
 )
-from collab.hosts import Hosts
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
+from collab.slices import SLICE
+from collab.wire.connection import PAYERS, REQUEST_COST, address_of, charge_request, meter_of
+from collab.wire.handling import Timed
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +63,8 @@ STATUSES: dict[type[CollabError], int] = {
     RoomExists: 412,
     CodeTooLarge: 413,
     FrameTooLarge: 413,
+    HeadersTooLarge: 431,
+    RateLimited: 429,
     WrongHost: 421,
     NodeFull: 503,
     Draining: 503,
@@ -97,9 +107,11 @@ def code_of(problem: BaseException) -> str:
 class Edge:
     """The middleware of all endpoints. It counts the errors that it sends."""
 
-    def __init__(self, metrics: Metrics, hosts: Hosts) -> None:
+    def __init__(self, config: Config, metrics: Metrics, budgets: Budgets) -> None:
         self._metrics = metrics
-        self._hosts = hosts
+        self._budgets = budgets
+        self._hosts = config.hosts
+        self._max_header_bytes = config.max_header_bytes
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -110,7 +122,9 @@ class Edge:
             self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):
                 raise BadRequest("a header of the WebSocket handshake is not ASCII")
-            return await handler(request)
+            if sum(len(k) + len(v) for k, v in request.raw_headers) > self._max_header_bytes:
+                raise HeadersTooLarge(f"the headers are over {self._max_header_bytes} bytes")
+            return await self._charge(request, handler)
         except CollabError as problem:
             status = STATUSES.get(type(problem), 400)
             reason = problem.reason if isinstance(problem, Unauthorized) else None
@@ -150,6 +164,30 @@ class Edge:
             if request.transport is not None:
                 request.transport.abort()  # the client must see that the response is incomplete
             return web.Response(status=500)
+
+    async def _charge(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Charge a request to the client's connection, or to its address if it uses a proxy."""
+        budgets, meter = self._budgets, meter_of(request)
+        if meter is None:  # another server has accepted the connection, as in a test
+            return await handler(request)
+        payers: Sequence[Budget] = [meter]
+        if not meter.limited:
+            payers = budgets.of_address(address_of(request, budgets))
+        elif wait := meter.wait(budgets.clock()):
+            await asyncio.sleep(wait)
+        if not budgets.slices.is_free:
+            used = payers[0].full_after(budgets.cost(SLICE), budgets.clock())
+            await budgets.slices.turn(used, SLICE)
+        request[PAYERS] = payers
+        charge_request(request, budgets, REQUEST_COST)
+        if "Upgrade" in request.headers:  # its messages will be charged to the session
+            return await handler(request)
+        timed = Timed(handler(request))
+        try:
+            return await timed
+        finally:
+            charge_request(request, budgets, timed.busy)
+            budgets.slices.add(timed.busy)
 
     def _error_response(
         self, code: str, message: str, status: int, reason: str | None = None

@@ -45,7 +45,8 @@ class Moderation:
         room = check_room(request.match_info["room"], self._config.max_room_name)
         id = _checked_id(request.match_info["id"])
         query(request)
-        action = (await read_fields(request, {ACTION}, MAX_BODY)).get(ACTION)
+        fields = await read_fields(request, {ACTION}, MAX_BODY, self._config.body_timeout)
+        action = fields.get(ACTION)
         if not isinstance(action, str) or action not in ACTIONS:
             raise BadRequest(f"{ACTION} must be one of {', '.join(ACTIONS)}")
         request[ACTION] = action
@@ -56,7 +57,7 @@ class Moderation:
     async def _revoke(self, request: web.Request) -> web.Response:
         subject = _checked_id(request.match_info["subject"])
         query(request)
-        await read_fields(request, frozenset(), MAX_BODY)
+        await read_fields(request, frozenset(), MAX_BODY, self._config.body_timeout)
         request[ACTION] = REVOKE
         _, connections = await self._rulings.rule(subject, EVERYWHERE, None)
         return json_response({"subject": subject, "connections": connections})

@@ -137,7 +137,7 @@ class TextPeer:
         if text == self._views.final_text and not self._owed:
             return None
         now = self._clock()
-        self._held = self._views.under_way >= self._window.size(now)
+        self._held = self._views.under_way >= self._window.size(now, len(text))
         if self._held:
             wait = self._window.opens_in(now)
             if wait is not None:

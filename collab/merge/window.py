@@ -8,6 +8,10 @@ from typing import Final
 MAX_UNCONFIRMED_VIEWS: Final = 32
 """Receives that may be on their way to one member. Each keeps in memory a text of up to the maximal
 code size; at 20 receives a second, 32 receives cover a round trip of 1.5 seconds."""
+MAX_UNCONFIRMED_LENGTH: Final = 1 << 20
+"""Characters that may be on their way to one member, if it is more than one text: a member that
+answers no PING does not cost a node more. 32 receives of 32 kB are on their way at once, and 4 of
+256 kB."""
 TYPING_WINDOW: Final = 30.0
 """Seconds after its last change for which a member counts as typing: longer than a pause for
 thought. A member that is typing may have many receives on their way, a member that only reads has
@@ -49,12 +53,17 @@ class Window:
         self._may_wait = False
         self._is_reconnecting = False
 
-    def size(self, now: float) -> int:
-        """Return how many receives may be on their way; 0 while the window is closed."""
+    def size(self, now: float, length: int = 0) -> int:
+        """Return how many receives may be on their way; 0 while the window is closed.
+
+        ``length`` is the number of characters of the text that the next one would have.
+        """
         if now < self._opens_at:
             return 0
         several = self.is_typing(now) and self._unechoed >= MIN_UNECHOED and not self._may_wait
-        return MAX_UNCONFIRMED_VIEWS if several else 1
+        if not several:
+            return 1
+        return max(1, min(MAX_UNCONFIRMED_VIEWS, MAX_UNCONFIRMED_LENGTH // max(1, length)))
 
     def opens_in(self, now: float) -> float | None:
         """Return in how many seconds a closed window opens.

@@ -5,5 +5,6 @@
 the events of one client in order, and an Engine.IO server, `engine`. Each of its sessions
 (`engine_socket`) has one reader and one writer. `polling` reads the requests of a polling client
 and makes the responses, `leaving` sends a session to another node, and `packets` reads the packets
-of both transports. `manager` lets other services emit to rooms.
+of both transports. `unconnected` bounds the sessions without a CONNECT. `manager` lets other
+services emit to rooms.
 """

@@ -29,7 +29,6 @@ from collab.merge.pings import OnPong
 from collab.merge.turns import Turns
 from collab.metrics import Metrics
 from collab.names import check_code, check_fields, check_room
-from collab.pace import Pace
 from collab.rooms.handover import digest
 from collab.rooms.identity import Identity
 from collab.rooms.registry import Rooms
@@ -42,6 +41,7 @@ from collab.sio.server import Handler, Reply, Server, encode_event
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.wire.connection import address_of
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +106,17 @@ class SocketIOEndpoint:
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
-        address = environ["aiohttp.request"].remote or ""
+        address = address_of(environ["aiohttp.request"], self._admission.budgets)
         grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"), address)
         if socket.closed:
             return
+        if grant.owner:
+            self._admission.budgets.set_subject(socket.meter, grant.owner)
         client = Client(
             sid,
             socket,
             grant,
-            Pace(config.max_changes_per_second, config.max_slowed),
+            socket.meter.pace("events", config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
             Expiry(partial(self._expiring, sid), partial(self._expired, sid)),

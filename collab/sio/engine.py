@@ -19,20 +19,25 @@ from aiohttp import WSCloseCode, web
 from engineio import packet
 
 from collab.admission import Admission
+from collab.budget import Meter
 from collab.config import Config
 from collab.errors import (
     RETRY_AFTER,
+    BadEvent,
     CollabError,
     Draining,
     FrameTooLarge,
     NodeFull,
     OriginNotAllowed,
+    RateLimited,
     UnknownSession,
 )
 from collab.metrics import Metrics
 from collab.sio import json
 from collab.sio.engine_socket import EngineSocket
 from collab.sio.polling import MAX_READ_PAST
+from collab.sio.unconnected import Unconnected
+from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
 from collab.wire.outbox import Render
 from collab.wire.websocket import Farewell, WebSocket
 
@@ -42,6 +47,8 @@ ROUTE_KEY_HEADER = "HTTP_X_ROUTE_KEY"
 """The load balancer's key for a new session; the sid begins with the key (docs/scaling.md)."""
 ROUTE_KEY_LENGTH = 64
 """Characters of that key at most: nginx's $request_id has 32."""
+KEPT_HEADERS: Final = ("HTTP_ORIGIN",)
+"""Headers of its handshake that the application is given for a session."""
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a client has to answer a Close frame."""
 
@@ -62,6 +69,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     def __init__(
         self, *, config: Config, metrics: Metrics, admission: Admission,
         encode_error: Callable[[CollabError], str],
+        encode_refusal: Callable[[CollabError], str],
         on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]], **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
@@ -69,7 +77,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self.metrics = metrics
         self.admission = admission
         self.encode_error = encode_error
+        self.encode_refusal = encode_refusal
         self.on_message = on_message
+        self.unconnected = Unconnected(config.max_unconnected, config.connect_timeout)
 
     def _log_error_once(self, message: str, message_key: str) -> None:
         """Log what is wrong with a request; the full message would repeat the client's data."""
@@ -96,7 +106,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         elif sid not in self.sockets:
             unknown = UnknownSession("this node has no session of that sid")
             return self._refuse(unknown, HTTPStatus.NOT_FOUND, origin)
+        elif request.method == "POST" and self.sockets[sid].is_posting:
+            overlap = BadEvent("the request before has not been answered yet")
+            return self._refuse(overlap, HTTPStatus.BAD_REQUEST, origin)
+        socket = self.sockets.get(sid)
         response: web.StreamResponse = await super().handle_request(request)
+        reason = socket.dismissed if socket is not None else None
+        if request.method == "POST" and reason is not None:
+            limited = isinstance(reason, RateLimited)
+            status = HTTPStatus.TOO_MANY_REQUESTS if limited else HTTPStatus.SERVICE_UNAVAILABLE
+            return self._refuse(reason, status, origin)
         return response
 
     def _refuse(
@@ -108,6 +127,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         if origin is not None:
             headers.append(("Access-Control-Allow-Origin", origin))
         return web.Response(status=status, headers=headers, body=refusal["response"])
+
+    def last_words(self, socket: EngineSocket, problem: CollabError) -> packet.Packet:
+        """Return the packet that tells a client why it is let go, and count the error.
+
+        A client that is not connected to the default namespace handles no events.
+        """
+        self.metrics.errors.labels(problem.code).inc()
+        if socket in self.unconnected:
+            return packet.Packet(packet.MESSAGE, self.encode_refusal(problem))
+        return packet.Packet(packet.MESSAGE, self.encode_error(problem))
 
     async def send_error(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
@@ -122,7 +151,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
         return render
 
-    def new_websocket(self) -> WebSocket:
+    def new_websocket(self, meter: Meter) -> WebSocket:
         """Return a WebSocket whose client gets an ``error`` for a message that is too large.
 
         Up to `MAX_READ_PAST` times the limit the session goes on; above that the connection ends.
@@ -132,6 +161,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             farewell=self._farewell,
             close_timeout=CLOSE_TIMEOUT,
             deflate=self.config.deflate,
+            meter=meter,
         )
 
     def _farewell(self, code: int) -> Farewell:
@@ -154,8 +184,11 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             # The task ends sessions of all clients, so it must not log the first request's context.
             self.service_task_handle = asyncio.create_task(self._service_task(), context=Context())
 
+        request: web.Request = environ["aiohttp.request"]
+        charge_request(request, self.admission.budgets, HANDSHAKE_COST)
+        address = address_of(request, self.admission.budgets)
         sid = new_sid(environ.get(ROUTE_KEY_HEADER, ""))
-        socket = EngineSocket(self, sid)
+        socket = EngineSocket(self, sid, address)
         self.sockets[sid] = socket
         self.admission.add(socket)
         await socket.send(packet.Packet(packet.OPEN, {
@@ -165,7 +198,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             "pingInterval": int(self.ping_interval * 1000),
             "maxPayload": self.max_http_buffer_size,
         }))  # fmt: skip
-        await self._trigger_event("connect", sid, environ, run_async=False)
+        self.unconnected.add(socket)
+        # The session must not keep its first request, which may have many headers.
+        shown = {name: environ[name] for name in KEPT_HEADERS if name in environ}
+        await self._trigger_event("connect", sid, shown, run_async=False)
         socket.schedule_ping()
         if transport == "websocket":
             try:

@@ -16,7 +16,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from engineio import exceptions, packet
 from engineio.async_socket import AsyncSocket
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PACKET_BYTES: Final = 512
+"""Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
 UPGRADE_TIMEOUT: Final = 10.0
 """Seconds that an upgrade may take: meanwhile each poll is answered, and sent again, at once."""
 
@@ -47,13 +49,19 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     closed: bool
     last_ping: float | None
 
-    def __init__(self, server: EngineServer, sid: str) -> None:
+    def __init__(self, server: EngineServer, sid: str, address: str) -> None:
         super().__init__(server, sid)
-        self.outbox: Outbox[packet.Packet] = Outbox(server.config.max_unsent_packets)
+        self.address = address
+        self.meter = meter = server.admission.budgets.open(address, self.dismiss_soon)
+        self.outbox: Outbox[packet.Packet] = Outbox(
+            server.config.max_unsent_packets, hold=lambda count: meter.hold(count * PACKET_BYTES)
+        )
+        self.is_posting = False
+        self.dismissed: CollabError | None = None
         self.pings = Pings()
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._posting = asyncio.Lock()
+        self._dismissing: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # clear during an upgrade: nothing is sent then
         self._settled.set()
         self._handling = False
@@ -143,6 +151,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         await ws.write_outbox(self.outbox, packet.Packet.encode)
         if self._leaving.begun:
             await self._leaving.send_away(ws, self.ping_packet)
+        elif self._dismissing is not None:
+            await asyncio.wait([self._dismissing])
         else:
             await ws.close()
 
@@ -177,34 +187,19 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         """Handle the packets of a polling client's request, in order."""
-        server, stream = self.server, environ["wsgi.input"]
+        self.is_posting = True
         try:
-            packets = await polling.read_payload(
-                stream, server.max_http_buffer_size, server.config.max_polling_packets
-            )
-        except CollabError as problem:
-            await server.send_error(self, problem)
-            return
-        except ConnectionError:  # the client disconnected during its request
-            return
-        except exceptions.ContentTooLongError:
-            if self.closed:  # python-engineio can answer this error only for an open session
-                return
-            raise
-        async with self._posting:
-            for pkt in packets:
-                try:
-                    await self.receive(pkt)
-                except exceptions.UnknownPacketError:
-                    await server.send_error(self, BadEvent("that is not an Engine.IO packet"))
-        self._leaving.posted.set()
+            if await polling.handle_post(self, environ["wsgi.input"]):
+                self._leaving.posted.set()
+        finally:
+            self.is_posting = False
 
     # The WebSocket
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> web.StreamResponse:
         if self.upgraded:
             raise OSError("the session has its WebSocket already")
-        self._ws = ws = self.server.new_websocket()
+        self._ws = ws = self.server.new_websocket(self.meter)
         await ws.prepare(environ["aiohttp.request"])
         await self._websocket_handler(ws)
         return ws
@@ -273,6 +268,21 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self._abort_transport()
         await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
+    def dismiss_soon(self, problem: CollabError) -> None:
+        """End the session because of ``problem``, which the client is told."""
+        if self.dismissed is None:
+            self.dismissed = problem
+            last = self.server.last_words(self, problem)
+            self._dismissing = asyncio.create_task(self._dismiss(problem, last))
+
+    async def _dismiss(self, problem: CollabError, last: packet.Packet) -> None:
+        log.warning("client let go", extra={"sid": self.sid, "reason": problem.code})
+        self.outbox.end_with([last, packet.Packet(packet.CLOSE)])
+        await self.close(wait=False, abort=True, reason=self.server.reason.SERVER_DISCONNECT)
+        if self._ws is not None and self.upgraded:
+            self.outbox.clear()
+            await self._ws.dismiss([last.encode()], WSCloseCode.POLICY_VIOLATION, str(problem))
+
     async def close(
         self, wait: bool = True, abort: bool = False, reason: str | None = None
     ) -> None:
@@ -293,6 +303,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.closed = True
         self._leaving.over.set()
         self.server.admission.discard(self)
+        self.server.unconnected.discard(self)
+        self.meter.close()
         self.server.sockets.pop(self.sid, None)  # later requests get 404
         if reason in (reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
             self._abort_transport()  # the peer is gone, and the reader would wait for ever

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import StreamReader, web
-from engineio.exceptions import ContentTooLongError
+from engineio.exceptions import ContentTooLongError, UnknownPacketError
 from engineio.packet import Packet
 
-from collab.errors import BadEvent, FrameTooLarge
+from collab.errors import BadEvent, CollabError, FrameTooLarge
 from collab.sio import packets as eio
+from collab.wire.handling import Handling
 from collab.wire.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collab.sio.engine_socket import EngineSocket
 
 SEPARATOR: Final = "\x1e"
 """Separates the packets of a polling payload."""
@@ -37,20 +42,58 @@ async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
     return packets
 
 
-async def read_payload(stream: StreamReader, max_bytes: int, max_packets: int) -> list[Packet]:
+async def handle_post(socket: EngineSocket, stream: StreamReader) -> bool:
+    """Handle the packets of a request, in order; return whether all were handled.
+
+    Raises ContentTooLongError if the request is too large or too slow, and the session is open.
+    """
+    server, config = socket.server, socket.server.config
+    try:
+        packets = await read_payload(
+            stream,
+            server.max_http_buffer_size,
+            config.max_polling_packets,
+            config.body_timeout,
+        )
+    except CollabError as problem:
+        await server.send_error(socket, problem)
+        return False
+    except ConnectionError:  # the client disconnected during its request
+        return False
+    except ContentTooLongError:
+        if socket.closed:  # python-engineio can answer this error only for an open session
+            return False
+        raise
+    handling = Handling(socket.meter)
+    for packet in packets:
+        try:
+            await handling.handle(socket.receive(packet))
+        except UnknownPacketError:
+            await server.send_error(socket, BadEvent("that is not an Engine.IO packet"))
+        if socket.dismissed is not None:
+            return False
+    return True
+
+
+async def read_payload(
+    stream: StreamReader, max_bytes: int, max_packets: int, patience: float
+) -> list[Packet]:
     """Return the packets of a POST. Raises BadEvent, FrameTooLarge.
 
-    Raises ContentTooLongError if the request is over `MAX_READ_PAST` times the limit, and
-    ConnectionError if the client disconnects during the request.
+    Raises ContentTooLongError if the request is over `MAX_READ_PAST` times the limit, or takes more
+    than ``patience`` seconds, and ConnectionError if the client disconnects during the request.
     """
-    body = await _read_body(stream, max_bytes)
     try:
-        packets = [eio.decode(part) for part in body.decode("utf-8").split(SEPARATOR)]
+        async with asyncio.timeout(patience):
+            body = await _read_body(stream, max_bytes)
+    except TimeoutError:
+        raise ContentTooLongError() from None
+    if body.count(SEPARATOR.encode()) >= max_packets:
+        raise FrameTooLarge("too many packets in one polling request")
+    try:
+        return [eio.decode(part) for part in body.decode("utf-8").split(SEPARATOR)]
     except ValueError:
         raise BadEvent("that is not an Engine.IO payload") from None
-    if len(packets) > max_packets:
-        raise FrameTooLarge("too many packets in one polling request")
-    return packets
 
 
 async def _read_body(stream: StreamReader, max_bytes: int) -> bytes:

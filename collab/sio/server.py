@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 import socketio
@@ -21,7 +21,13 @@ from socketio import exceptions, packet
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import BadEvent, CollabError, StoreUnavailable, Unauthorized
+from collab.errors import (
+    BadEvent,
+    CollabError,
+    FrameTooLarge,
+    StoreUnavailable,
+    Unauthorized,
+)
 from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
@@ -29,6 +35,9 @@ from collab.sio.engine import EngineServer
 from collab.sio.engine_socket import EngineSocket
 
 log = logging.getLogger(__name__)
+
+MAX_CONNECT: Final = 16 * 1024
+"""Characters of a packet that is not an event: CONNECT has a token, a name and a pid at most."""
 
 Reply = dict[str, Any]
 Handler = Callable[[str, Any], Awaitable[Reply | asyncio.Future[Reply]]]
@@ -78,6 +87,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             metrics=metrics,
             admission=admission,
             encode_error=_encode_error,
+            encode_refusal=_encode_refusal,
             on_message=self._handle_message,
             cors_allowed_origins=partial(_may_connect, admission),
             cors_credentials=False,
@@ -114,6 +124,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     def _parse(message: str | bytes) -> packet.Packet:
         if isinstance(message, bytes) or message[:1] in ("5", "6"):
             raise BadEvent("this service accepts no binary events")
+        if message[:1] != "2" and len(message) > MAX_CONNECT:
+            raise FrameTooLarge(f"only an event may have more than {MAX_CONNECT} characters")
         try:
             parsed = packet.Packet(encoded_packet=message)
         except (ValueError, TypeError, RecursionError):
@@ -143,6 +155,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             # The session ended meanwhile. python-socketio passes over clients that still connect.
             await self._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
         elif sid is not None and namespace in (None, "/"):
+            self.eio.unconnected.discard(self.eio.sockets.get(eio_sid))
             self._application.connected(sid)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
@@ -158,6 +171,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
                 close = self.reason.TRANSPORT_CLOSE
                 await self.socket(sid).close(wait=False, abort=True, reason=close)
             raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str, reason: str | None = None
+    ) -> None:
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and namespace in (None, "/"):
+            self.eio.unconnected.add(socket)
 
     async def _send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
         if pkt.packet_type == packet.CONNECT and pkt.namespace in (None, "/"):
@@ -225,6 +246,12 @@ def _may_connect(admission: Admission, origin: str | None, environ: dict[str, An
 
 def _encode_error(problem: CollabError) -> str:
     return encode_event("error", problem.payload())
+
+
+def _encode_refusal(problem: CollabError) -> str:
+    """Return a CONNECT_ERROR, with which clients make a ``connect_error``."""
+    refusal = {"message": str(problem), "data": problem.payload()}
+    return f"{packet.CONNECT_ERROR}" + orjson.dumps(refusal).decode()
 
 
 def _internal_error(fault: BaseException, sid: str) -> CollabError:

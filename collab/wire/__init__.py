@@ -1,6 +1,7 @@
 """The connection to one client, for every endpoint: the messages to send, and the WebSocket.
 
-`outbox` queues the messages to send, `websocket` wraps aiohttp's WebSocket, and `cork` makes frames
-leave in one write. Only this package decides how a message is read from the transport and when one
-is written to it.
+`connection` is the TCP connection, which charges the client for what it sends, and `handling` does
+so for the time that this takes. `outbox` queues the messages to send, `websocket` wraps aiohttp's
+WebSocket, and `cork` makes frames leave in one write. Only this package decides how a message is
+read from the transport and when one is written to it.
 """

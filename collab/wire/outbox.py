@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -27,6 +27,10 @@ class _Slot(Generic[M]):
     render: Render[M]
 
 
+def _ignore(size: int) -> None:
+    pass
+
+
 def _count_one(message: object) -> int:
     return 1
 
@@ -39,12 +43,18 @@ class Outbox(Generic[M]):
 
     ``limit`` bounds the sum of ``size_of`` over the waiting messages; without ``size_of`` it is a
     number of messages. A message larger than the limit is accepted if no other waits: a document
-    must be sent, however large it is.
+    must be sent, however large it is. ``hold`` is called with each change of that sum.
     """
 
-    def __init__(self, limit: int, size_of: Callable[[M], int] = _count_one) -> None:
+    def __init__(
+        self,
+        limit: int,
+        size_of: Callable[[M], int] = _count_one,
+        hold: Callable[[int], None] | None = None,
+    ) -> None:
         self._limit = limit
         self._size_of = size_of
+        self._hold = hold or _ignore
         self._size = 0
         self._waiting: deque[M | _Slot[M]] = deque()
         self._slots: dict[str | None, _Slot[M]] = {}
@@ -93,17 +103,17 @@ class Outbox(Generic[M]):
         """Remove a waiting slot; if it is put again, it goes to the end of the queue."""
         if (slot := self._slots.pop(name, None)) is not None:
             self._waiting.remove(slot)
-            self._size -= SLOT_SIZE
+            self._add(-SLOT_SIZE)
 
     def pop(self) -> list[M]:
         """Remove and return the next messages: none if the queue or the next slot is empty."""
         if self._waiting:
             head = self._waiting.popleft()
             if isinstance(head, _Slot):
-                self._size -= SLOT_SIZE
+                self._add(-SLOT_SIZE)
                 self._slots.pop(head.name, None)
                 return head.render()
-            self._size -= self._size_of(head)
+            self._add(-self._size_of(head))
             return [head]
         if self._idle:
             name = next(iter(self._idle))
@@ -129,13 +139,23 @@ class Outbox(Generic[M]):
         self._waiting.clear()
         self._slots.clear()
         self._idle.clear()
-        self._size = 0
+        self._add(-self._size)
         self.close()
+
+    def end_with(self, messages: Iterable[M]) -> None:
+        """Accept no more messages, and drop those that wait: only ``messages`` can be popped."""
+        self.clear()
+        for message in messages:
+            self._append(message, self._size_of(message))
 
     def _append(self, entry: M | _Slot[M], size: int) -> None:
         self._waiting.append(entry)
-        self._size += size
+        self._add(size)
         self._wake()
+
+    def _add(self, size: int) -> None:
+        self._size += size
+        self._hold(size)
 
     def _wake(self) -> None:
         if self._waker is not None and not self._waker.done():

@@ -15,7 +15,10 @@ from typing import Final, NamedTuple, TypeVar
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
+from collab.budget import Meter
+from collab.wire.connection import Connection
 from collab.wire.cork import Cork
+from collab.wire.handling import Handling
 from collab.wire.outbox import Outbox
 
 M = TypeVar("M")
@@ -26,6 +29,8 @@ RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
 MAX_REASON_BYTES: Final = 120
 """Bytes of the reason in a Close frame; the protocol allows 123."""
+LAST_WORDS_TIMEOUT: Final = 1.0
+"""Seconds that a client has to read why it is let go."""
 VIOLATIONS: Final = frozenset(
     (WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT, WSCloseCode.MESSAGE_TOO_BIG)
 )
@@ -50,12 +55,13 @@ class Closed(Exception):
 
 
 class WebSocket(web.WebSocketResponse):
-    """One WebSocket: messages in, messages out, and four ways to end.
+    """One WebSocket: messages in, messages out, and five ways to end.
 
     A message of more than ``max_message_bytes`` ends the connection (close code 1009). Before the
     connection is closed for this or another of `VIOLATIONS`, ``farewell`` is called with the code,
     if its result can be sent. The client has ``close_timeout`` seconds to answer a Close frame.
-    ``heartbeat`` is the time between two PING frames, in seconds.
+    ``heartbeat`` is the time between two PING frames, in seconds. ``meter`` is that of the client,
+    which is charged for all that it sends.
     """
 
     def __init__(
@@ -66,16 +72,21 @@ class WebSocket(web.WebSocketResponse):
         close_timeout: float,
         heartbeat: float | None = None,
         deflate: bool = False,
+        meter: Meter | None = None,
     ) -> None:
         super().__init__(
             max_msg_size=max_message_bytes,
             timeout=close_timeout,
+            autoping=False,
             heartbeat=heartbeat,
             compress=deflate,
         )
         self._farewell = farewell
         self._close_timeout = close_timeout
         self._request: web.BaseRequest | None = None
+        self._connection: Connection | None = None
+        self._meter = meter
+        self._handling = Handling(meter) if meter is not None else None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Answer the handshake; from then on the connection can be read, written and ended."""
@@ -84,6 +95,9 @@ class WebSocket(web.WebSocketResponse):
         assert self._writer is not None
         self._writer.transport = self._cork = Cork(self._writer.transport)
         self._drain = stream.drain
+        if self._meter is not None and isinstance(request.protocol, Connection):
+            self._connection = request.protocol
+            self._connection.belongs_to(self._meter)
         return stream
 
     @property
@@ -101,7 +115,16 @@ class WebSocket(web.WebSocketResponse):
     async def read(self) -> Message:
         """Return the client's next message. Raises Closed when the connection has ended."""
         message = await self.receive()
+        while message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
+            if message.type is WSMsgType.PING:
+                with contextlib.suppress(OSError):  # a Close frame may have been sent already
+                    await self.pong(message.data)
+            if self._handling is not None:
+                await self._handling.skip()
+            message = await self.receive()
         if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+            if self._connection is not None:
+                self._connection.take_read()
             data: Message = message.data
             return data
         if isinstance(message.data, WebSocketError):
@@ -111,14 +134,16 @@ class WebSocket(web.WebSocketResponse):
     async def read_messages(self, handle: Callable[[Message], Awaitable[None]]) -> int:
         """Call ``handle`` with each message of the client, in order; return the close code.
 
-        The next message is read when ``handle`` has returned. Errors of ``handle`` are raised.
+        The next message is read when ``handle`` has returned, and when the client's budget allows
+        it. Errors of ``handle`` are raised.
         """
+        handling = self._handling
         while True:
             try:
-                message = await self.read()
+                work = handle(await self.read())  # no name keeps the message until the next one
             except Closed as end:
                 return end.code
-            await handle(message)
+            await (work if handling is None else handling.handle(work))
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the transport's buffer has room for more."""
@@ -176,6 +201,22 @@ class WebSocket(web.WebSocketResponse):
         if self._writer is not None and not self.closed:
             with contextlib.suppress(OSError):
                 await self._writer.close(code, _reason(reason))
+
+    async def dismiss(self, last: Iterable[Message], code: int, reason: str) -> None:
+        """Send ``last`` and a Close frame, and end the connection soon after.
+
+        Nothing more is read, and an unfinished message is dropped.
+        """
+        if self._connection is not None and self._reader is not None:
+            self._connection.stop_reading(self._reader.feed_eof)
+            self._parser = None
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_TIMEOUT):
+                for message in last:
+                    await self._send(message)
+                await self.announce_close(code, reason)
+                await asyncio.sleep(LAST_WORDS_TIMEOUT)
+        self.abort()
 
     def abort(self) -> None:
         """Drop the connection without a Close frame: a peer that is gone would not answer it."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode
 
+from collab.budget import Meter
 from collab.config import Config
 from collab.errors import CollabError, Unauthorized
 from collab.metrics import Metrics
@@ -52,8 +53,11 @@ def refused(problem: CollabError) -> Ended:
     return Ended(NOT_ALLOWED, str(problem), problem.code)
 
 
-def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
-    """Return a WebSocket that counts violations of the protocol and reports them to the client."""
+def new_websocket(config: Config, metrics: Metrics, meter: Meter | None = None) -> WebSocket:
+    """Return a WebSocket that counts violations of the protocol and reports them to the client.
+
+    ``meter`` is that of the client.
+    """
     violations = {
         WSCloseCode.PROTOCOL_ERROR: ("not a WebSocket frame", "bad_frame"),
         WSCloseCode.INVALID_TEXT: ("a text frame is not UTF-8", "bad_frame"),
@@ -74,7 +78,14 @@ def new_websocket(config: Config, metrics: Metrics) -> WebSocket:
         close_timeout=CLOSE_TIMEOUT,
         heartbeat=config.ping_interval,
         deflate=config.deflate,
+        meter=meter,
     )
+
+
+async def dismiss(ws: WebSocket, ended: Ended, metrics: Metrics) -> None:
+    """Close the connection of a client that uses too much; nothing that it sends is kept."""
+    metrics.errors.labels(ended.word).inc()
+    await ws.dismiss((), ended.code, ended.reason)
 
 
 async def close(ws: WebSocket, ended: Ended, metrics: Metrics) -> None:

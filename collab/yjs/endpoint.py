@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from collab.access.grant import bearer_token
 from collab.admission import Admission
+from collab.budget import Meter
 from collab.config import Config
 from collab.errors import (
     AuthUnavailable,
@@ -22,6 +24,7 @@ from collab.errors import (
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
+from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
 from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 
@@ -60,20 +63,32 @@ class YjsEndpoint:
             # A page cannot read why a handshake was refused, but it can read a close code.
             ended = Ended(BAD_ROOM, str(problem), problem.code)
             return await self._turn_away(request, ended)
+        budgets = self._admission.budgets
+        charge_request(request, budgets, HANDSHAKE_COST)
+        address = address_of(request, budgets)
+        with contextlib.closing(budgets.open(address)) as meter:
+            return await self._admit(request, name, meter, address)
+
+    async def _admit(
+        self, request: web.Request, name: str, meter: Meter, address: str
+    ) -> web.StreamResponse:
         id, query = secrets.token_urlsafe(15), request.query
         token = query.get("token") or bearer_token(request.headers.get("Authorization", ""))
         try:
-            grant = await self._admission.identify(
-                id, token, query.get("name"), request.remote or ""
-            )
+            grant = await self._admission.identify(id, token, query.get("name"), address)
             identity = await self._admission.admit(grant, name)
             room = await self._rooms.acquire(name, identity)
         except (Unauthorized, NotAllowed, AuthUnavailable, RateLimited) as problem:
             return await self._turn_away(request, refused(problem))
+        if grant.owner:
+            self._admission.budgets.set_subject(meter, grant.owner)
         try:
-            ws = new_websocket(self._config, self._metrics)
+            ws = new_websocket(self._config, self._metrics, meter)
             await ws.prepare(request)
-            session = Session(id, room, ws, self._config, self._metrics, self._admission, grant)
+            session = Session(
+                id, room, ws, meter, self._config, self._metrics, self._admission, grant
+            )
+            meter.let_go = session.let_go
             try:
                 session.enter(self._admission.recheck(grant, name, identity))
             except (Unauthorized, NotAllowed) as problem:

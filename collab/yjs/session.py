@@ -7,17 +7,25 @@ import logging
 from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from aiohttp import WSCloseCode
 
 from collab.access.grant import Grant
 from collab.admission import Admission
+from collab.budget import Meter
 from collab.config import Config
-from collab.errors import CodeTooLarge, Draining, NotAllowed, RateLimited, RoomClosed
+from collab.errors import (
+    CodeTooLarge,
+    CollabError,
+    Draining,
+    NotAllowed,
+    RateLimited,
+    RoomClosed,
+)
 from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
-from collab.pace import Pace
 from collab.rooms.identity import Identity, Role
 from collab.rooms.room import Room
 from collab.rooms.yjs_members import YjsMember
@@ -47,7 +55,7 @@ class Session:
     member: YjsMember
 
     def __init__(
-        self, id: str, room: Room, ws: WebSocket, config: Config, metrics: Metrics,
+        self, id: str, room: Room, ws: WebSocket, meter: Meter, config: Config, metrics: Metrics,
         admission: Admission, grant: Grant,
     ) -> None:  # fmt: skip
         self.id = id
@@ -55,7 +63,7 @@ class Session:
         self._ws = ws
         self._config = config
         self._metrics = metrics
-        self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, size_of=len)
+        self._outbox: Outbox[bytes] = Outbox(config.max_unsent_bytes, len, meter.hold)
         self._changed: set[int] = set()
         self._shown: set[int] = set()
         self._greeted = False
@@ -70,8 +78,7 @@ class Session:
         self._left = False
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
-        rate, patience = config.max_changes_per_second, float("inf")
-        self._paces = {True: Pace(rate, patience), False: Pace(rate, patience)}
+        self._paces = {True: meter.pace("states", inf), False: meter.pace("updates", inf)}
         self._token = SessionToken(
             id, admission, grant, room.name, self._send, self._end_at_once, self._change_role
         )
@@ -104,6 +111,13 @@ class Session:
     def ended(self) -> None:
         """Close the connection: the room has been ended."""
         self._end_soon(Ended(ROOM_CLOSED, str(RoomClosed(self.room.name)), RoomClosed.code))
+
+    def let_go(self, problem: CollabError) -> None:
+        """Close the connection because of ``problem``: the client uses too much of the node."""
+        log.warning("client let go", extra={"sid": self.id, "reason": problem.code})
+        self._ended = self._ended or Ended(ending.TRY_LATER, str(problem), problem.code)
+        self._outbox.clear()
+        self._closing = asyncio.create_task(ending.dismiss(self._ws, self._ended, self._metrics))
 
     # From beginning to end
 

@@ -1,7 +1,7 @@
 """The undocumented parts of python-engineio, python-socketio and aiohttp that are used here.
 
-Each of these is overridden, called or set by collab.sio or collab.wire. When one of them changes,
-the code that uses it must be reviewed before setup.cfg may allow that version.
+Each of these is overridden, called or set by collab.sio, collab.wire or collab.app. When one of
+them changes, the code that uses it must be reviewed before setup.cfg may allow that version.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import engineio
 import pytest
 import socketio
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import WebSocketWriter
+from aiohttp.web_protocol import RequestHandler
 from engineio import payload
 from engineio.async_socket import AsyncSocket
 from socketio.async_manager import AsyncManager
@@ -52,6 +54,16 @@ from collab.sio.engine import new_sid
         (socketio.AsyncRedisManager, "_publish", "data"),
         (socketio.AsyncRedisManager, "_listen", ""),
         (socketio.AsyncRedisManager, "_thread", ""),
+        (BaseProtocol, "_pause_transport_reading", ""),
+        (BaseProtocol, "_resume_transport_reading", ""),
+        (BaseProtocol, "pause_writing", ""),
+        (BaseProtocol, "resume_writing", ""),
+        (RequestHandler, "connection_made", "transport"),
+        (RequestHandler, "connection_lost", "exc"),
+        (RequestHandler, "data_received", "data"),
+        (RequestHandler, "finish_response", "request resp start_time"),
+        (RequestHandler, "force_close", ""),
+        (web.AppRunner, "_make_server", ""),
         (AsyncManager, "basic_enter_room", "sid namespace room eio_sid"),
         (AsyncManager, "basic_leave_room", "sid namespace room"),
         (AsyncManager, "basic_disconnect", "sid namespace kwargs"),
@@ -77,6 +89,21 @@ def test_the_attributes_we_set_are_those_the_library_reads() -> None:
     for name in ("sockets", "start_service_task", "service_task_handle", "max_http_buffer_size"):
         assert hasattr(server.eio, name)
     assert payload.Payload.max_decode_packets == 16  # why requests are not parsed by it
+
+
+async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response()
+
+    server = web.Server(answer, max_headers=64)
+    assert server.request_handler is answer and server._kwargs == {"max_headers": 64}
+    protocol = RequestHandler(server, loop=server._loop)
+    for name in (
+        "_messages", "_payload_parser", "_current_request", "_task_handler", "_reading_paused",
+        "_buffer_paused",
+    ):  # fmt: skip
+        assert hasattr(protocol, name), name
+    assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
 
 
 def test_the_writer_of_a_websocket_has_the_form_we_know() -> None:

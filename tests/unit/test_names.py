@@ -53,3 +53,8 @@ def test_a_payload_that_is_not_an_object_is_refused(payload: Any) -> None:
 def test_a_cleaned_name_is_short_printable_and_not_empty(name: Any) -> None:
     shown = clean_name(name, "guest")
     assert shown and len(shown) <= MAX_NAME and shown.isprintable() and shown == shown.strip()
+
+
+def test_only_the_beginning_of_a_name_is_read() -> None:
+    assert clean_name("\u200b" * 192 + "x" * 100, "guest") == "x" * 64
+    assert clean_name("\u200b" * 256 + "Ada", "guest") == "guest"

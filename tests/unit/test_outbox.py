@@ -178,3 +178,32 @@ async def test_an_outbox_that_is_cleared_has_nothing_and_ends_the_waiting() -> N
     outbox.clear()
     outbox.put("d")
     assert outbox.closed and await outbox.wait() is False and written(outbox) == []
+
+
+def test_what_waits_is_counted_while_it_waits() -> None:
+    held = 0
+
+    def hold(size: int) -> None:
+        nonlocal held
+        held += size
+
+    outbox: Outbox[bytes] = Outbox(100, len, hold)
+    outbox.put(b"12345")
+    outbox.put_slot("slot", list)
+    assert held == 6
+    outbox.pop()
+    outbox.drop_slot("slot")
+    assert held == 0
+    outbox.put(b"123")
+    outbox.end_with([b"last", b"words"])
+    outbox.put(b"too late")
+    assert held == 9 and [outbox.pop(), outbox.pop(), outbox.pop()] == [[b"last"], [b"words"], []]
+    assert held == 0
+
+
+def test_what_is_dropped_is_not_counted() -> None:
+    sizes: list[int] = []
+    outbox: Outbox[bytes] = Outbox(100, len, sizes.append)
+    outbox.put(b"12345")
+    outbox.clear()
+    assert sum(sizes) == 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
 from engineio.packet import MESSAGE, Packet
 
+from collab.errors import FrameTooLarge
 from collab.sio.packets import decode, is_over
-from collab.sio.polling import MAX_ANSWER_SIZE, next_answer
+from collab.sio.polling import MAX_ANSWER_SIZE, next_answer, read_payload
 from collab.wire.outbox import Outbox
 
 
@@ -82,3 +85,24 @@ def test_an_invalid_packet_is_refused(raw: str) -> None:
 )
 def test_a_limit_counts_bytes(raw: str | bytes, over: bool) -> None:
     assert is_over(raw, 8) is over
+
+
+def stream_of(body: bytes) -> StreamReader:
+    """Return the body of a request that has arrived wholly."""
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    stream = StreamReader(protocol, 1 << 20, loop=asyncio.get_running_loop())
+    stream.feed_data(body)
+    stream.feed_eof()
+    return stream
+
+
+async def test_a_request_may_have_so_many_packets_and_no_more() -> None:
+    body = b"\x1e".join([b"6"] * 16)
+    assert len(await read_payload(stream_of(body), 1000, 16, 1.0)) == 16
+    with pytest.raises(FrameTooLarge):
+        await read_payload(stream_of(body + b"\x1e6"), 1000, 16, 1.0)
+
+
+async def test_packets_over_the_limit_are_not_decoded() -> None:
+    with pytest.raises(FrameTooLarge):  # and no BadEvent for what they are
+        await read_payload(stream_of(b"\x1e".join([b"\xff"] * 17)), 1000, 16, 1.0)

@@ -2,6 +2,7 @@
 
 from collab.merge.window import (
     HOLD_SECONDS,
+    MAX_UNCONFIRMED_LENGTH,
     MAX_UNCONFIRMED_VIEWS,
     MIN_UNECHOED,
     TYPING_WINDOW,
@@ -142,6 +143,20 @@ def test_a_member_whose_changes_may_wait_gets_no_receive_right_after_them() -> N
     desk.pong(2)
     desk.edit_by_others(desk.text + "X")
     assert desk.receive() == "123aZYX"
+
+
+def test_fewer_large_texts_are_on_their_way_but_always_one() -> None:
+    for length, receives in ((MAX_UNCONFIRMED_LENGTH // 4, 4), (2 * MAX_UNCONFIRMED_LENGTH, 1)):
+        desk = typing("x" * length)
+        for _ in range(2):
+            desk.edit_by_others(desk.text[1:] + "y")
+            assert desk.receive() is not None
+            desk.pong(2)
+        sent = 0
+        for _ in range(receives + 3):
+            desk.edit_by_others(desk.text[1:] + "z")
+            sent += desk.receive() is not None
+        assert sent == receives
 
 
 # The window by itself

@@ -1,0 +1,316 @@
+"""What clients may use of a node: the bytes that they send, the time that these take, and memory.
+
+Each connection has a `Meter`. What it sends is charged by its size before it is parsed, and by the
+time that it took when it has been handled. All its charges also go to budgets that it shares: of
+its address, of its subject, and of the node. `Budgets` has all meters of a node.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final
+
+from collab.addresses import UNKNOWN
+from collab.config import Config
+from collab.errors import CollabError, NodeFull, RateLimited
+from collab.pace import Pace
+from collab.slices import Slices
+
+BURST: Final = 2.0
+"""Seconds' worth of a budget that may be used at once."""
+BREAK: Final = 1.0
+"""A connection that was over its budget has made a break when it is down to so many seconds' worth.
+A client that always sends as soon as it may is never down to much less than `BURST`."""
+LIGHT: Final = 0.5
+"""A connection that has used less than this many seconds' worth of its own budget never waits
+because of others with which it shares one: typing uses a fiftieth."""
+MAX_WAIT: Final = 1.0
+"""Seconds of one wait; then it is computed again."""
+MAX_LEFT: Final = 256
+"""Meters of ended connections that a shared budget remembers; each is full again after seconds."""
+MAX_IDLE: Final = 1024
+"""Addresses, or subjects, that are remembered before those that use nothing are removed."""
+ROOMY: Final = 0.9
+"""Below the limit, so that not every byte after that is a reason to look at all connections."""
+SUBJECT_TIMES: Final = 1.5
+ADDRESS_TIMES: Final = 2.5
+NODE_TIMES: Final = 3.0
+"""The budgets of a subject, an address and the node, in budgets of one connection. An address may
+be a campus: it slows down only those of its connections that use most (`LIGHT`)."""
+
+LetGo = Callable[[CollabError], None]
+"""Ends a connection soon, and sends its client the reason. It is called in the middle of other
+work, so it must not do so at once."""
+
+
+def _ignore(problem: CollabError) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
+
+
+class Budget:
+    """A token bucket, whose unit is a second's worth of what one connection may use.
+
+    ``times`` is how many times as much as one connection it holds and gets. ``full_at`` is when it
+    will be full again if nothing is charged until then. Times are monotonic seconds.
+    """
+
+    __slots__ = ("_share", "full_at")
+
+    def __init__(self, times: float = 1.0) -> None:
+        self._share = 1 / times
+        self.full_at = -inf
+
+    def charge(self, cost: float, now: float) -> None:
+        """Charge ``cost`` (`Budgets.cost`)."""
+        self.full_at = max(now, self.full_at) + cost * self._share
+
+    def full_after(self, cost: float, now: float) -> float:
+        """Return when the budget would be full again after ``cost`` more."""
+        return max(now, self.full_at) + cost * self._share
+
+    def overdraft(self, now: float) -> float:
+        """Return after how many seconds the budget is no longer overdrawn; negative if it isn't."""
+        return self.full_at - now - BURST
+
+
+class Shared(Budget):
+    """The budget of a subject or an address, for all its connections together.
+
+    It remembers what ended connections have used: the next connection begins with the most used of
+    their budgets. So a new connection renews nothing.
+    """
+
+    __slots__ = ("connections", "left")
+
+    def __init__(self, times: float) -> None:
+        super().__init__(times)
+        self.connections = 0
+        self.left: list[Meter] = []
+
+    def add(self, meter: Meter) -> None:
+        """Add a connection; it takes over what an ended one has used."""
+        self.connections += 1
+        if self.left:
+            now = meter.budgets.clock()
+            self.left = [left for left in self.left if not left.is_full(now)]
+            if self.left:
+                most = max(self.left, key=lambda left: left.full_at)
+                self.left.remove(most)
+                meter.take_over(most)
+
+    def remove(self, meter: Meter) -> None:
+        """Remove a connection that has ended."""
+        self.connections -= 1
+        if not meter.is_full(meter.budgets.clock()):
+            self.left.append(meter)
+            del self.left[:-MAX_LEFT]
+
+    def is_unused(self, now: float) -> bool:
+        """Whether it has no connections, and nothing of it is used."""
+        idle = not self.connections and self.full_at <= now
+        return idle and all(left.is_full(now) for left in self.left)
+
+
+class Meter(Budget):
+    """What one connection has used, and the bytes that the node holds for it.
+
+    A client that is over its budget for ``patience`` seconds without a break is let go.
+    """
+
+    __slots__ = (
+        "_closed", "_over_since", "_paces", "_patience", "_payers", "_shared", "budgets", "held",
+        "let_go", "limited",
+    )  # fmt: skip
+
+    def __init__(
+        self, budgets: Budgets, let_go: LetGo, patience: float, *, limited: bool = True
+    ) -> None:
+        super().__init__(1.0 if limited else inf)
+        self.limited = limited
+        self.budgets = budgets
+        self.let_go = let_go
+        self.held = 0
+        self._payers: list[Budget] = [budgets.node]
+        self._shared: list[Shared] = []
+        self._patience = patience
+        self._over_since: float | None = None
+        self._paces: dict[str, Pace] = {}
+        self._closed = False
+
+    def charge(self, cost: float, now: float) -> None:
+        """Charge the connection, and all budgets that it shares."""
+        for payer in self._payers:
+            payer.full_at = max(now, payer.full_at) + cost * payer._share
+        if self.full_at - now <= BREAK:
+            self._over_since = None
+        self.full_at = max(now, self.full_at) + cost * self._share
+
+    def spend(self, size: int, busy: float, now: float) -> float:
+        """Charge ``size`` bytes and ``busy`` seconds.
+
+        Returns how many seconds nothing more may be read of the connection; mostly 0.
+        """
+        budgets = self.budgets
+        self.charge(size * budgets.byte_price + busy * budgets.busy_price, now)
+        return 0.0 if self.full_at - now <= LIGHT else self.wait(now)
+
+    def wait(self, now: float) -> float:
+        """Return how many seconds nothing more may be read of the connection."""
+        own = self.full_at - now
+        if own <= LIGHT:
+            return 0.0
+        if own <= BURST:
+            own = max(payer.overdraft(now) for payer in self._payers) + BURST
+        elif self._over_since is None:
+            self._over_since = now
+        elif now - self._over_since > self._patience:
+            self.end(RateLimited("the client has sent too much for too long"))
+        return min(max(own - BURST, 0.0), MAX_WAIT)
+
+    def pace(self, kind: str, patience: float) -> Pace:
+        """Return the rate limit of one kind of events (`Pace`)."""
+        pace = self._paces.get(kind)
+        if pace is None:
+            pace = self._paces[kind] = Pace(self.budgets.events_per_second, patience)
+        return pace
+
+    def hold(self, size: int) -> None:
+        """Count ``size`` bytes more that the node holds for the client; negative: fewer."""
+        if self._closed:
+            return
+        self.held += size
+        self.budgets.held += size
+        if size > 0 and self.budgets.held > self.budgets.max_held:
+            self.budgets.free()
+
+    def share(self, shared: Shared) -> None:
+        """Let another budget be charged too. A second call does nothing."""
+        if shared not in self._shared:
+            shared.add(self)
+            self._payers.append(shared)
+            self._shared.append(shared)
+
+    def take_over(self, left: Meter) -> None:
+        """Take over what an ended connection of the same client has used."""
+        self.full_at = max(self.full_at, left.full_at)
+        self._paces = {**self._paces, **left._paces}
+
+    def replace(self, old: Meter) -> None:
+        """Become the meter of a connection that had another one until now."""
+        self.take_over(old)
+        old.full_at, old._paces = -inf, {}
+        old.close()
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing of the budget is used."""
+        return self.full_at <= now and all(pace.is_full(now) for pace in self._paces.values())
+
+    def close(self) -> None:
+        """Handle that the connection has ended. A second call does nothing."""
+        if self._closed:
+            return
+        self.hold(-self.held)
+        self._closed = True
+        self.budgets.meters.discard(self)
+        for shared in self._shared:
+            shared.remove(self)
+        self.let_go = _ignore  # it refers to the connection
+
+    def end(self, problem: CollabError) -> None:
+        """Let the client go, because of ``problem``."""
+        if not self._closed:
+            let_go = self.let_go
+            self.close()
+            let_go(problem)
+
+
+class Budgets:
+    """The budgets of all connections of a node, and the bytes that it holds for all of them.
+
+    ``clock`` returns monotonic seconds.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.slices = Slices()
+        self.byte_price = 1 / config.max_bytes_per_second
+        self.busy_price = 1 / config.max_busy
+        self.events_per_second = config.max_changes_per_second
+        self.max_held = config.max_held_bytes
+        self.held = 0
+        self.meters: set[Meter] = set()
+        self.on_freed: Callable[[], None] = _nothing
+        """Called when clients were let go because of what the node held for them."""
+        self.node = Budget(NODE_TIMES)
+        self.proxies = config.trusted_proxies
+        self._patience = config.max_over_budget
+        self._addresses = _Known(self, ADDRESS_TIMES)
+        self._subjects = _Known(self, SUBJECT_TIMES)
+
+    def open(self, address: str, let_go: LetGo = _ignore, patience: float | None = None) -> Meter:
+        """Return the meter of a new connection from ``address``."""
+        meter = Meter(self, let_go, self._patience if patience is None else patience)
+        self.meters.add(meter)
+        if address != UNKNOWN:
+            meter.share(self._addresses.find(address))
+        return meter
+
+    def open_proxy(self, let_go: LetGo) -> Meter:
+        """Return the meter of a proxy's connection: it has many clients, so it has no limit."""
+        meter = Meter(self, let_go, inf, limited=False)
+        self.meters.add(meter)
+        return meter
+
+    def address_of(self, peer: str | None, forwarded_for: Sequence[str] = ()) -> str:
+        """Return a client's address, given the peer and the request's X-Forwarded-For headers."""
+        return self.proxies.client_of(peer, ",".join(forwarded_for))
+
+    def of_address(self, address: str) -> Sequence[Budget]:
+        """Return what a request from ``address`` is charged to, if not to its connection."""
+        return [self.node] if address == UNKNOWN else [self._addresses.find(address), self.node]
+
+    def cost(self, busy: float) -> float:
+        """Return the cost of ``busy`` seconds: 1 is what one connection may use in a second."""
+        return busy * self.busy_price
+
+    def set_subject(self, meter: Meter, subject: str) -> None:
+        """Charge a person too: ``subject`` has proved who it is, on whatever connections."""
+        meter.share(self._subjects.find(subject))
+
+    def free(self) -> None:
+        """Let go the clients for whom the node holds most, until it holds `ROOMY` of the limit."""
+        for most in sorted(self.meters, key=lambda meter: meter.held, reverse=True):
+            if self.held <= ROOMY * self.max_held:
+                break
+            most.end(NodeFull("this node holds too much for its clients, and most for this one"))
+        self.on_freed()
+
+
+class _Known:
+    """The shared budgets of all addresses, or of all subjects, that a node has to remember."""
+
+    def __init__(self, budgets: Budgets, times: float) -> None:
+        self._budgets = budgets
+        self._times = times
+        self._by_key: dict[str, Shared] = {}
+        self._most = MAX_IDLE
+
+    def find(self, key: str) -> Shared:
+        """Return the budget of an address or a subject."""
+        shared = self._by_key.get(key)
+        if shared is None:
+            if len(self._by_key) >= self._most:
+                self._remove_unused()
+            shared = self._by_key[key] = Shared(self._times)
+        return shared
+
+    def _remove_unused(self) -> None:
+        now = self._budgets.clock()
+        self._by_key = {key: each for key, each in self._by_key.items() if not each.is_unused(now)}
+        self._most = max(MAX_IDLE, 2 * len(self._by_key))

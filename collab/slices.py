@@ -1,0 +1,61 @@
+"""The event loop's time in slices: who has used least of the node is next."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+from typing import Final
+
+SLICE: Final = 0.005
+"""Seconds of handling messages in one round of the event loop, if each message takes less."""
+
+
+class Slices:
+    """Lets the messages of all clients be handled in slices, one in each round of the event loop.
+
+    While there is little to do, a message is handled at once. When a slice is used up, all other
+    messages wait for later rounds; first are those of clients that will have used least of their
+    budgets. So a client that types waits for one costly message of others, not for all of them.
+    """
+
+    def __init__(self) -> None:
+        self.is_free = True
+        """Whether a message may be handled at once."""
+        self._worked = 0.0
+        self._waiting: list[tuple[float, int, float, asyncio.Future[None]]] = []
+        self._numbers = count()
+
+    def add(self, busy: float) -> None:
+        """Count ``busy`` seconds, for which a message was handled."""
+        self._worked += busy
+        if self._worked >= SLICE and self.is_free:
+            self._schedule()
+
+    def turn(self, used: float, busy: float) -> asyncio.Future[None]:
+        """Return a Future that is done when a message may be handled.
+
+        Those with the smallest ``used`` are first: when the budget of its client will be full again
+        after it. ``busy`` is how many seconds it takes, probably.
+        """
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        heapq.heappush(self._waiting, (used, next(self._numbers), busy, turn))
+        if self.is_free:
+            self._schedule()
+        return turn
+
+    def _schedule(self) -> None:
+        self.is_free = False
+        asyncio.get_running_loop().call_soon(self._begin_slice)
+
+    def _begin_slice(self) -> None:
+        self.is_free = True
+        self._worked = expected = 0.0
+        while self._waiting and expected < SLICE:
+            _, _, busy, turn = heapq.heappop(self._waiting)
+            if not turn.done():  # its client may have disconnected
+                turn.set_result(None)
+                expected += busy
+        if self._waiting:
+            self._schedule()

@@ -1,0 +1,246 @@
+"""One TCP connection to the node: what it sends is charged before it is parsed.
+
+aiohttp makes a `RequestHandler` for each connection, which reads HTTP and passes on a WebSocket's
+bytes. `Connection` is one with a `Meter`. A client over its budget is not read until it may go on:
+what it sends then waits in its own socket. The module uses private attributes of aiohttp 3.14:
+setup.cfg pins that minor version, and tests/unit/test_engine.py fails if they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from math import inf
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from collab.addresses import UNKNOWN
+from collab.budget import Budget, Budgets, Meter
+from collab.errors import CollabError, RateLimited, error_body
+
+MAX_HEADERS: Final = 64
+"""Header lines of one request; browsers send about 20, and proxies add a few."""
+REQUEST_COST: Final = 0.0002
+"""Seconds charged for each request besides the time of its handler: reading it, and answering."""
+HANDSHAKE_COST: Final = 0.005
+"""Seconds charged for a handshake, which makes a session: 50 a second on one TCP connection."""
+LARGE_READ: Final = 64 * 1024
+"""Bytes of one read after which more is to be expected: it is read in the client's turn."""
+COPY_COST: Final = 0.5e-9
+"""Seconds charged for each byte besides its price: the system and the parser copy it."""
+KERNEL_BUFFER: Final = 256 * 1024
+"""Bytes of answers that the system may hold for one client that does not read; it would hold 4 MB,
+which nobody counts."""
+PAYERS: web.RequestKey[Sequence[Budget]] = web.RequestKey("payers")
+"""The key under which a request keeps the budgets that are charged for it."""
+
+
+class Connection(RequestHandler):
+    """One TCP connection; ``meter`` is that of its client."""
+
+    __slots__ = (
+        "_backlog", "_is_paused", "_is_stopped", "_is_websocket", "_listener", "_unread",
+        "_write_timer", "meter",
+    )  # fmt: skip
+
+    def __init__(self, listener: Listener, **options: Any) -> None:
+        super().__init__(listener, **options)
+        self._listener = listener
+        self._unread = 0
+        self._backlog = 0
+        self._is_paused = False
+        self._is_stopped = False
+        self._is_websocket = False
+        self._write_timer: asyncio.TimerHandle | None = None
+        self.meter: Meter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to charge the client's address; that of a proxy's clients is not known yet."""
+        peer = transport.get_extra_info("peername")
+        budgets = self._listener.budgets
+        address = budgets.address_of(peer[0] if peer else None)
+        if address == UNKNOWN:
+            self.meter = budgets.open_proxy(self._let_go)
+        else:
+            self.meter = budgets.open(address, self._let_go, patience=inf)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Hold nothing any more; a WebSocket's session closes its meter itself."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+        self.take_read()
+        self._set_backlog(0)
+        if not self._is_websocket:
+            self.meter.close()
+        super().connection_lost(exc)
+
+    def belongs_to(self, meter: Meter) -> None:
+        """Charge ``meter`` from now on: the connection is the WebSocket of one session."""
+        self.take_read()
+        meter.replace(self.meter)
+        self.meter = meter
+        self._is_websocket = True
+
+    def stop_reading(self, end: Callable[[], None]) -> None:
+        """Read nothing more, and drop the unfinished message; ``end`` is called at the end."""
+        self._is_stopped = True
+        self._payload_parser = _Nothing(end)
+        self.take_read()
+        self._pause_transport_reading()
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        """Charge what the client has sent, then parse it."""
+        if self._is_stopped:
+            return
+        if size := len(data):
+            meter, slices = self.meter, self._listener.budgets.slices
+            self._unread += size
+            meter.hold(size)
+            now = meter.budgets.clock()
+            slices.add(size * COPY_COST)
+            if wait := meter.spend(size, 0.0, now):
+                self._pause(wait)
+            elif size >= LARGE_READ and not slices.is_free:
+                self._pause(0.0)
+        super().data_received(data)
+
+    def take_read(self) -> None:
+        """Count as read what the client has sent: it has been taken from the connection."""
+        self.meter.hold(-self._unread)
+        self._unread = 0
+
+    async def finish_response(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
+        """Send a response; the request and its body are no longer held then."""
+        result = await super().finish_response(*arguments)
+        if not self._messages:
+            self.take_read()
+        return result
+
+    def _pause(self, seconds: float) -> None:
+        """Read nothing for some seconds; with 0, until it is the client's turn."""
+        if self._is_paused:
+            return
+        self._is_paused = True
+        self._pause_transport_reading()
+        if seconds:
+            self._loop.call_later(seconds, self._go_on)
+        else:
+            slices = self._listener.budgets.slices
+            turn = slices.turn(self.meter.full_at, LARGE_READ * COPY_COST)
+            turn.add_done_callback(self._go_on)
+
+    def _go_on(self, turn: asyncio.Future[None] | None = None) -> None:
+        self._is_paused = False
+        if wait := self.meter.wait(self.meter.budgets.clock()):
+            self._pause(wait)
+        elif not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not (self._is_paused or self._is_stopped):  # aiohttp has reasons of its own to pause
+            super()._resume_transport_reading()
+
+    # Writing
+
+    def pause_writing(self) -> None:
+        """Handle that the client reads too slowly: what waits for it is counted until it reads."""
+        super().pause_writing()
+        self._check_backlog()
+
+    def resume_writing(self) -> None:
+        """Handle that little waits for the client."""
+        super().resume_writing()
+        self._set_backlog(0)
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _check_backlog(self) -> None:
+        """Drop a client that has read nothing for the whole write time-out."""
+        if self.transport is None:
+            return
+        before, now = self._backlog, self.transport.get_write_buffer_size()
+        if before and now >= before:
+            self.transport.abort()
+            return
+        self._set_backlog(now)
+        self._write_timer = self._loop.call_later(self._listener.write_timeout, self._check_backlog)
+
+    def _set_backlog(self, size: int) -> None:
+        self.meter.hold(size - self._backlog)
+        self._backlog = size
+
+    # The end
+
+    def _let_go(self, problem: CollabError) -> None:
+        self._loop.call_soon(self._refuse, problem)
+
+    def _refuse(self, problem: CollabError) -> None:
+        """End a connection that is no WebSocket, with a response if none has begun."""
+        if self.transport is None:
+            return
+        request = self._current_request
+        if request is None or not request.writer.output_size:
+            limited = isinstance(problem, RateLimited)
+            status = HTTPStatus.TOO_MANY_REQUESTS if limited else HTTPStatus.SERVICE_UNAVAILABLE
+            body = json.dumps(error_body(problem.code, str(problem)))
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
+            kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.transport.write((head + kind + body).encode())
+            self.force_close()
+            if request is None and self._task_handler is not None:
+                self._task_handler.cancel()  # it may read the rest of a request that was answered
+        else:
+            self.transport.abort()
+
+
+class _Nothing:
+    """Takes the place of a WebSocket's parser, with the unfinished message that it has."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self.feed_eof = end
+
+
+class Listener(web.Server):
+    """aiohttp's server, whose connections have meters."""
+
+    def __init__(self, server: web.Server, budgets: Budgets, write_timeout: float) -> None:
+        super().__init__(
+            server.request_handler,
+            request_factory=server.request_factory,
+            loop=server._loop,
+            **{**server._kwargs, "max_headers": MAX_HEADERS},
+        )
+        self.budgets = budgets
+        self.write_timeout = write_timeout
+
+    def __call__(self) -> RequestHandler:
+        """Return the handler of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+def meter_of(request: web.BaseRequest) -> Meter | None:
+    """Return the meter of the connection of a request; None if another server has accepted it."""
+    protocol = request.protocol
+    return protocol.meter if isinstance(protocol, Connection) else None
+
+
+def charge_request(request: web.BaseRequest, budgets: Budgets, busy: float) -> None:
+    """Charge ``busy`` seconds to those who pay for a request (`PAYERS`), if anybody does."""
+    for payer in request.get(PAYERS, ()):
+        payer.charge(budgets.cost(busy), budgets.clock())
+
+
+def address_of(request: web.BaseRequest, budgets: Budgets) -> str:
+    """Return the address of a request's client; it may be `UNKNOWN`."""
+    return budgets.address_of(request.remote, request.headers.getall("X-Forwarded-For", ()))

@@ -1,0 +1,88 @@
+"""How one client's messages are handled: each is charged, and a client over its budget waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
+
+from collab.budget import Meter
+from collab.slices import SLICE
+
+T = TypeVar("T")
+
+MESSAGE_COST: Final = 10e-6
+"""Seconds charged for a message besides the time of its handler: reading and decoding it."""
+
+
+class Timed(Generic[T]):
+    """Awaits ``work``. ``busy`` is for how many seconds it has run, without its waits."""
+
+    __slots__ = ("_steps", "busy")
+
+    def __init__(self, work: Awaitable[T]) -> None:
+        self._steps: Any = work.__await__()
+        self.busy = 0.0
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        steps = self._steps
+        step: Callable[[Any], Any] = steps.send
+        argument: Any = None
+        while True:
+            began = monotonic()
+            try:
+                future = step(argument)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            finally:
+                self.busy += monotonic() - began
+            try:
+                argument = yield future
+                step = steps.send
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as problem:  # a cancellation, for example: the work decides
+                step, argument = steps.throw, problem
+
+
+class Handling:
+    """The handling of one client's messages, one after another, at the expense of ``meter``."""
+
+    __slots__ = ("_busy", "_meter", "_slices")
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._slices = meter.budgets.slices
+        self._busy = SLICE  # until its first message shows how costly they are
+
+    async def handle(self, work: Awaitable[None]) -> None:
+        """Handle a message, when it is the client's turn; return when the next may be read."""
+        if not self._slices.is_free:
+            await self._turn()
+        timed = Timed(work)
+        try:
+            await timed
+        finally:
+            wait = self._charge(timed.busy + MESSAGE_COST)
+        if wait:
+            await asyncio.sleep(wait)
+
+    async def skip(self) -> None:
+        """Charge a message that needs no handling; return when the next one may be read."""
+        wait = self._charge(MESSAGE_COST)
+        if wait:
+            await asyncio.sleep(wait)
+        elif not self._slices.is_free:
+            await self._turn()
+
+    def _charge(self, busy: float) -> float:
+        self._busy = busy
+        self._slices.add(busy)
+        return self._meter.spend(0, busy, monotonic())
+
+    async def _turn(self) -> None:
+        cost = self._meter.budgets.cost(self._busy)
+        await self._slices.turn(self._meter.full_after(cost, monotonic()), self._busy)

@@ -1,0 +1,142 @@
+"""How the messages of one client are handled at its expense."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from collab.budget import Budgets
+from collab.config import Config
+from collab.slices import SLICE, Slices
+from collab.wire.handling import Handling, Timed
+
+
+def work(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+async def test_only_the_time_is_counted_in_which_the_work_runs() -> None:
+    async def working() -> str:
+        work(0.02)
+        await asyncio.sleep(0.1)
+        work(0.02)
+        return "done"
+
+    timed = Timed(working())
+    assert await timed == "done"
+    assert 0.04 <= timed.busy < 0.1
+
+
+async def test_errors_and_cancellations_pass_through() -> None:
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await Timed(failing())
+    cleaned = []
+
+    async def waiting() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    async def outer() -> None:
+        await Timed(waiting())
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned
+
+
+async def test_a_time_out_inside_the_work_is_an_ordinary_one() -> None:
+    async def patient() -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            return "too late"
+        return ""
+
+    assert await Timed(patient()) == "too late"
+
+
+async def test_many_messages_at_once_let_others_have_a_turn() -> None:
+    handling = Handling(Budgets(Config()).open("10.0.0.1"))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def message() -> None:
+        work(SLICE / 4)
+
+    task = asyncio.create_task(others())
+    for _ in range(40):
+        await handling.handle(message())
+    task.cancel()
+    assert turns >= 8
+
+
+async def test_a_client_over_its_budget_waits_before_its_next_message() -> None:
+    handling = Handling(Budgets(Config(max_busy=0.01)).open("10.0.0.1"))
+
+    async def message() -> None:
+        work(0.022)
+
+    began = time.perf_counter()
+    await handling.handle(message())
+    assert time.perf_counter() - began >= 0.2
+
+
+async def test_who_has_used_least_is_next_when_many_wait() -> None:
+    slices = Slices()
+    order: list[str] = []
+
+    async def message(name: str, used: float) -> None:
+        await slices.turn(used, SLICE)
+        order.append(name)
+        slices.add(SLICE)
+
+    slices.add(SLICE)
+    assert not slices.is_free
+    costly = [asyncio.create_task(message(f"costly {n}", 10.0 + n)) for n in range(20)]
+    await asyncio.sleep(0)
+    typist = asyncio.create_task(message("typist", 1.0))
+    await asyncio.gather(*costly, typist)
+    assert order.index("typist") <= 1
+    assert [name for name in order if name != "typist"] == [f"costly {n}" for n in range(20)]
+    await asyncio.sleep(0)
+    assert slices.is_free
+
+
+async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
+    slices = Slices()
+    slices.add(SLICE)
+    gone = slices.turn(0.0, SLICE)
+    next_one = slices.turn(1.0, SLICE)
+    await asyncio.sleep(0)
+    gone.cancel()
+    async with asyncio.timeout(1):
+        await next_one
+
+
+async def test_short_messages_share_a_round_of_the_loop() -> None:
+    slices = Slices()
+    slices.add(SLICE)
+    turns = [slices.turn(0.0, SLICE / 10) for _ in range(10)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert all(turn.done() for turn in turns)
