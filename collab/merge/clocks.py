@@ -23,6 +23,11 @@ class Clocks:
             if end > known.get(client, 0):
                 known[client] = end
 
+    def extend(self, client: int, count: int) -> None:
+        """Add ``count`` clocks of a client, behind those that it has."""
+        if count:
+            self._known[client] = self._known.get(client, 0) + count
+
     def refuse_early(self, seen: Survey) -> None:
         """Raise `EarlyUpdate` if updates that an update builds on are missing."""
         known = self._known
@@ -39,6 +44,10 @@ class Clocks:
         for client, _, end in seen.deleted:
             if end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes content that is missing")
+
+    def check(self, state_vector: bytes) -> None:
+        """Assert that the clocks are those of the document's ``state_vector``; for tests."""
+        assert self._known == read_state_vector(state_vector)
 
     def are_ahead_of(self, state_vector: bytes) -> bool:
         """Whether the updates reach further than ``state_vector``, the document's own."""

@@ -11,8 +11,9 @@ from pycrdt import Doc, Text, TextEvent
 
 from .delta import IDENTITY, Delta
 from .diff import diff
+from .document import ROOT
 from .errors import MergeError, refusals
-from .replica import ROOT, Replica
+from .replica import Replica
 from .units import delta_from_event, utf8_size
 from .updates import merged
 

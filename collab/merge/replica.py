@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
-
-from pycrdt import Doc, Text, TextEvent, TransactionEvent
+from typing import Final
 
 from .clocks import Clocks, read_state_vector
 from .delta import IDENTITY, Delta
 from .diff import diff
+from .document import Document, TextEvent
 from .errors import BadUpdate, refusals
 from .pairs import break_pairs, pairs
 from .structs import Nesting, joined
 from .survey import EMPTY_UPDATE, HALF, Id, Survey, survey
 from .units import byte_ops, delta_from_event, utf8_size
-
-ROOT: Final = "code"
-"""Name of the shared text: ``doc.getText('code')`` in JavaScript."""
 
 MAX_UNJOINED: Final = 256
 """Structs of one update that are left for yrs to join: this takes 64 kB, and the memory grows with
@@ -56,15 +50,12 @@ class Replica:
 
     __slots__ = (
         "_clocks",
-        "_doc",
-        "_event",
+        "_document",
         "_halves",
         "_nesting",
         "_pairs",
         "_plain",
         "_size",
-        "_text",
-        "_update",
         "text",
         "version",
     )
@@ -88,9 +79,7 @@ class Replica:
         self._clocks = Clocks()
         self._nesting = Nesting()
         self._pairs: set[Id] = set()
-        self._update: bytes | None = None
-        self._event: list[dict[str, Any]] | None = None
-        self._open(Doc(client_id=client_id))
+        self._document = Document(client_id)
 
     def edit(self, delta: Delta) -> bytes:
         """Apply ``delta`` in one transaction and return its update, for other replicas.
@@ -103,9 +92,9 @@ class Replica:
         before = self.text
         after = delta.apply(before)
         size = utf8_size(after)
-        text = self._text
-        with self._kept_update(), self._doc.transaction():
-            if not self._plain:
+        text, plain = self._document.text, self._plain
+        with self._document.transaction():
+            if not plain:
                 self._remove_embeds()
             for index, op in byte_ops(before, delta):
                 if isinstance(op, str):
@@ -115,7 +104,7 @@ class Replica:
             assert len(text) == size, "pycrdt moved an index"
         self.text = after
         self._size = size
-        return self._record_own()
+        return self._record_edit(delta) if plain else self._record_own()
 
     def apply_update(self, update: bytes) -> Edit:
         """Apply the update of another replica and return what it changed in this one.
@@ -139,8 +128,9 @@ class Replica:
             self._rebuild(break_pairs(update, seen, broken), broken)
             gained = update
         else:
-            event = self._apply(update)
-            gained = self._update or EMPTY_UPDATE
+            with refusals():
+                event = self._document.apply(update)
+            gained = self._document.update
         self._pairs |= fresh
         self._pairs -= broken
         self._clocks.add(seen)
@@ -169,8 +159,8 @@ class Replica:
         self._halves = False
         if self._plain and not halves:
             return None
-        text = self._text
-        with refusals(), self._kept_update(), self._doc.transaction():
+        text = self._document.text
+        with refusals(), self._document.transaction():
             if not self._plain:
                 self._remove_embeds()
             for match in halves:
@@ -189,11 +179,11 @@ class Replica:
 
     def state(self) -> bytes:
         """Return the whole document as one update."""
-        return self._doc.get_update()
+        return self._document.state()
 
     def state_vector(self) -> bytes:
         """Return the Yjs state vector, which tells which updates this replica has, encoded."""
-        return self._doc.get_state()
+        return self._document.state_vector()
 
     def diff_since(self, state_vector: bytes) -> bytes:
         """Return what a replica with ``state_vector`` lacks.
@@ -201,60 +191,34 @@ class Replica:
         Raises `BadUpdate` if ``state_vector`` isn't a state vector.
         """
         read_state_vector(state_vector)
-        return self._doc.get_update(state_vector)
+        return self._document.state(state_vector)
 
     def has_pending(self) -> bool:
         """Whether pycrdt keeps parts of applied updates for later. Never compact such a replica."""
-        return self._clocks.are_ahead_of(self._doc.get_state())
+        return self._clocks.are_ahead_of(self._document.state_vector())
 
     def check(self) -> None:
         """Assert that the cached text is the document's. For tests: it reads the document."""
-        assert str(self._text) == self.text
+        assert str(self._document.text) == self.text
         assert utf8_size(self.text) == self._size
-        assert not self._plain or len(self._text) == self._size
+        self._clocks.check(self._document.state_vector())
+        assert not self._plain or len(self._document.text) == self._size
         assert not self.has_pending()
 
-    def _open(self, doc: Doc[Text]) -> None:
-        self._doc = doc
-        self._text = doc.get(ROOT, type=Text)
+    def _record_edit(self, delta: Delta) -> bytes:
+        """Record an own edit by ``delta`` and return its update, which is read only if it must be.
 
-    @contextmanager
-    def _kept_update(self) -> Iterator[None]:
-        """Keep the update that the transaction in the context makes.
-
-        The document is observed only during the context: pycrdt holds the callback in Rust, where
-        Python's garbage collector can't see that it refers back to its document, so that neither
-        would ever be freed.
+        An insertion has as many clocks as UTF-16 units, and ASCII text contains no pairs.
         """
-        self._update = None
-        subscription = self._doc.observe(self._keep_update)
-        try:
-            yield
-        finally:
-            self._doc.unobserve(subscription)
-
-    def _keep_update(self, event: TransactionEvent) -> None:
-        self._update = event.update
-
-    def _keep_event(self, event: TextEvent) -> None:
-        self._event = event.delta  # type: ignore[attr-defined]
-
-    def _apply(self, update: bytes) -> list[dict[str, Any]] | None:
-        """Apply ``update`` and return the event it caused on the text, if any."""
-        self._event = None
-        # The text is observed only meanwhile, for the reason that `_kept_update` gives, and because
-        # pycrdt computes an event for each transaction of an observed text, in time that grows with
-        # the document.
-        subscription = self._text.observe(self._keep_event)
-        try:
-            with refusals(), self._kept_update():
-                self._doc.apply_update(update)
-        finally:
-            self._text.unobserve(subscription)
-        return self._event
+        inserted = "".join([op for op in delta.ops if isinstance(op, str)])
+        if not inserted.isascii():
+            return self._record_own()
+        self._clocks.extend(self._document.client_id, len(inserted))
+        self.version += 1
+        return self._document.update
 
     def _record_own(self) -> bytes:
-        update = self._update or EMPTY_UPDATE
+        update = self._document.update
         seen = survey(update)
         self._clocks.add(seen)
         self.version += 1
@@ -278,14 +242,14 @@ class Replica:
 
         The members' documents are split already, so this makes no update of its own.
         """
-        state = self._doc.get_update()
-        doc: Doc[Text] = Doc()
+        state = self._document.state()
+        document = Document()
         with refusals():
-            doc.apply_update(break_pairs(state, survey(state), broken))
-            doc.apply_update(update)
-        self._open(doc)
+            document.apply(break_pairs(state, survey(state), broken))
+            document.apply(update)
+        self._document = document
 
-    def _follow_event(self, event: list[dict[str, Any]] | None) -> Delta | None:
+    def _follow_event(self, event: TextEvent | None) -> Delta | None:
         """Apply an event to the cached text; return None if the event is not the whole change."""
         if event is None:
             return IDENTITY
@@ -294,7 +258,7 @@ class Replica:
             return None
         after = delta.apply(self.text)
         size = utf8_size(after)
-        if len(self._text) != size:
+        if len(self._document.text) != size:
             return None
         self.text = after
         self._size = size
@@ -303,14 +267,14 @@ class Replica:
     def _reload_text(self) -> Delta:
         """Read the text from the document, and return its edit, computed from the two texts."""
         before = self.text
-        self.text = str(self._text)
+        self.text = str(self._document.text)
         self._size = utf8_size(self.text)
-        self._plain = len(self._text) == self._size
+        self._plain = len(self._document.text) == self._size
         return Delta.from_splices(diff(before, self.text))
 
     def _remove_embeds(self) -> None:
         """Delete all content of the shared text that is not text, inside a transaction."""
-        text = self._text
+        text = self._document.text
         index = 0
         embeds: list[int] = []
         for content, _ in text.diff():
