@@ -27,6 +27,7 @@ _HALVES = re.compile(f"{HALF}+")
 class Edit:
     """A change of a replica: ``delta`` is that of its text, ``update`` that of the whole document.
 
+    ``delta`` is coarse (`Delta.coarse`): all views of the room's members are composed with it.
     ``update`` holds only what the replica did not have before, and is empty if nothing changed. It
     may hold something although ``delta`` is the identity: a key of a map, formatting.
     """
@@ -260,9 +261,9 @@ class Replica:
         size = utf8_size(after)
         if len(self._document.text) != size:
             return None
-        self.text = after
+        before, self.text = self.text, after
         self._size = size
-        return delta
+        return delta.coarse(before)
 
     def _reload_text(self) -> Delta:
         """Read the text from the document, and return its edit, computed from the two texts."""
