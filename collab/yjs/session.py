@@ -252,12 +252,9 @@ class Session:
 
     def _handle_states(self, message: protocol.Aware) -> None:
         member = self.member
-        for client, clock, raw in message.states:
-            # y-websocket sends back the states of others: they are ignored.
-            if member.client is not None and client != member.client:
-                continue
-            if member.client is None and client in self._shown:
-                continue  # the client sends no state of its own
+        newest = message.newest(member.client, self._shown)
+        if newest is not None:
+            client, clock, raw = newest
             try:
                 state = protocol.parse_state(raw)
             except protocol.StateTooLarge as problem:
