@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .cursor import Cursor
 from .errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from .limits import Limits
@@ -13,8 +15,15 @@ class Clocks:
 
     __slots__ = ("_known",)
 
-    def __init__(self) -> None:
-        self._known: dict[int, int] = {}
+    def __init__(self, known: Mapping[int, int] | None = None) -> None:
+        self._known: dict[int, int] = dict(known or {})
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def copy(self) -> Clocks:
+        """Return the clocks of a copy of the document."""
+        return Clocks(self._known)
 
     def add(self, seen: Survey) -> None:
         """Add an update."""
@@ -28,22 +37,33 @@ class Clocks:
         if count:
             self._known[client] = self._known.get(client, 0) + count
 
-    def refuse_early(self, seen: Survey) -> None:
-        """Raise `EarlyUpdate` if updates that an update builds on are missing."""
+    def new_clients(self, seen: Survey) -> int:
+        """Return how many clients an update has that the document does not have."""
+        return len({client for client, _, _ in seen.runs} - self._known.keys())
+
+    def refuse_early(self, seen: Survey) -> bool:
+        """Raise `EarlyUpdate` if updates that an update builds on are missing.
+
+        Returns whether structs of the update need others of it that need not come before them: they
+        might need each other.
+        """
         known = self._known
-        reach = known.copy()
+        reach: dict[int, int] = {}
         for client, start, end in seen.runs:
-            here = reach.get(client, 0)
+            here = reach.get(client) or known.get(client, 0)
             if start > here:
                 raise EarlyUpdate("updates before this one are missing")
-            if end > here:
-                reach[client] = end
+            reach[client] = max(here, end)
+        entangled = False
         for client, clock in seen.needs:
-            if clock >= reach.get(client, 0):
-                raise EarlyUpdate("the update builds on one that is missing")
+            if clock >= known.get(client, 0):
+                if clock >= reach.get(client, 0):
+                    raise EarlyUpdate("the update builds on one that is missing")
+                entangled = True
         for client, _, end in seen.deleted:
-            if end > reach.get(client, 0):
+            if end > known.get(client, 0) and end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes content that is missing")
+        return entangled
 
     def check(self, state_vector: bytes) -> None:
         """Assert that the clocks are those of the document's ``state_vector``; for tests."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from .diff import MAX_DISTANCE, diff, quick_diff
+from .diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, quick_diff
 from .splice import Splice, edit_size
 
 Diff = Callable[[str, str], list[Splice]]
@@ -35,19 +35,24 @@ class Differ:
 
     def __call__(self, old: str, new: str) -> list[Splice]:
         """Return an edit from ``old`` to ``new``, always the same one."""
-        splices = self._known.get((old, new))
-        if splices is None:
-            splices = self._known[old, new] = self._compute(old, new)
-        return splices
-
-    def _compute(self, old: str, new: str) -> list[Splice]:
+        if self._known:
+            known = self._known.get((old, new))
+            if known is not None:
+                return known
         if self._effort >= MAX_EFFORT:
             return quick_diff(old, new)
         splices = diff(old, new)
-        only = splices[0] if len(splices) == 1 else None
-        if only is None or (only.insert and only.start < only.end):
+        size = edit_size(splices)
+        if size > MAX_QUICK_DISTANCE and not _is_at_one_place(splices):
             # The search grows with the square of the distance. What it does not find is compared
             # line by line.
-            share = edit_size(splices) / MAX_DISTANCE
+            share = size / MAX_DISTANCE
             self._effort += share**2 if share <= 1 else 1 + (len(old) + len(new)) / LINES_EFFORT
+            self._known[old, new] = splices
         return splices
+
+
+def _is_at_one_place(splices: list[Splice]) -> bool:
+    """Whether the edit only inserts or only deletes, at one place. No diff of it is expensive."""
+    (start, end, insert), *others = splices
+    return not others and (start == end or not insert)

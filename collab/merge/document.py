@@ -9,6 +9,7 @@ from typing import Any, Final
 from pycrdt import Doc, Text
 
 from .survey import EMPTY_UPDATE
+from .units import utf8_size
 
 ROOT: Final = "code"
 """Name of the shared text: ``doc.getText('code')`` in JavaScript."""
@@ -54,16 +55,24 @@ class Document:
         with self._observed(), self._doc.transaction():
             yield
 
-    def apply(self, update: bytes) -> TextEvent | None:
-        """Apply ``update`` and return what it changed in the text; None if nothing."""
+    def apply(self, update: bytes, *, with_event: bool = True) -> TextEvent | None:
+        """Apply ``update`` and return what it changed in the text; None if nothing.
+
+        None also without the event, which costs more than anything else if the update is large.
+        """
         self._event = None
-        subscription = self._observable_text.observe(self._keep_event)
+        subscription = self._observable_text.observe(self._keep_event) if with_event else None
         try:
             with self._observed():
                 self._doc.apply_update(update)
         finally:
-            subscription.drop()
+            if subscription is not None:
+                subscription.drop()
         return self._event
+
+    def apply_part(self, update: bytes) -> None:
+        """Apply ``update``, and keep nothing of what it changed."""
+        self._doc.apply_update(update)
 
     def state(self, state_vector: bytes = b"\0") -> bytes:
         """Return what a document with ``state_vector`` lacks as one update; by default, all."""
@@ -72,6 +81,18 @@ class Document:
     def state_vector(self) -> bytes:
         """Return the document's state vector, encoded."""
         return self._doc.get_state()
+
+    def embeds(self) -> list[int]:
+        """Return the places of the embeds in the text, each of which counts one."""
+        index = 0
+        places: list[int] = []
+        for content, _ in self.text.diff():
+            if isinstance(content, str):
+                index += utf8_size(content)
+            else:
+                places.append(index)
+                index += 1
+        return places
 
     @contextmanager
     def _observed(self) -> Iterator[None]:

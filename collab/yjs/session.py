@@ -161,7 +161,7 @@ class Session:
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
         if isinstance(message, protocol.Update):
-            self._handle_update(message)
+            await self._handle_update(message)
         elif isinstance(message, protocol.Aware):
             self._handle_states(message)
         elif isinstance(message, protocol.Step1):
@@ -187,16 +187,16 @@ class Session:
         self._requested = True
         self._send(protocol.step1_message(self.room.yjs.state_vector()))
 
-    def _handle_update(self, message: protocol.Update) -> None:
+    async def _handle_update(self, message: protocol.Update) -> None:
         yjs, update = self.room.yjs, message.update
         try:
             if not message.answer:
-                yjs.change(self.member, update)
+                await yjs.change(self.member, update)
             else:
                 self._requested = False
                 self._greet()
                 if self.member.identity.may_write or yjs.changes_document(update):
-                    yjs.change(self.member, update)
+                    await yjs.change(self.member, update)
                 self._early_answers, self._missing = 0, False
         except EarlyUpdate as problem:
             self._handle_early_update(message, problem)
