@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from time import thread_time
 from typing import Final
@@ -13,9 +12,10 @@ from .diff import diff
 from .document import Document, TextEvent
 from .errors import BadUpdate, UpdateTooLarge, refusals
 from .pairs import break_pairs, pairs
+from .repairs import remove_embeds, runs_of_halves, write_again
 from .steps import Steps
 from .structs import Nesting, joined, slices
-from .survey import EMPTY_UPDATE, HALF, Id, Survey, survey
+from .survey import EMPTY_UPDATE, Id, Survey, survey
 from .units import byte_ops, delta_from_event, utf8_size
 
 MAX_UNJOINED: Final = 256
@@ -25,10 +25,6 @@ the square of their number."""
 MAX_EVENT_PARTS: Final = 4000
 """Structs and deleted ranges of one update for which pycrdt reports what changed in the text. For
 more than that, this takes longer than a comparison of the texts."""
-MAX_REPAIRS: Final = 256
-"""Places at which a document is repaired one by one; editors cause one at a time."""
-
-_HALVES = re.compile(f"{HALF}+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +105,14 @@ class Replica:
         text, plain = self._document.text, self._plain
         with self._document.transaction():
             if not plain:
-                self._remove_embeds()
+                remove_embeds(self._document, before, self._size)
             for index, op in byte_ops(before, delta):
                 if isinstance(op, str):
                     text.insert(index, op)
                 else:
                     del text[index : index - op]
             assert len(text) == size, "pycrdt moved an index"
-        self.text = after
-        self._size = size
+        self.text, self._size, self._plain = after, size, True
         return self._record_edit(delta) if plain else self._record_own()
 
     def copy(self) -> Replica:
@@ -163,6 +158,7 @@ class Replica:
         gained = update if broken else self._document.update
         self._add(seen, fresh - broken)
         self._pairs -= broken
+        self._halves = seen.has_halves
         delta = self._follow_event(event) if observed else None
         if delta is None:
             before = self.text
@@ -196,6 +192,7 @@ class Replica:
             if taken > max_seconds:
                 raise UpdateTooLarge("the update takes too long to be merged")
         self._add(seen, fresh)
+        self._halves = seen.has_halves
         self._reload_text()
         return taken
 
@@ -226,23 +223,18 @@ class Replica:
         can carry: this replica replaces each U+FFFD by its own, so that all members see the same
         text. The attribute `text` does not change.
         """
-        halves = [match.span() for match in _HALVES.finditer(self.text)] if self._halves else []
-        if len(halves) > MAX_REPAIRS:
-            halves = [(halves[0][0], halves[-1][1])]
+        halves = runs_of_halves(self.text) if self._halves else []
         self._halves = False
         if self._plain and not halves:
             return None
-        text = self._document.text
-        with refusals(), self._document.transaction():
+        document = self._document
+        with refusals(), document.transaction():
             if not self._plain:
-                self._remove_embeds()
-            for start, end in halves:
-                index = utf8_size(self.text[:start])
-                run = self.text[start:end]
-                del text[index : index + utf8_size(run)]
-                text.insert(index, run)
-            if len(text) != self._size:
+                remove_embeds(document, self.text, self._size)
+            write_again(document, self.text, halves)
+            if len(document.text) != self._size:
                 raise BadUpdate("the document cannot be reduced to its text")
+        self._plain = True
         return self._record_own()
 
     @property
@@ -302,9 +294,7 @@ class Replica:
     def _record_own(self) -> bytes:
         update = self._document.update
         seen = survey(update)
-        halves = self._halves
         self._add(seen, set(pairs(update, seen)))
-        self._halves = halves
         return update
 
     def _add(self, seen: Survey, fresh: set[Id]) -> None:
@@ -313,7 +303,6 @@ class Replica:
         self._clocks.add(seen)
         self.version += 1
         self.structs += seen.built
-        self._halves = seen.has_halves
 
     def _pairs_in(self, update: bytes, seen: Survey) -> tuple[set[Id], set[Id]]:
         """Return the surrogate pairs that an update brings, and those that it splits.
@@ -359,15 +348,3 @@ class Replica:
         self.text = str(self._document.text)
         self._size = utf8_size(self.text)
         self._plain = len(self._document.text) == self._size
-
-    def _remove_embeds(self) -> None:
-        """Delete all content of the shared text that is not text, inside a transaction."""
-        text = self._document.text
-        if len(text) - self._size <= MAX_REPAIRS:
-            for index in reversed(self._document.embeds()):
-                del text[index]
-        if len(text) != self._size:
-            # There are many, or some that count more than one or are not listed: a forged update.
-            text.clear()
-            text.insert(0, self.text)
-        self._plain = True
