@@ -41,12 +41,13 @@ class Clocks:
         """Return how many clients an update has that the document does not have."""
         return len({client for client, _, _ in seen.runs} - self._known.keys())
 
-    def refuse_early(self, seen: Survey) -> bool:
-        """Raise `EarlyUpdate` if updates that an update builds on are missing.
+    def overlap(self, seen: Survey) -> bool:
+        """Whether a run of an update begins with what the document has and ends with news."""
+        known = self._known
+        return any(start < known.get(client, 0) < end for client, start, end in seen.runs)
 
-        Returns whether structs of the update need others of it that need not come before them: they
-        might need each other.
-        """
+    def refuse_early(self, seen: Survey) -> None:
+        """Raise `EarlyUpdate` if updates that an update builds on are missing."""
         known = self._known
         reach: dict[int, int] = {}
         for client, start, end in seen.runs:
@@ -54,16 +55,12 @@ class Clocks:
             if start > here:
                 raise EarlyUpdate("updates before this one are missing")
             reach[client] = max(here, end)
-        entangled = False
         for client, clock in seen.needs:
-            if clock >= known.get(client, 0):
-                if clock >= reach.get(client, 0):
-                    raise EarlyUpdate("the update builds on one that is missing")
-                entangled = True
+            if clock >= known.get(client, 0) and clock >= reach.get(client, 0):
+                raise EarlyUpdate("the update builds on one that is missing")
         for client, _, end in seen.deleted:
             if end > known.get(client, 0) and end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes content that is missing")
-        return entangled
 
     def check(self, state_vector: bytes) -> None:
         """Assert that the clocks are those of the document's ``state_vector``; for tests."""

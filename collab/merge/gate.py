@@ -72,7 +72,7 @@ class Gate:
         limits, replica = self._limits, self._replica
         seen = yield from survey_steps(update, limits)
         yield from self._check_size(update, seen)
-        entangled = replica.refuse_early(seen)
+        replica.refuse_early(seen)
         if seen.joinable > MAX_UNJOINED:
             yield None
             update = joined(update)
@@ -91,7 +91,7 @@ class Gate:
         else:
             twin.apply_update(update, seen)
         repaired = twin.repair() is not None
-        if (large or entangled) and twin.has_pending():
+        if twin.has_pending():
             raise EarlyUpdate("parts of the update wait for each other")
         limit = limits.text_bytes
         if twin.size > max(limit, replica.size):

@@ -222,7 +222,8 @@ class _Reader(Cursor):
                            continues)
                 )  # fmt: skip
             clock += size
-        if clock > start:
+        if clock > start or (count and kind == SKIP):
+            # After a skip there may be an empty run, which shows up to where the update skips.
             seen.runs.append((client, start, clock))
 
     def string(self, client: int, clock: int) -> int:

@@ -204,6 +204,42 @@ def test_structs_that_wait_for_each_other_are_not_merged(update: bytes) -> None:
     assert replica.state() == before
 
 
+@pytest.mark.parametrize("structs", [[b"\x0a\x02"], [b"\x0a\x02", forge.struct(1, b"\1")]])
+def test_what_an_update_skips_must_be_known(structs: list[bytes]) -> None:
+    """Otherwise yrs takes it for known, and ignores it when it comes."""
+    replica = _with("text")
+    gate = Gate(replica, LIMITS)
+    with pytest.raises(EarlyUpdate):
+        gate.admit(forge.update([(7, 0, structs)]))
+    gate.admit(forge.typed(7, 2))
+    gate.admit(forge.update([(7, 0, structs)]))
+    replica.check()
+
+
+def test_a_struct_that_begins_with_known_content_of_another_type_is_refused() -> None:
+    """pycrdt would put the rest of it into the text, and report no change of the text."""
+    replica = Replica()
+    gate = Gate(replica, LIMITS)
+    bold = forge.struct(forge.FORMAT, forge.varstring("bold") + forge.varstring("true"))
+    gate.admit(forge.update([(7, 0, [forge.struct(forge.STRING, forge.varstring("bc")), bold])]))
+    elsewhere = forge.struct(forge.STRING, forge.varstring("xyz"), parent=forge.root("other"))
+    with pytest.raises(BadUpdate):
+        gate.admit(forge.update([(7, 1, [elsewhere])]))
+    assert replica.text == "bc"
+    replica.check()
+
+
+def test_a_struct_that_begins_with_known_content_is_merged() -> None:
+    replica = Replica()
+    gate = Gate(replica, LIMITS)
+    for text in ("abc", "abcdef"):
+        before = replica.text
+        whole = forge.struct(forge.STRING, forge.varstring(text))
+        edit, _ = gate.admit(forge.update([(7, 0, [whole])]))
+        assert edit.delta.apply(before) == replica.text == text
+    replica.check()
+
+
 def test_nesting_is_bounded_over_several_updates_before_anything_is_deleted() -> None:
     gate = Gate(_with("text"), LIMITS)
     for first in range(0, LIMITS.nesting, 16):
