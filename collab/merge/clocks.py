@@ -32,6 +32,10 @@ class Clocks:
             if end > known.get(client, 0):
                 known[client] = end
 
+    def reached(self, client: int) -> int:
+        """Return the clock that a client has reached."""
+        return self._known.get(client, 0)
+
     def extend(self, client: int, count: int) -> None:
         """Add ``count`` clocks of a client, behind those that it has."""
         if count:

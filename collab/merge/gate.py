@@ -7,10 +7,10 @@ from typing import Final
 
 from .errors import BadUpdate, DocumentTooLarge, EarlyUpdate, UpdateTooLarge
 from .limits import Limits
-from .replica import MAX_UNJOINED, Edit, Replica
+from .replica import Edit, Replica
 from .steps import Steps
-from .structs import joined, slices
-from .survey import Survey, survey, survey_steps
+from .structs import slices
+from .survey import Survey, survey_steps
 
 SLICE_STRUCTS: Final = 64
 """Structs that are merged in one step of a trial. If an update is forged so that each of them is
@@ -73,10 +73,9 @@ class Gate:
         seen = yield from survey_steps(update, limits)
         yield from self._check_size(update, seen)
         replica.refuse_early(seen)
-        if seen.joinable > MAX_UNJOINED:
+        if seen.parts > SLICE_STRUCTS:
             yield None
-            update = joined(update)
-            seen = survey(update)
+        update, seen = replica.normalized(update, seen)
         large = seen.parts > SLICE_STRUCTS or len(update) > SLICE_BYTES
         if large:
             yield None
@@ -90,6 +89,8 @@ class Gate:
             yield None
         else:
             twin.apply_update(update, seen)
+        if twin.is_formatted and not twin.is_plain:
+            raise BadUpdate("a text with formatting may not hold anything but text")
         repaired = twin.repair() is not None
         if twin.has_pending():
             raise EarlyUpdate("parts of the update wait for each other")

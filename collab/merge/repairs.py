@@ -19,10 +19,14 @@ MAX_REPAIRS: Final = 256
 _HALVES = re.compile(f"{HALF}+")
 
 
-def remove_embeds(document: Document, content: str, size: int) -> None:
-    """Delete everything from a document's shared text but its ``content``, of ``size`` bytes."""
+def remove_embeds(document: Document, content: str, size: int, *, formatted: bool) -> None:
+    """Delete everything from a document's shared text but its ``content``, of ``size`` bytes.
+
+    If something in the document is ``formatted``, pycrdt does not list the embeds: it reads memory
+    that is not its own if the formatting is forged.
+    """
     text = document.text
-    if len(text) - size <= MAX_REPAIRS:
+    if not formatted and len(text) - size <= MAX_REPAIRS:
         for index in reversed(document.embeds()):
             del text[index]
     if len(text) != size:

@@ -74,39 +74,45 @@ def batched(updates: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield some
 
 
-class PairCuts:
-    """Finds out whether updates of a journal, in its order, split surrogate pairs."""
+class Examination:
+    """Finds out, from the updates of a journal in its order, whether a `Replica` must replay them.
 
-    __slots__ = ("_pairs",)
+    It must if an update splits a surrogate pair, or formats something: see `MAX_EVENT_PARTS`.
+    """
+
+    __slots__ = ("_pairs", "needs_replica")
 
     def __init__(self) -> None:
         self._pairs: set[Id] = set()
+        self.needs_replica = False
 
-    def add(self, update: bytes) -> bool:
-        """Add an update; return whether it splits a pair."""
+    def add(self, update: bytes) -> None:
+        """Add an update."""
         try:
             seen = survey(update)
         except BadUpdate:
-            return False  # it is not applied either
+            return  # it is not applied either
         if seen.strings:
             self._pairs.update(pairs(update, seen))
-        return any((client, clock - 1) in self._pairs for client, clock in seen.cuts)
+        self.needs_replica |= seen.has_formats or any(
+            (client, clock - 1) in self._pairs for client, clock in seen.cuts
+        )
 
 
 class Replay:
     """Replays updates of a journal, in its order, after those that add up to the update ``state``.
 
     A `Replica` reads each update before it applies it, because the update may come too early or
-    split a surrogate pair. The updates of a journal do not come too early; so if none of them
-    ``cuts_pairs``, a pycrdt document is enough, which takes a tenth of the time. An update that
-    can't be applied changes nothing, as on every node.
+    split a surrogate pair. The updates of a journal do not come too early; so unless they are such
+    that it ``needs_replica`` (see `Examination`), a pycrdt document is enough, which takes a tenth
+    of the time. An update that can't be applied changes nothing, as on every node.
     """
 
     __slots__ = ("_doc", "_event", "_replica", "_shared", "_text")
 
-    def __init__(self, state: bytes = b"", *, cuts_pairs: bool = False) -> None:
+    def __init__(self, state: bytes = b"", *, needs_replica: bool = False) -> None:
         self._text: str | None = ""
-        self._replica = Replica() if cuts_pairs else None
+        self._replica = Replica() if needs_replica else None
         self._doc: Doc[Text] = Doc()
         self._shared = self._doc.get(ROOT, type=Text)
         self._event: list[dict[str, Any]] | None = None

@@ -17,6 +17,7 @@ from .steps import Steps
 from .structs import Nesting, joined, slices
 from .survey import EMPTY_UPDATE, Id, Survey, survey
 from .units import byte_ops, delta_from_event, utf8_size
+from .updates import unknown
 
 MAX_UNJOINED: Final = 256
 """Structs of one update that are left for yrs to join: this takes 64 kB, and the memory grows with
@@ -24,7 +25,8 @@ the square of their number."""
 
 MAX_EVENT_PARTS: Final = 4000
 """Structs and deleted ranges of one update for which pycrdt reports what changed in the text. For
-more than that, this takes longer than a comparison of the texts."""
+more than that, this takes longer than a comparison of the texts. It never reports anything of a
+document with formatting: if that is forged, the report ends the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Replica:
     __slots__ = (
         "_clocks",
         "_document",
+        "_formatted",
         "_halves",
         "_nesting",
         "_pairs",
@@ -86,6 +89,7 @@ class Replica:
         self._size = 0
         self._plain = True
         self._halves = False
+        self._formatted = False
         self._clocks = Clocks()
         self._nesting = Nesting()
         self._pairs: set[Id] = set()
@@ -105,7 +109,7 @@ class Replica:
         text, plain = self._document.text, self._plain
         with self._document.transaction():
             if not plain:
-                remove_embeds(self._document, before, self._size)
+                remove_embeds(self._document, before, self._size, formatted=self._formatted)
             for index, op in byte_ops(before, delta):
                 if isinstance(op, str):
                     text.insert(index, op)
@@ -129,7 +133,7 @@ class Replica:
         other.text, other.version, other.structs = self.text, self.version, self.structs
         other._size, other._plain, other._halves = self._size, self._plain, self._halves
         other._clocks, other._nesting = self._clocks.copy(), self._nesting.copy()
-        other._pairs = self._pairs.copy()
+        other._pairs, other._formatted = self._pairs.copy(), self._formatted
         return other
 
     def apply_update(self, update: bytes, seen: Survey | None = None) -> Edit:
@@ -143,13 +147,13 @@ class Replica:
         """
         seen = seen or survey(update)
         self.refuse_early(seen)
-        if seen.joinable > MAX_UNJOINED:
-            update = joined(update)
-            seen = survey(update)
-        self.nesting_with(update, seen)
+        update, seen = self.normalized(update, seen)
         fresh, broken = self._pairs_in(update, seen)
-        partly_known = self._clocks.overlap(seen)
-        observed = self._plain and not broken and seen.parts <= MAX_EVENT_PARTS
+        self.nesting_with(update, seen)
+        self._formatted |= seen.has_formats
+        observed = (
+            self._plain and not broken and not self._formatted and seen.parts <= MAX_EVENT_PARTS
+        )
         event = None
         if broken:
             self._rebuild(break_pairs(update, seen, broken), broken)
@@ -162,8 +166,7 @@ class Replica:
         self._halves = seen.has_halves
         before = self.text
         delta = self._follow_event(event) if observed else None
-        # If a forged struct begins with content that is known, pycrdt may report too little.
-        if delta is None or (partly_known and str(self._document.text) != self.text):
+        if delta is None:
             self._reload_text()
             delta = Delta.from_splices(diff(before, self.text))
         return Edit(delta, gained)
@@ -184,6 +187,7 @@ class Replica:
         if broken:
             self.apply_update(update, seen)
             return 0.0
+        self._formatted |= seen.has_formats
         taken = 0.0
         for part in slices(update, size):
             yield
@@ -201,6 +205,24 @@ class Replica:
     def refuse_early(self, seen: Survey) -> None:
         """Raise `EarlyUpdate` if updates that an update builds on are missing."""
         self._clocks.refuse_early(seen)
+
+    def normalized(self, update: bytes, seen: Survey) -> tuple[bytes, Survey]:
+        """Return an update, which `refuse_early` accepts, and its survey, as pycrdt should get it.
+
+        Structs that continue each other are joined if there are many. And no struct begins with
+        content that the replica has, and ends with news: pycrdt would put the news elsewhere than a
+        replica that gets only them. Raises `BadUpdate` if half of a surrogate pair would be news.
+        """
+        if seen.joinable > MAX_UNJOINED:
+            update = joined(update)
+            seen = survey(update)
+        if self._clocks.overlap(seen):
+            halved = ((client, clock + 1) for client, clock in pairs(update, seen))
+            if any(self._clocks.reached(client) == clock for client, clock in halved):
+                raise BadUpdate("half of a surrogate pair is known already")
+            update = unknown(update, self.state_vector())
+            seen = survey(update)
+        return update, seen
 
     def clients_with(self, seen: Survey) -> int:
         """Return how many clients will have written the document, with those of an update."""
@@ -229,7 +251,7 @@ class Replica:
         document = self._document
         with refusals(), document.transaction():
             if not self._plain:
-                remove_embeds(document, self.text, self._size)
+                remove_embeds(document, self.text, self._size, formatted=self._formatted)
             write_again(document, self.text, halves)
             if len(document.text) != self._size:
                 raise BadUpdate("the document cannot be reduced to its text")
@@ -240,6 +262,16 @@ class Replica:
     def size(self) -> int:
         """The text's size in UTF-8 bytes."""
         return self._size
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the shared text holds nothing but text, so that `repair` need not delete it."""
+        return self._plain
+
+    @property
+    def is_formatted(self) -> bool:
+        """Whether anything in the document is, or was, formatted."""
+        return self._formatted
 
     def state(self) -> bytes:
         """Return the whole document as one update."""

@@ -51,8 +51,9 @@ class Survey:
     ``strings`` are the places in the bytes of strings with characters outside the basic plane:
     ``(client, clock, start, end)``, with ``start`` at the length prefix. ``built`` counts the
     structs and the values in them, ``joinable`` the structs that continue the struct before them,
-    ``types`` the new shared types. ``deletions`` is the offset in the bytes at which the deleted
-    ranges start.
+    ``types`` the new shared types; ``has_formats`` tells whether there is formatting,
+    ``has_halves`` whether there may be U+FFFD. ``deletions`` is the offset in the bytes at which
+    the deleted ranges start.
     """
 
     runs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Survey:
     cuts: list[Id] = field(default_factory=list)
     strings: list[tuple[int, int, int, int]] = field(default_factory=list)
     has_halves: bool = False
+    has_formats: bool = False
     built: int = 0
     joinable: int = 0
     types: int = 0
@@ -260,6 +262,7 @@ class _Reader(Cursor):
         if kind in (_BINARY, _EMBED):
             self.skip()
         elif kind == _FORMAT:
+            self.seen.has_formats = True
             self.skip()
             self.skip()
         elif kind == TYPE:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from collab.merge.delta import IDENTITY, Delta
 from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, edit_distance
-from collab.merge.replay import PairCuts, Replay, may_hold_pairs
+from collab.merge.replay import Examination, Replay
 from collab.merge.trail import View
 from collab.rooms.slices import Slices
 from collab.store.records import Entry, EntryId, Reading
@@ -67,22 +67,22 @@ class _History:
     def __init__(self, reading: Reading, slices: Slices) -> None:
         self._updates = [reading.base, *(entry.update for entry in reading.entries)]
         self._slices = slices
-        self._cuts_pairs = False
+        self._needs_replica = False
         self._edits: dict[int, Delta] = {}  # by the number of the text that they change
         self.last = len(self._updates)
 
     async def examine(self) -> None:
         """Find out how the updates must be played."""
-        if not may_hold_pairs(self._updates):
-            return
-        cuts = PairCuts()
+        examination = Examination()
         for update in self._updates:
-            self._cuts_pairs = self._cuts_pairs or (bool(update) and cuts.add(update))
+            if update:
+                examination.add(update)
             await self._slices.pause()
+        self._needs_replica = examination.needs_replica
 
     async def states(self, numbers: Collection[int]) -> dict[int, bytes]:
         """Return the state of the document at the texts with these numbers, as updates."""
-        past = Replay(cuts_pairs=self._cuts_pairs)
+        past = Replay(needs_replica=self._needs_replica)
         states: dict[int, bytes] = {}
         played = 0
         for number in sorted(numbers):
@@ -94,7 +94,7 @@ class _History:
 
     async def play(self, state: bytes, start: int, end: int) -> AsyncIterator[tuple[int, str]]:
         """Yield the texts from ``start`` to ``end``, both included, with their numbers."""
-        past = Replay(state, cuts_pairs=self._cuts_pairs)
+        past = Replay(state, needs_replica=self._needs_replica)
         for number in range(start, end):
             yield number, past.text
             self._edits[number] = past.play(self._updates[number])

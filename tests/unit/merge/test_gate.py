@@ -216,17 +216,34 @@ def test_what_an_update_skips_must_be_known(structs: list[bytes]) -> None:
     replica.check()
 
 
-def test_a_struct_that_begins_with_known_content_of_another_type_is_refused() -> None:
-    """pycrdt would put the rest of it into the text, and report no change of the text."""
-    replica = Replica()
+def test_news_are_merged_as_on_other_nodes_if_their_struct_begins_with_known_content() -> None:
+    """Other nodes get only the news; pycrdt would put a forged struct elsewhere."""
+    replica, other = Replica(), Replica()
     gate = Gate(replica, LIMITS)
     bold = forge.struct(forge.FORMAT, forge.varstring("bold") + forge.varstring("true"))
-    gate.admit(forge.update([(7, 0, [forge.struct(forge.STRING, forge.varstring("bc")), bold])]))
-    elsewhere = forge.struct(forge.STRING, forge.varstring("xyz"), parent=forge.root("other"))
-    with pytest.raises(BadUpdate):
-        gate.admit(forge.update([(7, 1, [elsewhere])]))
-    assert replica.text == "bc"
-    replica.check()
+    for clock, structs in (
+        (0, [forge.struct(forge.STRING, forge.varstring("bc")), bold]),
+        (1, [forge.struct(forge.STRING, forge.varstring("xyz"), parent=forge.root("other"))]),
+    ):
+        edit, _ = gate.admit(forge.update([(7, clock, structs)]))
+        other.apply_update(edit.update)
+        assert replica.text == other.text
+        replica.check()
+
+
+def test_half_of_a_surrogate_pair_is_no_news() -> None:
+    replica = Replica()
+    gate = Gate(replica, LIMITS)
+    gate.admit(forge.typed(7, 2))
+    for text, right in (("a😀", False), ("aa😀", True)):
+        update = forge.update([(7, 0, [forge.struct(forge.STRING, forge.varstring(text))])])
+        if right:
+            gate.admit(update)
+        else:
+            with pytest.raises(BadUpdate):
+                gate.admit(update)
+        replica.check()
+    assert replica.text == "aa😀"
 
 
 def test_a_struct_that_begins_with_known_content_is_merged() -> None:

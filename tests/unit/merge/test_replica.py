@@ -207,7 +207,6 @@ def _foreign(fill: bool = True) -> tuple[Doc, Text]:  # type: ignore[type-arg]
         text.insert(0, "aé😀b")
         text.insert_embed(3, {"image": "x"})
         text.insert_embed(0, 5)
-        text.format(1, 4, {"bold": True})
     return doc, text
 
 
@@ -222,6 +221,16 @@ def test_embeds_are_removed_for_everyone() -> None:
     assert [content for content, _ in text.diff() if not isinstance(content, str)] == []
     assert str(text) == replica.text
     assert replica.repair() is None
+
+
+def test_an_embed_in_a_document_with_formatting_is_refused() -> None:
+    """To remove it, pycrdt would read what forged formatting refers to."""
+    doc, text = _foreign()
+    text.format(1, 4, {"bold": True})
+    replica = Replica()
+    with pytest.raises(BadUpdate, match="formatting"):
+        Gate(replica, LIMITS).admit(doc.get_update())
+    assert replica.state() == Replica().state()
 
 
 def test_an_edit_among_embeds_goes_where_it_belongs() -> None:
