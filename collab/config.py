@@ -283,15 +283,15 @@ class Config:
         "maximum size to which Yjs clients may grow a document, including everything but its text",
     )  # fmt: skip
     max_document_structs: int = _setting(
-        100_000, "COLLAB_MAX_DOCUMENT_STRUCTS", _whole(1, 10_000_000),
+        50_000, "COLLAB_MAX_DOCUMENT_STRUCTS", _whole(1, 10_000_000),
         "maximum number of structs to which Yjs clients may grow a document",
     )  # fmt: skip
     max_update_structs: int = _setting(
-        20_000, "COLLAB_MAX_UPDATE_STRUCTS", _whole(1, 10_000_000),
+        12_000, "COLLAB_MAX_UPDATE_STRUCTS", _whole(1, 10_000_000),
         "structs that one Yjs update may insert",
     )  # fmt: skip
     max_update_ranges: int = _setting(
-        20_000, "COLLAB_MAX_UPDATE_RANGES", _whole(1, 10_000_000),
+        12_000, "COLLAB_MAX_UPDATE_RANGES", _whole(1, 10_000_000),
         "ranges that one Yjs update may delete",
     )  # fmt: skip
     max_nesting: int = _setting(
@@ -301,8 +301,8 @@ class Config:
         "depth to which shared types of Yjs may be nested",
     )
     max_state_vector: int = _setting(
-        20_000, "COLLAB_MAX_STATE_VECTOR", _whole(1, 10_000_000),
-        "entries in the state vector of a Yjs client",
+        10_000, "COLLAB_MAX_STATE_VECTOR", _whole(1, 10_000_000),
+        "entries in the state vector of a Yjs client, and clients that may write a document",
     )  # fmt: skip
     max_bytes_per_second: int = _setting(
         8192 * KIB, "COLLAB_MAX_BYTES_PER_SECOND", _whole(KIB, 1024 * KIB * KIB),

@@ -18,14 +18,16 @@ State = dict[str, Any]
 class AwarenessStates:
     """One state and one clock for each client; a clock is kept for a while after its state is gone.
 
-    pycrdt's `Awareness` records when a state was set, by the wall clock. Ages are in seconds.
+    pycrdt's `Awareness` records when a state was set, by the wall clock. Ages are in seconds. The
+    states are kept encoded too, because each is sent to all members.
     """
 
-    __slots__ = ("_awareness",)
+    __slots__ = ("_awareness", "_encoded")
 
     def __init__(self) -> None:
         self._awareness = Awareness(Doc())
         self._awareness.set_local_state(None)
+        self._encoded: dict[int, bytes] = {}
 
     def __contains__(self, client: int) -> bool:
         """Whether a client has a clock here: it shows a state, or has shown one lately."""
@@ -34,6 +36,10 @@ class AwarenessStates:
     def clients(self) -> set[int]:
         """Return all clients that have a state."""
         return set(self._awareness.states)
+
+    def has_state(self, client: int) -> bool:
+        """Whether a client has a state."""
+        return client in self._awareness.states
 
     def state(self, client: int) -> State | None:
         """Return a client's state, None if it has none."""
@@ -45,12 +51,17 @@ class AwarenessStates:
 
     def set(self, client: int, clock: int, state: State | None) -> None:
         """Set a client's state, None to remove it, unless the client has a later clock already."""
-        encoded = json.dumps(state, separators=(",", ":")).encode()
-        self._awareness.apply_awareness_update(packed(1, client, clock, encoded), None)
+        meta = self._awareness.meta
+        before = meta.get(client)
+        encoded = packed(client, clock, json.dumps(state, separators=(",", ":")).encode())
+        self._awareness.apply_awareness_update(b"\1" + encoded, None)
+        if meta.get(client) is not before:
+            self._encoded[client] = encoded
 
     def encode(self, clients: Iterable[int]) -> bytes:
         """Return an awareness update with the states of ``clients``, null for those without one."""
-        return self._awareness.encode_awareness_update([each for each in clients if each in self])
+        known = [self._encoded[client] for client in clients if client in self._encoded]
+        return packed(len(known)) + b"".join(known)
 
     def is_older(self, client: int, age: float) -> bool:
         """Whether a client's state was set at least ``age`` seconds ago; False without a state."""
@@ -62,6 +73,7 @@ class AwarenessStates:
         for client in self._awareness.meta.keys() - self._awareness.states.keys():
             if self._set_at(client) < before:
                 del self._awareness.meta[client]
+                self._encoded.pop(client, None)
 
     def _set_at(self, client: int) -> int:
         return int(self._awareness.meta[client]["lastUpdated"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .diff import diff
+from .differ import Diff
 from .splice import Splice, edit_size
 
 MIN_RUN: Final = 2
@@ -19,7 +20,7 @@ MIN_ANCHOR_SHARE: Final = 0.25
 """Anchors as a share of the new text's code points, required as well."""
 
 
-def choose(text: str, candidates: Sequence[str]) -> tuple[int, list[Splice]]:
+def choose(text: str, candidates: Sequence[str], diff: Diff = diff) -> tuple[int, list[Splice]]:
     """Return the index of the candidate that ``text`` is an edit of, and the edit.
 
     ``candidates`` are ordered from newest to oldest. If ``text`` equals candidates, it is an echo
@@ -30,15 +31,16 @@ def choose(text: str, candidates: Sequence[str]) -> tuple[int, list[Splice]]:
     """
     if text in candidates:
         return candidates.index(text), []
-    index, splices = nearest(text, reversed(candidates))
+    index, splices = nearest(text, reversed(candidates), diff)
     index = len(candidates) - 1 - index
     written = [number for number, candidate in enumerate(candidates) if candidate]
     if not candidates[index] and written:
-        other, edit = nearest(text, (candidates[number] for number in reversed(written)))
+        other, edit = nearest(text, (candidates[number] for number in reversed(written)), diff)
         other = written[len(written) - 1 - other]
         kept = _kept(candidates[other], edit)
-        if len(kept) >= MIN_RUN * (len(edit) + 1) or _anchors(kept, candidates[other], text) >= max(
-            MIN_ANCHORS, MIN_ANCHOR_SHARE * len(text)
+        anchors = max(MIN_ANCHORS, MIN_ANCHOR_SHARE * len(text))
+        if len(kept) >= MIN_RUN * (len(edit) + 1) or (
+            len(set(kept)) >= anchors and _anchors(kept, candidates[other], text) >= anchors
         ):
             return other, edit
     return index, splices
@@ -53,13 +55,11 @@ def _kept(text: str, splices: list[Splice]) -> str:
 
 def _anchors(kept: str, *texts: str) -> int:
     """Return how many code points of ``kept`` occur exactly once in each of ``texts``."""
-    once = Counter(kept)
-    for text in texts:
-        once |= Counter(text)
-    return sum(once[point] == 1 for point in kept)
+    counts = [Counter(text) for text in texts]
+    return sum(all(count[point] == 1 for count in counts) for point in set(kept))
 
 
-def is_clear(chosen: str, size: int, text: str, others: Sequence[str]) -> bool:
+def is_clear(chosen: str, size: int, text: str, others: Sequence[str], diff: Diff = diff) -> bool:
     """Whether ``text`` was clearly made from ``chosen``, by an edit of ``size``, and no other text.
 
     It is clear if the distance from the nearest other text to ``text`` is at least the distance
@@ -68,11 +68,11 @@ def is_clear(chosen: str, size: int, text: str, others: Sequence[str]) -> bool:
     """
     if not size:
         return True
-    index, splices = nearest(text, others)
+    index, splices = nearest(text, others, diff)
     return edit_size(splices) >= size + edit_size(diff(others[index], chosen))
 
 
-def nearest(text: str, candidates: Iterable[str]) -> tuple[int, list[Splice]]:
+def nearest(text: str, candidates: Iterable[str], diff: Diff = diff) -> tuple[int, list[Splice]]:
     """Return the index of the candidate from which the edit to ``text`` is smallest, and the edit.
 
     Between equal sizes the first candidate wins. Raises ``ValueError`` if there is no candidate.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .cursor import Cursor
 from .errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from .limits import Limits
@@ -13,8 +15,15 @@ class Clocks:
 
     __slots__ = ("_known",)
 
-    def __init__(self) -> None:
-        self._known: dict[int, int] = {}
+    def __init__(self, known: Mapping[int, int] | None = None) -> None:
+        self._known: dict[int, int] = dict(known or {})
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def copy(self) -> Clocks:
+        """Return the clocks of a copy of the document."""
+        return Clocks(self._known)
 
     def add(self, seen: Survey) -> None:
         """Add an update."""
@@ -23,26 +32,38 @@ class Clocks:
             if end > known.get(client, 0):
                 known[client] = end
 
+    def reached(self, client: int) -> int:
+        """Return the clock that a client has reached."""
+        return self._known.get(client, 0)
+
     def extend(self, client: int, count: int) -> None:
         """Add ``count`` clocks of a client, behind those that it has."""
         if count:
             self._known[client] = self._known.get(client, 0) + count
 
+    def new_clients(self, seen: Survey) -> int:
+        """Return how many clients an update has that the document does not have."""
+        return len({client for client, _, _ in seen.runs} - self._known.keys())
+
+    def overlap(self, seen: Survey) -> bool:
+        """Whether a run of an update begins with what the document has and ends with news."""
+        known = self._known
+        return any(start < known.get(client, 0) < end for client, start, end in seen.runs)
+
     def refuse_early(self, seen: Survey) -> None:
         """Raise `EarlyUpdate` if updates that an update builds on are missing."""
         known = self._known
-        reach = known.copy()
+        reach: dict[int, int] = {}
         for client, start, end in seen.runs:
-            here = reach.get(client, 0)
+            here = reach.get(client) or known.get(client, 0)
             if start > here:
                 raise EarlyUpdate("updates before this one are missing")
-            if end > here:
-                reach[client] = end
+            reach[client] = max(here, end)
         for client, clock in seen.needs:
-            if clock >= reach.get(client, 0):
+            if clock >= known.get(client, 0) and clock >= reach.get(client, 0):
                 raise EarlyUpdate("the update builds on one that is missing")
         for client, _, end in seen.deleted:
-            if end > reach.get(client, 0):
+            if end > known.get(client, 0) and end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes content that is missing")
 
     def check(self, state_vector: bytes) -> None:

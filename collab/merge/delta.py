@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
-from .splice import Splice
+from .splice import MAX_SPLICES, Splice, joined
 
 Op = int | str
 """A positive number retains, a negative one deletes that many code points; a string is inserted."""
@@ -69,6 +69,15 @@ class Delta:
         if insert:
             splices.append(Splice(position, position, insert))
         return splices
+
+    def coarse(self, text: str) -> Delta:
+        """Return an edit that makes the same of ``text``, in at most `MAX_SPLICES` splices.
+
+        It is this one if that has so few. Otherwise neighbours are joined: see `joined`.
+        """
+        if len(self.ops) <= MAX_SPLICES:
+            return self
+        return Delta.from_splices(joined(text, self.to_splices()))
 
     @property
     def is_identity(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pycrdt import Doc, Text
 
 from .survey import EMPTY_UPDATE
+from .units import utf8_size
 
 ROOT: Final = "code"
 """Name of the shared text: ``doc.getText('code')`` in JavaScript."""
@@ -57,7 +58,7 @@ class Document:
     def apply(self, update: bytes, *, with_event: bool = True) -> TextEvent | None:
         """Apply ``update`` and return what it changed in the text; None if nothing.
 
-        Without the event, None is returned in any case.
+        None also without the event, which costs more than anything else if the update is large.
         """
         self._event = None
         subscription = self._observable_text.observe(self._keep_event) if with_event else None
@@ -69,6 +70,10 @@ class Document:
                 subscription.drop()
         return self._event
 
+    def apply_part(self, update: bytes) -> None:
+        """Apply ``update``, and keep nothing of what it changed."""
+        self._doc.apply_update(update)
+
     def state(self, state_vector: bytes = b"\0") -> bytes:
         """Return what a document with ``state_vector`` lacks as one update; by default, all."""
         return self._doc.get_update(state_vector)
@@ -76,6 +81,18 @@ class Document:
     def state_vector(self) -> bytes:
         """Return the document's state vector, encoded."""
         return self._doc.get_state()
+
+    def embeds(self) -> list[int]:
+        """Return the places of the embeds in the text, each of which counts one."""
+        index = 0
+        places: list[int] = []
+        for content, _ in self.text.diff():
+            if isinstance(content, str):
+                index += utf8_size(content)
+            else:
+                places.append(index)
+                index += 1
+        return places
 
     @contextmanager
     def _observed(self) -> Iterator[None]:

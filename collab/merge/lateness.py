@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from .delta import Delta
 from .diff import diff
+from .differ import Diff
 from .splice import Splice, edit_size
 from .trail import View
 
@@ -115,6 +116,7 @@ class Pasts:
         splices: list[Splice],
         text: str,
         now: float,
+        diff: Diff,
         *,
         habit: Habit,
         kept_since: float | None,
@@ -125,10 +127,10 @@ class Pasts:
         If the client may have kept the text back since ``kept_since``, any view replaced since
         then may be the base too; such a change says nothing about how late its pages render.
         """
-        late = late_edit(self._pasts, screen, splices, text, habit, now)
+        late = late_edit(self._pasts, screen, splices, text, habit, now, diff)
         if late is None and kept_since is not None:
             kept = [Past(view, now) for view, since in self._pasts if since >= kept_since]
-            late = late_edit(kept, screen, splices, text, Habit(), now)
+            late = late_edit(kept, screen, splices, text, Habit(), now, diff)
         if late is None:
             return None
         view, edit = late
@@ -178,6 +180,7 @@ def late_edit(
     text: str,
     habit: Habit,
     now: float,
+    diff: Diff = diff,
 ) -> tuple[View, list[Splice]] | None:
     """Return the view of ``pasts`` that ``text`` was clearly made from, if any, and the edit.
 
@@ -241,4 +244,13 @@ def _is_plausible(edit: list[Splice], age: float, habit: Habit) -> bool:
 
 def _both_delete(one: list[Splice], other: list[Splice]) -> int:
     """Return how many code points both of two edits of one text delete."""
-    return sum(max(0, min(a.end, b.end) - max(a.start, b.start)) for a in one for b in other)
+    both = 0
+    ours, theirs = iter(one), iter(other)
+    a, b = next(ours, None), next(theirs, None)
+    while a is not None and b is not None:
+        both += max(0, min(a.end, b.end) - max(a.start, b.start))
+        if a.end < b.end:
+            a = next(ours, None)
+        else:
+            b = next(theirs, None)
+    return both

@@ -18,14 +18,15 @@ class Limits:
     document_bytes: int
     """Bytes of the whole document. Each Yjs member that joins is sent all of it, with deleted
     content and content that is not text."""
-    document_structs: int = 100_000
+    document_structs: int = 50_000
     """Structs of the whole document: each takes some 200 bytes of memory and 4 µs to read."""
-    update_structs: int = 20_000
+    update_structs: int = 12_000
     """Structs that one update inserts, and values in them."""
-    update_ranges: int = 20_000
+    update_ranges: int = 12_000
     """Ranges that one update deletes. A client that reconnects sends all ranges of the document."""
     nesting: int = 64
     """Levels of shared types in shared types. Rich text has a dozen. JavaScript's stack overflows
     at some thousands, and yrs ends the process at some ten thousands."""
-    state_vector: int = 20_000
-    """Entries of a state vector: the document has one for each editing session it ever had."""
+    state_vector: int = 10_000
+    """Entries of a state vector, and clients that may write a document: it has one for each editing
+    session it ever had."""

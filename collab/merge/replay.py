@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from pycrdt import Doc, Text, TextEvent
 
 from .delta import IDENTITY, Delta
 from .diff import diff
 from .document import ROOT
-from .errors import MergeError, refusals
+from .errors import BadUpdate, MergeError, refusals
+from .pairs import pairs
 from .replica import Replica
-from .survey import survey
+from .steps import Steps
+from .survey import Id, survey, survey_steps
 from .units import delta_from_event, utf8_size
 from .updates import merged
+
+STEP_BYTES: Final = 1 << 16
+"""Bytes of updates that are applied in one step, in some milliseconds."""
 
 _PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 """The UTF-8 bytes of a character that is two UTF-16 units, or bytes that look like one."""
@@ -27,7 +32,7 @@ def may_hold_pairs(updates: Sequence[bytes]) -> bool:
     return any(map(_PAIR.search, updates))
 
 
-def replica_of(updates: Sequence[bytes]) -> Replica:
+def replica_of(updates: Sequence[bytes]) -> Steps[Replica]:
     """Return the replica that results from all updates of a journal, applied in their order.
 
     Raises `MergeError` if one of them can't be applied.
@@ -35,39 +40,83 @@ def replica_of(updates: Sequence[bytes]) -> Replica:
     replica = Replica()
     if not updates:
         return replica
-    with refusals():
-        if may_hold_pairs(updates):
+    if may_hold_pairs(updates):
+        with refusals():
             whole = merged(updates)
-        else:
-            # A replica reads each update, because one could split a surrogate pair. There are no
-            # pairs here, so the replica reads only the result, a fraction of a long history.
-            doc: Doc[Any] = Doc()
-            with doc.transaction():
-                for update in updates:
+    else:
+        # A replica reads each update, because one could split a surrogate pair. There are no
+        # pairs here, so the replica reads only the result, a fraction of a long history.
+        doc: Doc[Any] = Doc()
+        for some in batched(updates):
+            with refusals(), doc.transaction():
+                for update in some:
                     doc.apply_update(update)
-            whole = doc.get_update()
-    replica.apply_update(whole)
+            yield
+        whole = doc.get_update()
+    yield
+    seen = yield from survey_steps(whole)
+    yield
+    replica.apply_update(whole, seen)
     return replica
 
 
-class Replay:
-    """Replays updates of a journal, in its order.
+def batched(updates: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yield runs of updates that are applied in one step: about `STEP_BYTES` each."""
+    some: list[bytes] = []
+    size = 0
+    for update in updates:
+        some.append(update)
+        size += len(update)
+        if size >= STEP_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
-    ``updates`` are all updates that will be played. A `Replica` reads each update before it applies
-    it, because the update may come too early or split a surrogate pair. The updates of a journal do
-    not come too early; so if none holds a pair, a pycrdt document is enough, which takes a tenth of
-    the time. An update that can't be applied changes nothing, as on every node.
+
+class Examination:
+    """Finds out, from the updates of a journal in its order, whether a `Replica` must replay them.
+
+    It must if an update splits a surrogate pair, or formats something: see `MAX_EVENT_PARTS`.
     """
 
-    __slots__ = ("_doc", "_event", "_formatted", "_replica", "_shared", "_text")
+    __slots__ = ("_pairs", "needs_replica")
 
-    def __init__(self, updates: Sequence[bytes]) -> None:
+    def __init__(self) -> None:
+        self._pairs: set[Id] = set()
+        self.needs_replica = False
+
+    def add(self, update: bytes) -> None:
+        """Add an update."""
+        try:
+            seen = survey(update)
+        except BadUpdate:
+            return  # it is not applied either
+        if seen.strings:
+            self._pairs.update(pairs(update, seen))
+        self.needs_replica |= seen.has_formats or any(
+            (client, clock - 1) in self._pairs for client, clock in seen.cuts
+        )
+
+
+class Replay:
+    """Replays updates of a journal, in its order, after those that add up to the update ``state``.
+
+    A `Replica` reads each update before it applies it, because the update may come too early or
+    split a surrogate pair. The updates of a journal do not come too early; so unless they are such
+    that it ``needs_replica`` (see `Examination`), a pycrdt document is enough, which takes a tenth
+    of the time. An update that can't be applied changes nothing, as on every node.
+    """
+
+    __slots__ = ("_doc", "_event", "_replica", "_shared", "_text")
+
+    def __init__(self, state: bytes = b"", *, needs_replica: bool = False) -> None:
         self._text: str | None = ""
-        self._replica = Replica() if may_hold_pairs(updates) else None
+        self._replica = Replica() if needs_replica else None
         self._doc: Doc[Text] = Doc()
         self._shared = self._doc.get(ROOT, type=Text)
         self._event: list[dict[str, Any]] | None = None
-        self._formatted = False
+        self.skip(state)
 
     @property
     def text(self) -> str:
@@ -81,13 +130,16 @@ class Replay:
         """The size of the text in UTF-8 bytes, or more if the shared text also holds embeds."""
         return utf8_size(self.text) if self._replica is not None else len(self._shared)
 
+    def state(self) -> bytes:
+        """Return the document after the updates played so far, as one update."""
+        return self._doc.get_update() if self._replica is None else self._replica.state()
+
     def skip(self, update: bytes) -> None:
         """Play one update without computing its edit."""
         if self._replica is not None:
             self.play(update)
         elif update:
             with contextlib.suppress(MergeError), refusals():
-                self._look_for_formats(update)
                 self._doc.apply_update(update)
             self._text = None
 
@@ -106,32 +158,18 @@ class Replay:
     def _apply(self, before: str, update: bytes) -> Delta:
         if self._replica is not None:
             return self._replica.apply_update(update).delta
-        self._look_for_formats(update)
         self._event = None
-        delta: Delta | None = None
-        if self._formatted:
-            with refusals():
-                self._doc.apply_update(update)
-        else:
-            self._observe(update)
-            delta = delta_from_event(before, self._event) if self._event else IDENTITY
-        if delta is None or len(self._shared) != utf8_size(delta.apply(before)):
-            # The shared text holds, or held, content that is not text.
-            delta = Delta.from_splices(diff(before, str(self._shared)))
-        return delta
-
-    def _look_for_formats(self, update: bytes) -> None:
-        """Remember if the update formats something: see `Replica.apply_update`."""
-        self._formatted = self._formatted or survey(update).has_formats
-
-    def _observe(self, update: bytes) -> None:
-        """Apply an update, and keep the event that it causes on the text."""
         subscription = self._shared.observe(self._keep_event)
         try:
             with refusals():
                 self._doc.apply_update(update)
         finally:
             self._shared.unobserve(subscription)
+        delta = delta_from_event(before, self._event) if self._event else IDENTITY
+        if delta is None or len(self._shared) != utf8_size(delta.apply(before)):
+            # The shared text holds, or held, content that is not text.
+            delta = Delta.from_splices(diff(before, str(self._shared)))
+        return delta
 
     def _keep_event(self, event: TextEvent) -> None:
         self._event = event.delta  # type: ignore[attr-defined]

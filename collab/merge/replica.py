@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from time import thread_time
 from typing import Final
 
 from .clocks import Clocks, read_state_vector
 from .delta import IDENTITY, Delta
 from .diff import diff
 from .document import Document, TextEvent
-from .errors import BadUpdate, refusals
+from .errors import BadUpdate, UpdateTooLarge, refusals
 from .pairs import break_pairs, pairs
-from .structs import Nesting, joined
-from .survey import EMPTY_UPDATE, HALF, Id, Survey, survey
+from .repairs import remove_embeds, runs_of_halves, write_again
+from .steps import Steps
+from .structs import Nesting, joined, slices
+from .survey import EMPTY_UPDATE, Id, Survey, survey
 from .units import byte_ops, delta_from_event, utf8_size
+from .updates import unknown
 
 MAX_UNJOINED: Final = 256
 """Structs of one update that are left for yrs to join: this takes 64 kB, and the memory grows with
 the square of their number."""
 
-_HALVES = re.compile(f"{HALF}+")
+MAX_EVENT_PARTS: Final = 4000
+"""Structs and deleted ranges of one update for which pycrdt reports what changed in the text. For
+more than that, this takes longer than a comparison of the texts. It never reports anything of a
+document with formatting: if that is forged, the report ends the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """A change of a replica: ``delta`` is that of its text, ``update`` that of the whole document.
 
+    ``delta`` is coarse (`Delta.coarse`): all views of the room's members are composed with it.
     ``update`` holds only what the replica did not have before, and is empty if nothing changed. It
     may hold something although ``delta`` is the identity: a key of a map, formatting.
     """
@@ -57,6 +64,7 @@ class Replica:
         "_pairs",
         "_plain",
         "_size",
+        "structs",
         "text",
         "version",
     )
@@ -67,6 +75,9 @@ class Replica:
     version: int
     """The number of updates made and applied."""
 
+    structs: int
+    """The number of structs that all these updates have brought."""
+
     def __init__(self, client_id: int | None = None) -> None:
         """Create an empty replica; its own edits bear the Yjs id ``client_id``, or a random one.
 
@@ -74,6 +85,7 @@ class Replica:
         """
         self.text = ""
         self.version = 0
+        self.structs = 0
         self._size = 0
         self._plain = True
         self._halves = False
@@ -97,54 +109,124 @@ class Replica:
         text, plain = self._document.text, self._plain
         with self._document.transaction():
             if not plain:
-                self._remove_embeds()
+                remove_embeds(self._document, before, self._size, formatted=self._formatted)
             for index, op in byte_ops(before, delta):
                 if isinstance(op, str):
                     text.insert(index, op)
                 else:
                     del text[index : index - op]
             assert len(text) == size, "pycrdt moved an index"
-        self.text = after
-        self._size = size
+        self.text, self._size, self._plain = after, size, True
         return self._record_edit(delta) if plain else self._record_own()
 
-    def apply_update(self, update: bytes) -> Edit:
+    def copy(self) -> Replica:
+        """Return a replica of the same document, which has its own client id.
+
+        Raises `BadUpdate` if pycrdt cannot copy the document.
+        """
+        other = Replica()
+        with refusals():
+            other._document.apply_part(self.state())
+        text = other._document.text
+        if len(text) != len(self._document.text) or str(text) != self.text:
+            raise BadUpdate("the replica cannot be copied")
+        other.text, other.version, other.structs = self.text, self.version, self.structs
+        other._size, other._plain, other._halves = self._size, self._plain, self._halves
+        other._clocks, other._nesting = self._clocks.copy(), self._nesting.copy()
+        other._pairs, other._formatted = self._pairs.copy(), self._formatted
+        return other
+
+    def apply_update(self, update: bytes, seen: Survey | None = None) -> Edit:
         """Apply the update of another replica and return what it changed in this one.
 
-        Parts that the replica has already are skipped, so applying twice is harmless. Raises
-        `BadUpdate` if the bytes are no update, and `EarlyUpdate` if updates that it builds on are
-        missing; the replica is unchanged then. Apply untrusted updates through a `Gate`: a forged
-        one that is well encoded can make pycrdt fail, which also raises `BadUpdate`, and leaves the
-        replica unusable.
+        ``seen`` is the update's survey, if the caller has it. Parts that the replica has
+        already are skipped, so applying twice is harmless. Raises `BadUpdate` if the bytes are no
+        update, and `EarlyUpdate` if updates that it builds on are missing; the replica is unchanged
+        then. Apply untrusted updates through a `Gate`: a forged one that is well encoded can make
+        pycrdt fail, which also raises `BadUpdate`, and leaves the replica unusable.
         """
-        seen = survey(update)
+        seen = seen or survey(update)
+        self.refuse_early(seen)
+        update, seen = self.normalized(update, seen)
+        fresh, broken = self._pairs_in(update, seen)
+        self.nesting_with(update, seen)
+        self._formatted |= seen.has_formats
+        observed = (
+            self._plain and not broken and not self._formatted and seen.parts <= MAX_EVENT_PARTS
+        )
+        event = None
+        if broken:
+            self._rebuild(break_pairs(update, seen, broken), broken)
+        else:
+            with refusals():
+                event = self._document.apply(update, with_event=observed)
+        gained = update if broken else self._document.update
+        self._add(seen, fresh - broken)
+        self._pairs -= broken
+        self._halves = seen.has_halves
+        before = self.text
+        delta = self._follow_event(event) if observed else None
+        if delta is None:
+            self._reload_text()
+            delta = Delta.from_splices(diff(before, self.text))
+        return Edit(delta, gained)
+
+    def apply_in_parts(
+        self, update: bytes, seen: Survey, size: int, max_seconds: float
+    ) -> Steps[float]:
+        """Apply an update, ``size`` of its structs in each step; return the seconds that it took.
+
+        ``seen`` is the update's survey, which `refuse_early` has accepted. Raises errors as
+        `apply_update` does, and `UpdateTooLarge` if it takes more than ``max_seconds`` of processor
+        time to merge the update. The replica is unusable unless all steps are made.
+
+        Merging compares an insertion with those that others made at the same place. These are few,
+        except in a forged update, where the time grows with the square of the structs.
+        """
+        fresh, broken = self._pairs_in(update, seen)
+        if broken:
+            self.apply_update(update, seen)
+            return 0.0
+        self._formatted |= seen.has_formats
+        taken = 0.0
+        for part in slices(update, size):
+            yield
+            start = thread_time()
+            with refusals():
+                self._document.apply_part(part)
+            taken += thread_time() - start
+            if taken > max_seconds:
+                raise UpdateTooLarge("the update takes too long to be merged")
+        self._add(seen, fresh)
+        self._halves = seen.has_halves
+        self._reload_text()
+        return taken
+
+    def refuse_early(self, seen: Survey) -> None:
+        """Raise `EarlyUpdate` if updates that an update builds on are missing."""
         self._clocks.refuse_early(seen)
+
+    def normalized(self, update: bytes, seen: Survey) -> tuple[bytes, Survey]:
+        """Return an update, which `refuse_early` accepts, and its survey, as pycrdt should get it.
+
+        Structs that continue each other are joined if there are many. And no struct begins with
+        content that the replica has, and ends with news: pycrdt would put the news elsewhere than a
+        replica that gets only them. Raises `BadUpdate` if half of a surrogate pair would be news.
+        """
         if seen.joinable > MAX_UNJOINED:
             update = joined(update)
             seen = survey(update)
-        self.nesting_with(update, seen)
-        fresh = set(pairs(update, seen)) if seen.strings else set()
-        broken = self._broken(seen, fresh)
-        if broken:
-            event = None
-            self._rebuild(break_pairs(update, seen, broken), broken)
-            gained = update
-        else:
-            # What pycrdt reports of a change, or lists as embeds, it reads from memory that is not
-            # its own if formatting is forged. So neither is asked for once there is formatting.
-            with_event = not (self._formatted or seen.has_formats)
-            with refusals():
-                event = self._document.apply(update, with_event=with_event)
-            gained = self._document.update
-        self._pairs |= fresh
-        self._pairs -= broken
-        self._clocks.add(seen)
-        self.version += 1
-        self._halves = seen.has_halves
-        self._formatted |= seen.has_formats
-        follows = self._plain and not broken and not self._formatted
-        delta = self._follow_event(event) if follows else None
-        return Edit(self._reload_text() if delta is None else delta, gained)
+        if self._clocks.overlap(seen):
+            halved = ((client, clock + 1) for client, clock in pairs(update, seen))
+            if any(self._clocks.reached(client) == clock for client, clock in halved):
+                raise BadUpdate("half of a surrogate pair is known already")
+            update = unknown(update, self.state_vector())
+            seen = survey(update)
+        return update, seen
+
+    def clients_with(self, seen: Survey) -> int:
+        """Return how many clients will have written the document, with those of an update."""
+        return len(self._clocks) + self._clocks.new_clients(seen)
 
     def nesting_with(self, update: bytes, seen: Survey) -> int:
         """Return how many levels of types an update nests at its deepest place.
@@ -162,37 +244,34 @@ class Replica:
         can carry: this replica replaces each U+FFFD by its own, so that all members see the same
         text. The attribute `text` does not change.
         """
-        halves = list(_HALVES.finditer(self.text)) if self._halves else []
+        halves = runs_of_halves(self.text) if self._halves else []
         self._halves = False
         if self._plain and not halves:
             return None
-        text = self._document.text
-        with refusals(), self._document.transaction():
+        document = self._document
+        with refusals(), document.transaction():
             if not self._plain:
-                self._remove_embeds()
-            for match in halves:
-                index = utf8_size(self.text[: match.start()])
-                run = match.group()
-                del text[index : index + utf8_size(run)]
-                text.insert(index, run)
-            if len(text) != self._size:
+                remove_embeds(document, self.text, self._size, formatted=self._formatted)
+            write_again(document, self.text, halves)
+            if len(document.text) != self._size:
                 raise BadUpdate("the document cannot be reduced to its text")
+        self._plain = True
         return self._record_own()
 
     @property
+    def size(self) -> int:
+        """The text's size in UTF-8 bytes."""
+        return self._size
+
+    @property
     def is_plain(self) -> bool:
-        """Whether the shared text contains only text."""
+        """Whether the shared text holds nothing but text, so that `repair` need not delete it."""
         return self._plain
 
     @property
     def is_formatted(self) -> bool:
         """Whether anything in the document is, or was, formatted."""
         return self._formatted
-
-    @property
-    def size(self) -> int:
-        """The text's size in UTF-8 bytes."""
-        return self._size
 
     def state(self) -> bytes:
         """Return the whole document as one update."""
@@ -210,8 +289,15 @@ class Replica:
         read_state_vector(state_vector)
         return self._document.state(state_vector)
 
+    def follow(self, other: Replica) -> None:
+        """Apply what another replica has and this one lacks."""
+        self.apply_update(other._document.state(self._document.state_vector()))
+
     def has_pending(self) -> bool:
-        """Whether pycrdt keeps parts of applied updates for later. Never compact such a replica."""
+        """Whether pycrdt keeps parts of applied updates for later. Never compact such a replica.
+
+        This takes a microsecond for each client that has written the document.
+        """
         return self._clocks.are_ahead_of(self._document.state_vector())
 
     def check(self) -> None:
@@ -227,43 +313,50 @@ class Replica:
 
         An insertion has as many clocks as UTF-16 units, and ASCII text contains no pairs.
         """
-        inserted = "".join([op for op in delta.ops if isinstance(op, str)])
-        if not inserted.isascii():
+        inserted = [op for op in delta.ops if isinstance(op, str)]
+        text = "".join(inserted)
+        if not text.isascii():
             return self._record_own()
-        self._clocks.extend(self._document.client_id, len(inserted))
+        self._clocks.extend(self._document.client_id, len(text))
+        self.structs += len(inserted)
         self.version += 1
         return self._document.update
 
     def _record_own(self) -> bytes:
         update = self._document.update
         seen = survey(update)
-        self._clocks.add(seen)
-        self.version += 1
-        if seen.strings:
-            self._pairs.update(pairs(update, seen))
+        self._add(seen, set(pairs(update, seen)))
         return update
 
-    def _broken(self, seen: Survey, fresh: set[Id]) -> set[Id]:
-        """Return the surrogate pairs that the update splits.
+    def _add(self, seen: Survey, fresh: set[Id]) -> None:
+        """Record that an update was applied, which has brought the pairs ``fresh``."""
+        self._pairs |= fresh
+        self._clocks.add(seen)
+        self.version += 1
+        self.structs += seen.built
+
+    def _pairs_in(self, update: bytes, seen: Survey) -> tuple[set[Id], set[Id]]:
+        """Return the surrogate pairs that an update brings, and those that it splits.
 
         JavaScript leaves a U+FFFD for each half. pycrdt moves the cut to the pair's end instead,
         and its clocks are wrong from there on.
         """
+        fresh = set(pairs(update, seen)) if seen.strings else set()
         if not self._pairs and not fresh:
-            return set()
+            return fresh, fresh
         cuts = {(client, clock - 1) for client, clock in seen.cuts}
-        return cuts & self._pairs | cuts & fresh
+        return fresh, cuts & self._pairs | cuts & fresh
 
     def _rebuild(self, update: bytes, broken: set[Id]) -> None:
         """Replace the document by one in which the pairs are split as in JavaScript, and update it.
 
         The members' documents are split already, so this makes no update of its own.
         """
-        state = self._document.state()
+        state = self.state()
         document = Document()
         with refusals():
-            document.apply(break_pairs(state, survey(state), broken), with_event=False)
-            document.apply(update, with_event=False)
+            document.apply_part(break_pairs(state, survey(state), broken))
+            document.apply_part(update)
         self._document = document
 
     def _follow_event(self, event: TextEvent | None) -> Delta | None:
@@ -277,33 +370,12 @@ class Replica:
         size = utf8_size(after)
         if len(self._document.text) != size:
             return None
-        self.text = after
+        before, self.text = self.text, after
         self._size = size
-        return delta
+        return delta.coarse(before)
 
-    def _reload_text(self) -> Delta:
-        """Read the text from the document, and return its edit, computed from the two texts."""
-        before = self.text
+    def _reload_text(self) -> None:
+        """Read the text from the document."""
         self.text = str(self._document.text)
         self._size = utf8_size(self.text)
         self._plain = len(self._document.text) == self._size
-        return Delta.from_splices(diff(before, self.text))
-
-    def _remove_embeds(self) -> None:
-        """Delete all content of the shared text that is not text, inside a transaction."""
-        text = self._document.text
-        index = 0
-        embeds: list[int] = []
-        for content, _ in () if self._formatted else text.diff():
-            if isinstance(content, str):
-                index += utf8_size(content)
-            else:
-                embeds.append(index)
-                index += 1
-        for index in reversed(embeds):
-            del text[index]
-        if len(text) != self._size:
-            # Some content, which only a forged update has, counts more than one or is not listed.
-            text.clear()
-            text.insert(0, self.text)
-        self._plain = True

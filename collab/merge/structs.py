@@ -147,6 +147,12 @@ class Nesting:
     def __init__(self) -> None:
         self._runs: dict[int, list[tuple[int, int, int]]] = {}  # of a client: (clock, end, level)
 
+    def copy(self) -> Nesting:
+        """Return the nesting of a copy of the document."""
+        other = Nesting()
+        other._runs = {client: runs.copy() for client, runs in self._runs.items()}
+        return other
+
     def __bool__(self) -> bool:
         return bool(self._runs)
 

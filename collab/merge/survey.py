@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from .cursor import Cursor
 from .errors import BadUpdate, UpdateTooLarge
 from .limits import Limits
+from .steps import Steps, finish
 
 EMPTY_UPDATE: Final = b"\x00\x00"
 """No structs, nothing deleted."""
@@ -33,6 +34,9 @@ _JOINABLE = frozenset((_STRING, _JSON, _ANY))
 MAX_NESTING: Final = 64
 """Levels of JSON values: more levels overflow stacks that are smaller than this process's."""
 
+STEP_STRUCTS: Final = 1000
+"""Structs of one client that are read in one step of `survey_steps`."""
+
 Id = tuple[int, int]
 """Client and clock."""
 
@@ -42,13 +46,14 @@ class Survey:
     """The content of one update.
 
     ``runs`` and ``deleted`` are ``(client, start, end)`` in clocks. ``needs`` are the ids that the
-    update's structs refer to. ``cuts`` are the places ``(client, clock)`` between two units where
-    the update splits existing content. ``strings`` are the places in the bytes of strings with
-    characters outside the basic plane: ``(client, clock, start, end)``, with ``start`` at the
-    length prefix. ``built`` counts the structs and the values in them, ``joinable`` the structs
-    that continue the struct before them, ``types`` the new shared types. ``has_formats`` tells
-    whether there is formatting. ``deletions`` is the offset in the bytes at which the deleted
-    ranges start.
+    update's structs refer to, except those of the same client with lower clocks. ``cuts`` are the
+    places ``(client, clock)`` between two units where the update splits existing content.
+    ``strings`` are the places in the bytes of strings with characters outside the basic plane:
+    ``(client, clock, start, end)``, with ``start`` at the length prefix. ``built`` counts the
+    structs and the values in them, ``joinable`` the structs that continue the struct before them,
+    ``types`` the new shared types; ``has_formats`` tells whether there is formatting,
+    ``has_halves`` whether there may be U+FFFD. ``deletions`` is the offset in the bytes at which
+    the deleted ranges start.
     """
 
     runs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -62,6 +67,11 @@ class Survey:
     joinable: int = 0
     types: int = 0
     deletions: int = 0
+
+    @property
+    def parts(self) -> int:
+        """The number of structs, of values in them, and of deleted ranges."""
+        return self.built + len(self.deleted)
 
 
 class Struct(NamedTuple):
@@ -91,7 +101,14 @@ def survey(update: bytes, limits: Limits | None = None) -> Survey:
     Raises `BadUpdate` if it isn't a whole v1 update. Raises `UpdateTooLarge` if it is over one of
     the ``limits``, without reading on.
     """
-    return _read(_Reader(update, limits))
+    return finish(survey_steps(update, limits))
+
+
+def survey_steps(update: bytes, limits: Limits | None = None) -> Steps[Survey]:
+    """Do the same as `survey`, in steps of some milliseconds."""
+    reader = _Reader(update, limits)
+    yield from _read(reader)
+    return reader.seen
 
 
 def structs_of(update: bytes) -> tuple[list[list[Struct]], Survey]:
@@ -101,12 +118,13 @@ def structs_of(update: bytes) -> tuple[list[list[Struct]], Survey]:
     """
     reader = _Reader(update)
     reader.blocks = []
-    return reader.blocks, _read(reader)
+    finish(_read(reader))
+    return reader.blocks, reader.seen
 
 
-def _read(reader: _Reader) -> Survey:
+def _read(reader: _Reader) -> Steps[None]:
     try:
-        return reader.read()
+        yield from reader.read()
     except (IndexError, UnicodeDecodeError) as error:
         raise BadUpdate("the update ends too soon or is not in the v1 encoding") from error
 
@@ -122,13 +140,13 @@ class _Reader(Cursor):
         self.seen = Survey()
         self.blocks: list[list[Struct]] | None = None
 
-    def read(self) -> Survey:
+    def read(self) -> Steps[None]:
         number, seen = self.number, self.seen
         for _ in range(number()):
             structs, client, clock = number(), number(), number()
             if self.blocks is not None:
                 self.blocks.append([])
-            self.structs(structs, client, clock)
+            yield from self.structs(structs, client, clock)
         seen.deletions = self.at
         limit = self.limits.update_ranges if self.limits is not None else None
         total = 0
@@ -145,7 +163,6 @@ class _Reader(Cursor):
         if self.at != len(self.raw):
             raise BadUpdate("there are bytes after the update's end")
         seen.has_halves = _HALF_BYTES in self.raw
-        return seen
 
     def count(self, structs: int) -> None:
         """Count structs, and values in them, before they are read."""
@@ -154,12 +171,14 @@ class _Reader(Cursor):
         if limit is not None and self.seen.built > limit:
             raise UpdateTooLarge(f"an update may insert at most {limit} structs")
 
-    def structs(self, count: int, client: int, clock: int) -> None:
+    def structs(self, count: int, client: int, clock: int) -> Steps[None]:
         number, seen, raw = self.number, self.seen, self.raw
         start = clock
         last: tuple[int, Id | None] | None = None
         self.count(max(1, count))
-        for _ in range(count):
+        for index in range(1, count + 1):
+            if index % STEP_STRUCTS == 0:
+                yield
             at = self.at
             info = raw[at]
             self.at += 1
@@ -176,18 +195,21 @@ class _Reader(Cursor):
             else:
                 if info & _HAS_ORIGIN:
                     origin = number(), number()
-                    seen.needs.append(origin)
+                    if origin[0] != client or origin[1] >= clock:
+                        seen.needs.append(origin)
                     seen.cuts.append((origin[0], origin[1] + 1))
                 if info & _HAS_RIGHT_ORIGIN:
                     right = number(), number()
-                    seen.needs.append(right)
+                    if right[0] != client or right[1] >= clock:
+                        seen.needs.append(right)
                     seen.cuts.append(right)
                 if origin is None and right is None:
                     if number():
                         self.skip()
                     else:
                         parent = number(), number()
-                        seen.needs.append(parent)
+                        if parent[0] != client or parent[1] >= clock:
+                            seen.needs.append(parent)
                     if info & _HAS_PARENT_SUB:
                         self.skip()
                 content = self.at
@@ -202,7 +224,8 @@ class _Reader(Cursor):
                            continues)
                 )  # fmt: skip
             clock += size
-        if clock > start:
+        if clock > start or (count and kind == SKIP):
+            # After a skip there may be an empty run, which shows up to where the update skips.
             seen.runs.append((client, start, clock))
 
     def string(self, client: int, clock: int) -> int:

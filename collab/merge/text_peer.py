@@ -196,6 +196,10 @@ class TextPeer:
         """Whether the member has typed lately."""
         return self._window.is_typing(self._clock())
 
+    def texts(self) -> list[str]:
+        """Return all texts that the member may be showing, newest first."""
+        return self._views.texts()
+
     def views(self) -> list[View]:
         """Return all views that the member may be showing, newest first."""
         return self._views.views()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .delta import IDENTITY, Delta, compose
+
+MAX_OPS: Final = 1024
+"""Operations of a view's delta. A page that does not answer for a long time has a few dozen. Each
+edit of a room is composed with the deltas of all its members' views, in up to 0.1 ms."""
 
 
 class View(NamedTuple):
@@ -18,7 +22,13 @@ class View(NamedTuple):
 
     def advanced(self, delta: Delta) -> View:
         """Return the view after an edit of the replica by ``delta``."""
-        return View(self.text, compose(self.to_present, delta))
+        return View(self.text, _compose(self.text, self.to_present, delta))
+
+
+def _compose(text: str, first: Delta, then: Delta) -> Delta:
+    """Return the delta of ``first``, an edit of ``text``, followed by ``then``: see `MAX_OPS`."""
+    delta = compose(first, then)
+    return delta if len(delta.ops) <= MAX_OPS else delta.coarse(text)
 
 
 @dataclass(slots=True)
@@ -70,7 +80,7 @@ class Trail:
         """Follow an edit of the replica by ``delta``."""
         if self._steps:
             newest = self._steps[-1]
-            newest.delta = compose(newest.delta, delta)
+            newest.delta = _compose(newest.text, newest.delta, delta)
 
     def pop_through(self, number: int) -> View | None:
         """Drop the texts up to and including ``number``; return the newest of them, if any."""
@@ -82,10 +92,14 @@ class Trail:
             return None
         delta = dropped.delta
         for step in steps:
-            delta = compose(delta, step.delta)
+            delta = _compose(dropped.text, delta, step.delta)
         return View(dropped.text, delta)
 
-    def texts(self, number: int) -> Iterator[tuple[int, str]]:
+    def texts(self) -> list[str]:
+        """Return all texts, newest first."""
+        return [step.text for step in reversed(self._steps)]
+
+    def numbered(self, number: int) -> Iterator[tuple[int, str]]:
         """Yield ``(number, text)`` of the texts up to and including ``number``, newest first."""
         for step in reversed(self._steps):
             if step.number <= number:
@@ -96,6 +110,6 @@ class Trail:
         views: list[View] = []
         delta = IDENTITY
         for step in reversed(self._steps):
-            delta = compose(step.delta, delta)
+            delta = _compose(step.text, step.delta, delta)
             views.append(View(step.text, delta))
         return views

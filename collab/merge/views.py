@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from .choice import choose, is_clear
 from .delta import Delta, transform
-from .diff import diff
+from .differ import Differ
 from .lateness import LATE_WINDOW, Habit, Pasts
 from .splice import Splice, edit_size
 from .trail import Trail, View
@@ -196,9 +196,10 @@ class Views:
         self._unsure &= len(self._trail) > 0
         self._pasts.forget(now if kept_since is None else min(now, kept_since))
         candidates = self._candidates()
-        base, splices = self._base(candidates, text, kept=kept_since is not None)
+        diff = Differ()
+        base, splices = self._base(candidates, text, diff, kept=kept_since is not None)
         late = self._pasts.find(
-            base.text, splices, text, now, habit=self._habit, kept_since=kept_since
+            base.text, splices, text, now, diff, habit=self._habit, kept_since=kept_since
         )
         if late is not None:
             # The page may also have shown the receive afterwards, in place of what it sent.
@@ -226,29 +227,29 @@ class Views:
 
         The number is a receive's, or 0 for the others and for the screen, which is last.
         """
-        views = [*self._trail.texts(self._reached)]
+        views = [*self._trail.numbered(self._reached)]
         views += [(0, view.text) for view in reversed(self._others)]
         views.append((0, self._screen.text))
         return views
 
     def _base(
-        self, candidates: list[tuple[int, str]], text: str, *, kept: bool
+        self, candidates: list[tuple[int, str]], text: str, diff: Differ, *, kept: bool
     ) -> tuple[View, list[Splice]]:
         """Choose the view that ``text`` is an edit of, drop older views, return it and the edit."""
         if len(candidates) == 1:
             return self._screen, diff(self._screen.text, text)
         others, self._others = self._others, []
-        index, splices = choose(text, [candidate for _, candidate in candidates])
+        index, splices = choose(text, [candidate for _, candidate in candidates], diff)
         number, chosen = candidates[index]
         base = self._trail.pop_through(number) if number else None
         if base is not None:
             older = [candidate for _, candidate in candidates[index + 1 :]]
-            if not is_clear(chosen, edit_size(splices), text, older):
+            if not is_clear(chosen, edit_size(splices), text, older, diff):
                 self._others = [base]
             return base, splices
         # If the text was made from a receive after all, that receive has reached the screen.
         newer = [candidate for number, candidate in candidates if number]
-        self._unsure |= bool(newer) and not is_clear(chosen, edit_size(splices), text, newer)
+        self._unsure |= bool(newer) and not is_clear(chosen, edit_size(splices), text, newer, diff)
         place = len(candidates) - 1 - index  # 0 is the screen, 1 the first of the others
         if kept:
             self._others = others[place:]  # a receive may have replaced it after it was typed
@@ -282,6 +283,11 @@ class Views:
         if known:
             restored._first_confirmed = -inf
         return restored
+
+    def texts(self) -> list[str]:
+        """Return all texts that the member may be showing, newest first."""
+        others = [view.text for view in reversed(self._others)]
+        return [*self._trail.texts(), *others, self._screen.text]
 
     def views(self) -> list[View]:
         """Return all views that the member may be showing, newest first."""

@@ -11,6 +11,7 @@ from collab.merge.deletions import deleted
 from collab.merge.errors import MergeError
 from collab.merge.replay import replica_of
 from collab.merge.replica import Replica
+from collab.merge.steps import Steps, finish
 from collab.store.records import STARTER, Entry, EntryId, Reading
 
 log = logging.getLogger(__name__)
@@ -25,14 +26,19 @@ SCARCE_DIVISOR = 8
 
 
 def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
-    """Return the document that ``base`` and the entries behind it add up to.
+    """Return the document that ``base`` and the entries behind it add up to."""
+    return finish(add_up_steps(room, base, entries))
+
+
+def add_up_steps(room: str, base: bytes, entries: Iterable[Entry]) -> Steps[Replica]:
+    """Return the document that ``base`` and the entries behind it add up to, in steps.
 
     Every node skips an update that cannot be applied. The scripts never write one, and a room that
     cannot be opened any more would be a greater loss.
     """
     updates = [update for update in (base, *(entry.update for entry in entries)) if update]
     try:
-        return replica_of(updates)
+        return (yield from replica_of(updates))
     except MergeError:
         return _apply_each(room, updates)
 
@@ -94,12 +100,14 @@ def size_limit(max_bytes: int, text: str, *, scarce: bool) -> int:
     return limit // SCARCE_DIVISOR if scarce else limit
 
 
-def compact(room: str, reading: Reading, max_entries: int, max_bytes: int) -> Compaction | None:
+def compact(
+    room: str, reading: Reading, max_entries: int, max_bytes: int
+) -> Steps[Compaction | None]:
     """Return the compaction of a journal to half of its bounds; None if it is within them."""
     count, size = _surplus(reading.entries, max_entries // 2, max_bytes // 2)
     if not count:
         return None
-    older = add_up(room, reading.base, reading.entries[:count])
+    older = yield from add_up_steps(room, reading.base, reading.entries[:count])
     return Compaction(older.state(), reading.entries[count - 1].id, size)
 
 

@@ -17,6 +17,7 @@ from collab.rooms.follower import Follower, OnEdit
 from collab.rooms.history import compact, size_limit
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.recovery import Recovery
+from collab.rooms.slices import in_slices
 from collab.rooms.worker import Worker
 from collab.store.channel import Announcement
 from collab.store.records import ZERO, Committed, EntryId, Reading
@@ -244,7 +245,8 @@ class Journal:
         """Merge the older half of the history into the journal's base."""
         reading = await self._store.read(self._room, None, ZERO)
         if reading.epoch is not None and reading.epoch == self.epoch:
-            compacted = compact(self._room, reading, self._max_entries, self._size_limit())
+            compacting = compact(self._room, reading, self._max_entries, self._size_limit())
+            compacted = await in_slices(compacting)
             if compacted is not None:
                 await self._store.compact(
                     self._room, reading.epoch, reading.base_id, compacted.last, compacted.base,

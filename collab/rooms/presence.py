@@ -110,7 +110,7 @@ class Presence:
 
     def set_state(self, id: str, client: int, state: State | None, clock: int) -> None:
         """Set the state that a member has sent."""
-        first = client not in self.clients()
+        first = not self._roster.shows(client)
         returns = self._roster.set_state(id, client, state, clock)
         if returns:
             self._roster.renew_quietly()

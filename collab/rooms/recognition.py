@@ -8,6 +8,7 @@ the nearest text that the room had or that another member shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from collab.merge.delta import Delta, compose
 from collab.merge.diff import diff, edit_distance
@@ -16,23 +17,33 @@ from collab.rooms.journal import Journal
 from collab.rooms.search import Found, Searches, nearest_text
 
 
+class Shown(Protocol):
+    """Something that has views of texts: a member, or one that has left."""
+
+    def texts(self) -> list[str]:
+        """Return the texts of the views."""
+
+    def views(self) -> list[View]:
+        """Return the views, which costs much more."""
+
+
 async def nearest_view(
     code: str,
     start: Trail,
     journal: Journal,
     searches: Searches,
-    shown: Callable[[], Iterable[View]],
+    shown: Callable[[], Iterable[Shown]],
 ) -> View:
     """Return the view that a page which now sends ``code`` was most likely showing.
 
     ``start`` has the room's present text, and follows the replica from now on. ``shown`` returns
-    the views of the other members and of members that have left. Present members count because a
-    broken connection can seem open for a minute: the page may be one of them. Raises
-    StoreUnavailable, because any guess without the room's history would be unsafe.
+    the other members and the members that have left. Present members count because a broken
+    connection can seem open for a minute: the page may be one of them. Raises StoreUnavailable,
+    because any guess without the room's history would be unsafe.
     """
     found = await _nearest_past(code, journal, searches)
     max_distance = len(code) if found is None else found.distance
-    view = await _nearest_shown(code, lambda: (*start.views(), *shown()), searches, max_distance)
+    view = await _nearest_shown(code, lambda: (start, *shown()), searches, max_distance)
     if view is not None:
         return view
     (at_start,) = start.views()
@@ -56,16 +67,19 @@ async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Foun
 
 
 async def _nearest_shown(
-    code: str, shown: Callable[[], Iterable[View]], searches: Searches, max_distance: int
+    code: str, shown: Callable[[], Iterable[Shown]], searches: Searches, max_distance: int
 ) -> View | None:
     """Return the shown view nearest to ``code``; None if it is farther than ``max_distance``."""
     nearest: str | None = None
     distance = max_distance + 1
-    async with searches.turn():
-        for text in {view.text for view in shown()}:
+    async with searches.turn() as slices:
+        for text in {text for each in shown() for text in each.texts()}:
             found = edit_distance(text, code, distance - 1)
             if found is not None:
                 nearest, distance = text, found
-            await searches.pause()
+            await slices.pause()
     # Meanwhile the views have advanced, and some may be gone.
-    return next((view for view in shown() if view.text == nearest), None)
+    for each in shown():
+        if nearest in each.texts():
+            return next(view for view in each.views() if view.text == nearest)
+    return None

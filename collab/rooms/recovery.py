@@ -9,10 +9,12 @@ from collections.abc import Callable
 from collab.merge.deletions import deletion, inserted
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
+from collab.merge.steps import finish
 from collab.rooms.follower import Follower
-from collab.rooms.history import add_up, earlier_state, same, share_authors
+from collab.rooms.history import add_up_steps, earlier_state, same, share_authors
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.pending import SEVERAL
+from collab.rooms.slices import in_slices
 from collab.store.records import ROOM, STARTER, ZERO, Commit, Reading, Refused, Update
 from collab.store.store import Store
 
@@ -65,7 +67,11 @@ class Recovery:
             await self._begin(reading)
             return
         if reading.complete:
-            self._adopt(reading.epoch, reading)
+            adding = add_up_steps(follower.room, reading.base, reading.entries)
+            # Only while the room is being loaded nothing else happens in it.
+            loading = follower.state.phase is Phase.LOADING
+            journal = await in_slices(adding) if loading else finish(adding)
+            self._adopt(reading.epoch, reading, journal)
         else:
             follower.apply_entries(reading.entries)
             if Work.RELOAD not in follower.state.due:
@@ -86,8 +92,10 @@ class Recovery:
         self._on_end()
         return True
 
-    def _adopt(self, epoch: str, reading: Reading) -> None:
+    def _adopt(self, epoch: str, reading: Reading, journal: Replica) -> None:
         """Follow a journal that this node knew only in part, or that has lost entries.
+
+        ``journal`` is the document that it adds up to.
 
         If the journal and the replica have nothing in common, one of the two is outdated. Before
         the deadline the journal is: Redis came back with an older state. Its entries up to this
@@ -98,7 +106,6 @@ class Recovery:
         """
         follower = self._follower
         held = follower.epoch is not None
-        journal = add_up(follower.room, reading.base, reading.entries)
         if follower.state.phase is Phase.LOADING:
             follower.replica = journal
         elif not held or epoch == follower.epoch or share_authors(journal, follower.replica):

@@ -119,6 +119,10 @@ class Roster:
         """Return all clients that have a state."""
         return self._states.clients()
 
+    def shows(self, client: int) -> bool:
+        """Whether a client has a state."""
+        return self._states.has_state(client)
+
     def states(self, clients: Iterable[int]) -> bytes:
         """Return an awareness update about ``clients``: their states, or that they have none."""
         return self._states.encode(clients)

@@ -13,7 +13,7 @@ from collab.merge.delta import Delta, compose
 from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.text_peer import Receive, ReceiveLine, TextPeer
-from collab.merge.trail import Trail, View
+from collab.merge.trail import Trail
 from collab.merge.views import Views
 from collab.rooms.absent import AbsentPeers
 from collab.rooms.handover import Departed
@@ -185,15 +185,15 @@ class TextMembers:
         if member.peer.is_known() or not self._journal.exists:
             return
         member.peer.withhold_receives()  # a receive would overwrite the text on its screen
-        shown = partial(self._shown_by_others, member)
+        shown = partial(self._other_peers, member)
         with self._follow_replica() as start:
             view = await nearest_view(code, start, self._journal, self._searches, shown)
         member.peer.offer_former(view)
 
-    def _shown_by_others(self, member: TextMember) -> Iterator[View]:
+    def _other_peers(self, member: TextMember) -> Iterator[TextPeer]:
         for peer in (*self._absent, *(other.peer for other in self._members.text.values())):
             if peer is not member.peer:
-                yield from peer.views()
+                yield peer
 
     @contextmanager
     def _follow_replica(self) -> Iterator[Trail]:

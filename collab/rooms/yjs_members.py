@@ -24,6 +24,7 @@ from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
 from collab.rooms.members import Members
 from collab.rooms.presence import AwarenessLine, Presence
+from collab.rooms.slices import Slices
 
 
 class YjsLine(AwarenessLine, Protocol):
@@ -79,6 +80,7 @@ class YjsMembers:
         self._members = members
         self._journal = journal
         self._gate_or_none: Gate | None = None
+        self._admitting = asyncio.Lock()
         self._presence = presence
         self._commit = commit
         self._metrics = metrics
@@ -130,20 +132,27 @@ class YjsMembers:
         """Return a Future that is done when Redis has the present replica; None if Redis has it."""
         return self._journal.stored()
 
-    def change(self, member: YjsMember, update: bytes) -> None:
+    async def change(self, member: YjsMember, update: bytes) -> None:
         """Merge a member's update, send it to all other members, and commit it.
 
-        Raises BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge, and changes
-        nothing then.
+        A large update is merged in steps of some milliseconds. Raises BadUpdate, EarlyUpdate,
+        NotAllowed, UpdateTooLarge or CodeTooLarge, and changes nothing then.
         """
         if update == EMPTY_UPDATE:
             return
         if not member.identity.may_write:
             raise NotAllowed("this member may read, not write")
         try:
-            edit, repair = self._gate.admit(update)
+            async with self._admitting:
+                slices = Slices()
+                for admitted in self._gate.steps(update):
+                    if admitted is not None:
+                        self._commit_admitted(member, *admitted)
+                    await slices.pause()
         except DocumentTooLarge as problem:
             raise CodeTooLarge(str(problem)) from None
+
+    def _commit_admitted(self, member: YjsMember, edit: Edit, repair: bytes | None) -> None:
         author = Author(member.identity.subject, self._presence.name(member.id))
         if edit:
             self._metrics.changes.inc()

@@ -8,8 +8,10 @@ to clients).
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 from collab.merge.awareness import State
@@ -17,8 +19,9 @@ from collab.merge.encoding import BadEncoding, Reader, packed
 
 MAX_STATE_BYTES = 4096
 """Bytes of one member's awareness state: a name, a color and some cursors need a tenth of it."""
-MAX_STATES = 10_000
-"""States in one frame: y-websocket sends back all states it gets, so a frame may have a room's."""
+MAX_STATES = 4096
+"""States in one frame: y-websocket sends back all states it gets, so a frame may have a room's. To
+read them takes 5 ms."""
 MAX_STATE_DEPTH = 32
 """Levels of nested objects and lists: deeper states could overflow the stack of other clients."""
 
@@ -71,6 +74,19 @@ class Aware:
     """The client sends awareness states: ``(client, clock, state as JSON)``."""
 
     states: list[tuple[int, int, bytes]]
+
+    def newest(self, own: int | None, others: Container[int] = ()) -> tuple[int, int, bytes] | None:
+        """Return the newest of the states that the member sends of itself, None if there is none.
+
+        ``own`` is the member's client id; if it is not known, it is the first with a state that is
+        not among ``others``. y-websocket also sends back the states of others, which count for
+        nothing.
+        """
+        if own is None:
+            shown = (client for client, _, raw in self.states if raw != b"null")
+            own = next((client for client in shown if client not in others), None)
+        mine = (state for state in self.states if state[0] == own)
+        return max(mine, key=itemgetter(1), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ class Session:
         self._token.check()
         if isinstance(message, protocol.Update):
             await self._wait_for_quota()
-            self._handle_update(message)
+            await self._handle_update(message)
         elif isinstance(message, protocol.Aware):
             self._handle_states(message)
         elif isinstance(message, protocol.Step1):
@@ -252,16 +252,16 @@ class Session:
         self._requested = True
         self._send(protocol.step1_message(self.room.yjs.state_vector()))
 
-    def _handle_update(self, message: protocol.Update) -> None:
+    async def _handle_update(self, message: protocol.Update) -> None:
         yjs, update = self.room.yjs, message.update
         try:
             if not message.answer:
-                yjs.change(self.member, update)
+                await yjs.change(self.member, update)
             else:
                 self._requested = False
                 self._greet()
                 if self.member.identity.may_write or yjs.changes_document(update):
-                    yjs.change(self.member, update)
+                    await yjs.change(self.member, update)
                 self._early_answers, self._missing = 0, False
         except EarlyUpdate as problem:
             self._handle_early_update(message, problem)
@@ -317,12 +317,9 @@ class Session:
 
     def _handle_states(self, message: protocol.Aware) -> None:
         member = self.member
-        for client, clock, raw in message.states:
-            # y-websocket sends back the states of others: they are ignored.
-            if member.client is not None and client != member.client:
-                continue
-            if member.client is None and client in self._shown:
-                continue  # the client sends no state of its own
+        newest = message.newest(member.client, self._shown)
+        if newest is not None:
+            client, clock, raw = newest
             try:
                 state = protocol.parse_state(raw)
             except protocol.StateTooLarge as problem:

@@ -191,7 +191,7 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
         await there.texts.recognise(member, "text")
         await there.change(member, "text")
         reader = there.join_yjs("y", somebody("y"), Silent())
-        there.yjs.change(reader, _made_of("more"))
+        await there.yjs.change(reader, _made_of("more"))
         stored = there.yjs.stored()
         assert stored is not None
         await stored

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 Id = tuple[int, int]
 """Client and clock."""
-STRING, TYPE, ANY = 4, 7, 8
+STRING, EMBED, FORMAT, TYPE, ANY = 4, 5, 6, 7, 8
 ARRAY, MAP, TEXT = 0, 1, 2
 """Shared types."""
 

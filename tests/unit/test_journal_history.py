@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from pycrdt import Doc, Map
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
 from collab.merge.replica import Replica
-from collab.rooms.history import add_up, compact, earlier_state, same, share_authors
+from collab.merge.steps import finish
+from collab.rooms.history import add_up, add_up_steps, compact, earlier_state, same, share_authors
 from collab.store.records import STARTER, Entry, Reading
 
 
@@ -73,7 +75,7 @@ def test_a_compaction_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
     most_entries: int, most_bytes: int
 ) -> None:
     replica, entries = written(*("x" * number for number in range(1, 60)))
-    compacted = compact("r", reading(entries), most_entries, most_bytes)
+    compacted = finish(compact("r", reading(entries), most_entries, most_bytes))
     assert compacted is not None
     left = [entry for entry in entries if entry.id > compacted.last]
     gone = entries[: len(entries) - len(left)]
@@ -82,7 +84,31 @@ def test_a_compaction_brings_the_journal_to_half_its_bounds_and_keeps_the_sum(
     assert kept and len(kept) <= most_entries // 2 and sum(kept) <= most_bytes // 2
     assert len(kept) == most_entries // 2 or sum(kept) + len(gone[-1].update) > most_bytes // 2
     assert same(add_up("r", compacted.base, left), replica)
-    assert compact("r", reading(left, compacted.base), most_entries, most_bytes) is None
+    again = compact("r", reading(left, compacted.base), most_entries, most_bytes)
+    assert finish(again) is None
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("letter", ["x", "🐍"])
+def test_a_long_journal_is_added_up_in_short_steps(letter: str) -> None:
+    replica, entries = Replica(), []
+    base = replica.edit(Delta.of("some line\n" * 10_000))
+    for number in range(500):
+        update = replica.edit(Delta.of(*(op for _ in range(30) for op in (3000, letter, -1))))
+        entries.append(Entry((number, 0), "", update))
+    longest, steps, work = 0.0, 0, add_up_steps("r", base, entries)
+    while True:
+        start = process_time()
+        try:
+            next(work)
+        except StopIteration as end:
+            assert same(end.value, replica)
+            break
+        finally:
+            longest = max(longest, process_time() - start)
+        steps += 1
+    assert steps > 5
+    assert longest < 0.25, "in one step it takes 0.4 s"
 
 
 def test_documents_with_different_deletions_outside_the_text_are_not_the_same() -> None:

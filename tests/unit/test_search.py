@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
+from collab.merge.replay import Replay
 from collab.merge.replica import Replica
 from collab.merge.splice import edit_size
+from collab.rooms import search
 from collab.rooms.search import NEAR, RECENT_SECONDS, Found, Searches, nearest_text, text_at
+from collab.rooms.slices import Slices
 from collab.store.records import Entry, Reading
+from tests.support import forge
 
 AT_A_STRETCH = 0.02
 """Seconds for which a search may block the event loop."""
@@ -125,6 +131,84 @@ async def test_the_text_of_a_moment_is_found_by_the_last_entry_of_that_moment() 
     assert begun is not None and begun.text == ""
     assert await text_at("another", (2000, 0), reading, Searches()) is None
     assert await text_at("e", (2500, 0), reading, Searches()) is None
+
+
+@pytest.mark.parametrize("every", [1000, (RECENT_SECONDS + 1) * 1000])
+async def test_each_text_of_a_long_history_is_found_whichever_block_it_is_in(
+    every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "BLOCK", 3)
+    monkeypatch.setattr(search, "MAX_BLOCKS", 4)
+    for count in range(1, 30):
+        texts = [f"{number:03}" * 20 for number in range(count)]
+        reading = journal(*texts, every=every)
+        for text in (texts[0], texts[count // 3], texts[count // 2], texts[-1]):
+            found = await find(text + "!", reading)
+            assert (found.text, found.tail) == (text, texts[-1])
+
+
+async def test_a_history_in_which_surrogate_pairs_are_split_is_searched_too() -> None:
+    def one(client: int, text: str, left: int | None = None) -> bytes:
+        origin, right = (None, None) if left is None else ((7, left), (7, left + 1))
+        content = forge.struct(forge.STRING, forge.varstring(text), origin, right)
+        return forge.update([(client, 0, [content])])
+
+    updates = [one(7, "<🐍> and more"), one(8, "x", left=1), one(9, "!", left=5)]
+    entries = [Entry((1000 + at, 0), "m", update) for at, update in enumerate(updates)]
+    reading = Reading("e", entries[-1].id, entries, None, complete=True)
+    found = await find("<\ufffdx\ufffd> and more", reading)
+    assert (found.distance, found.tail) == (0, "<\ufffdx\ufffd> a!nd more")
+    assert (await find("<🐍> and more", reading)).distance == 0
+
+
+async def test_a_search_plays_each_update_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: Counter[bytes] = Counter()
+    for name in ("play", "skip"):
+        original = getattr(Replay, name)
+
+        def counting(self: Replay, update: bytes, original: Any = original) -> Any:
+            played[update] += 1
+            return original(self, update)
+
+        monkeypatch.setattr(Replay, name, counting)
+    reading = _long_history(300, 700, "x")
+    await find("A" * 200 + "B\nC" * 50, reading)
+    assert sum(played.values()) < 2 * len(reading.entries) + 20
+
+
+async def test_a_search_that_takes_too_long_finds_the_nearest_recent_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = "a text of an hour ago " * 5, "quite another one " * 9
+    reading = journal(old, new, new + "!", every=(RECENT_SECONDS + 1) * 1000)
+    assert (await find(old, reading)).text == old
+    monkeypatch.setattr(search, "MAX_SEARCH_SECONDS", -1)
+    found = await nearest_text(old, reading, Searches())
+    assert found is not None
+    assert found.text in (new, new + "!") and found.tail == new + "!"
+
+
+async def test_others_get_as_much_time_as_long_work_takes() -> None:
+    slices, turns, over = Slices(), 0, False
+
+    async def turn() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    others = asyncio.create_task(turn())
+    began = time.perf_counter()
+    for _ in range(40):
+        until = time.process_time() + 0.002
+        while time.process_time() < until:
+            pass
+        await slices.pause()
+    took, over = time.perf_counter() - began, True
+    await others
+    assert slices.spent < took < 5 * slices.spent
+    assert took - slices.spent > 0.9 * slices.spent
+    assert turns > 20, "with one turn between two slices there would be 14"
 
 
 def _long_history(size: int, entries: int, letter: str) -> Reading:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Container
 from typing import Any
 
 import pytest
 from pycrdt import Awareness, Doc, Text, create_sync_message
 
+from collab.merge.encoding import packed
 from collab.yjs import protocol
 from collab.yjs.protocol import Aware, BadFrame, QueryAwareness, Step1, Stored, Token, Update, parse
 
@@ -84,6 +86,51 @@ def test_no_mutation_of_a_frame_raises_anything_else() -> None:
                     protocol.parse_state(raw)
         except (BadFrame, protocol.StateTooLarge):
             pass
+
+
+def states_frame(*states: tuple[int, int, bytes]) -> bytes:
+    parts = [part for state in states for part in state]
+    return protocol.awareness_message(packed(len(states), *parts))
+
+
+def newest(
+    *states: tuple[int, int, bytes], own: int | None, others: Container[int] = ()
+) -> tuple[int, int, bytes] | None:
+    message = parse(states_frame(*states))
+    assert isinstance(message, Aware) and message.states == list(states)
+    return message.newest(own, others)
+
+
+def test_only_the_newest_state_of_a_member_counts() -> None:
+    states = [(8, 5, b"{}"), (7, 1, b"{}"), (7, 3, b'{"x":1}'), (7, 2, b"null"), (9, 9, b"{}")]
+    assert newest(*states, own=7) == (7, 3, b'{"x":1}')
+    assert newest(*states, own=6) is None
+    assert newest(own=7) is None
+
+
+def test_a_members_first_state_tells_which_client_it_is() -> None:
+    states = [(8, 5, b"{}"), (6, 1, b"null"), (7, 1, b"{}"), (7, 2, b"null")]
+    assert newest(*states, own=None, others={8}) == (7, 2, b"null")
+    assert newest(*states, own=None) == (8, 5, b"{}")
+    assert newest(*states, own=None, others={7, 8}) is None
+    assert newest((6, 1, b"null"), own=None) is None, "it shows nothing"
+
+
+@pytest.mark.no_cover
+def test_frames_of_as_many_states_as_there_may_be_are_read_in_a_moment() -> None:
+    raw = b'{"user":{"name":"Ada","color":"#123456"}}'
+    frames = [
+        states_frame(*((client, clock, raw) for clock in range(protocol.MAX_STATES)))
+        for client in range(5)
+    ]
+    before = time.process_time()
+    for frame in frames:
+        message = parse(frame)
+        assert isinstance(message, Aware)
+        assert message.newest(None, {100}) is not None
+    assert time.process_time() - before < 0.3
+    with pytest.raises(BadFrame, match="too many"):
+        parse(states_frame(*((client, 1, raw) for client in range(protocol.MAX_STATES + 1))))
 
 
 def test_a_state_is_an_object_or_null() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from collab.merge.delta import IDENTITY
 from collab.merge.diff import diff
@@ -13,10 +14,13 @@ from collab.merge.lateness import (
     MIN_LATE_CHANGES,
     Habit,
     Past,
+    _both_delete,
     late_edit,
 )
 from collab.merge.splice import Splice
 from collab.merge.trail import View
+
+from .strategies import splice_lists
 
 
 def known_for(lateness: float) -> Habit:
@@ -156,3 +160,9 @@ def test_the_past_text_with_the_smallest_edit_is_chosen() -> None:
     screen, text = "1234abXXX", "abc"
     found = late_edit(pasts, screen, diff(screen, text), text, Habit(), 0.01)
     assert found == (pasts[1].view, [Splice(2, 2, "c")])
+
+
+@given(splice_lists(30), splice_lists(30))
+def test_what_two_edits_both_delete_is_counted(one: list[Splice], other: list[Splice]) -> None:
+    deleted, also = ({n for a in edit for n in range(a.start, a.end)} for edit in (one, other))
+    assert _both_delete(one, other) == len(deleted & also)

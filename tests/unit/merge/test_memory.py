@@ -17,6 +17,7 @@ from collab.merge.errors import MergeError
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Replica
+from collab.merge.steps import finish
 from collab.rooms.history import add_up, compact
 from collab.rooms.search import Searches, nearest_text
 from collab.store.records import Entry, Reading
@@ -83,7 +84,7 @@ def _admit() -> None:
 USES: dict[str, Callable[[], object]] = {
     "an edit": _edit,
     "a room that is loaded": lambda: add_up("room", b"", ENTRIES),
-    "a compaction": lambda: compact("room", READING, 4, 1 << 20),
+    "a compaction": lambda: finish(compact("room", READING, 4, 1 << 20)),
     "a search of a room's history": lambda: asyncio.run(nearest_text("two", READING, Searches())),
     "an update of a Yjs member": _admit,
     "a broken surrogate pair": _break_a_pair,
