@@ -29,14 +29,14 @@ async def _run(given: argparse.Namespace) -> bool:
     kept = True
     _print_line(f"seed {given.seed}\n")
     _print_line(HEAD)
-    for name in given.attacks:
-        server = Redis()
-        async with running(server):
+    server = Redis()
+    async with running(server):
+        for name in given.attacks:
             findings = await try_attack(
                 ALL[name], server, full=not given.small, address=given.address, seed=given.seed
             )
-        _print_line(findings.row())
-        kept &= not findings.broken_promises()
+            _print_line(findings.row())
+            kept &= not findings.broken_promises()
     return kept
 
 

@@ -1,8 +1,8 @@
 """``python -m tests.abuse.process NAME SIZE PORT REDIS ADDRESS SEED``: the process of an attack.
 
-It prints ``ready`` when all that the attack needs is there, begins with the first line of its
-input, prints ``done`` when it has done everything, and keeps its connections open until the input
-ends; then it prints its account.
+At the first line of its input it makes what the attack needs, and prints ``ready``. At the second
+it attacks, and prints ``done`` when it has done everything. It keeps its connections open until the
+input ends, and then prints its account.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def _print_line(line: str) -> None:
 
 async def _attack(act: Act, size: int, offender: Offender) -> None:
     steps = act(offender, size)
+    await _read_line()
     try:
         await anext(steps)
         _print_line("ready")

@@ -15,7 +15,7 @@ from tests.abuse.bystanders import Arrival, Bystanders, bystanders
 from tests.abuse.findings import KEPT, Findings, Memory, RedisCost
 from tests.support.processes import ROOT, Node, Redis, running
 
-CALM_SECONDS = 1.0
+CALM_SECONDS = 0.8
 """Seconds in which the pair types before the attack."""
 AFTER_SECONDS = 10.0
 """Seconds after an attack until the node's memory is measured; in a short trial at most."""
@@ -24,6 +24,7 @@ SETTLE_SECONDS = 0.25
 SAMPLE_INTERVAL = 0.02
 NEWCOMER_INTERVAL = 0.25
 """Seconds between somebody who is in and the next one who comes."""
+SETTINGS = {"COLLAB_DRAIN_TIME": "0"}
 READY_TIMEOUT, DONE_TIMEOUT = 60.0, 400.0
 """Seconds for an attack to prepare, and to be done."""
 SAME_ADDRESS = "127.0.0.1"
@@ -36,17 +37,20 @@ class OffenderProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def until(self, word: str, within: float) -> None:
-        """Wait until the process prints ``word``."""
-        assert self._process.stdout is not None
+    async def prepare(self) -> None:
+        """Let it make what the attack needs; the node must be ready."""
+        await self._go_until("ready", READY_TIMEOUT)
+
+    async def attack(self) -> None:
+        """Let it attack; return when it has done everything."""
+        await self._go_until("done", DONE_TIMEOUT)
+
+    async def _go_until(self, word: str, within: float) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(b"\n")
         async with asyncio.timeout(within):
             line = await self._process.stdout.readline()
         assert line.strip() == word.encode(), f"the attack's process said {line!r}, not {word}"
-
-    async def begin(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        await self._process.stdin.drain()
 
     async def end(self) -> Account:
         """Let it close its connections; return its account."""
@@ -58,10 +62,7 @@ class OffenderProcess:
 
 
 @asynccontextmanager
-async def _offender(
-    attack: Attack, size: int, node: Node, redis_url: str, address: str, seed: int
-) -> AsyncIterator[OffenderProcess]:
-    arguments = attack.name, str(size), str(node.port), redis_url, address, str(seed)
+async def _offender(*arguments: str) -> AsyncIterator[OffenderProcess]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.abuse.process", *arguments, cwd=ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -83,7 +84,7 @@ class Watch:
         self.before = self.peak = node.resident()
         self.arrivals: list[Arrival] = []
 
-    async def sample(self) -> None:
+    async def measure(self) -> None:
         while self._node.running:
             self.peak = max(self.peak, self._node.resident())
             await asyncio.sleep(SAMPLE_INTERVAL)
@@ -94,51 +95,62 @@ class Watch:
             await asyncio.sleep(NEWCOMER_INTERVAL)
 
 
+@asynccontextmanager
+async def _watching(node: Node, people: Bystanders) -> AsyncIterator[Watch]:
+    watch = Watch(node, people)
+    tasks = [asyncio.create_task(each) for each in (watch.measure(), watch.invite())]
+    try:
+        yield watch
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 async def try_attack(
-    attack: Attack,
-    server: Redis,
-    *,
-    full: bool = False,
-    address: str = SAME_ADDRESS,
-    seed: int = 1,
-) -> Findings:
-    """Run an attack from ``address`` at its small or full size against a node of its own."""
-    node = Node(server.url, attack.name, **attack.settings)
-    size = attack.full if full else attack.small
-    async with (
-        running(node),
-        bystanders(node.url) as people,
-        _offender(attack, size, node, server.url, address, seed) as offender,
-        redis.asyncio.Redis.from_url(server.url) as store,
-    ):
-        await offender.until("ready", READY_TIMEOUT)
-        await people.begin()
-        await asyncio.sleep(CALM_SECONDS)
-        calm = await people.waits()
-        received, _ = await _redis_counters(store)
-        watch = Watch(node, people)
-        watching = [asyncio.create_task(each) for each in (watch.sample(), watch.invite())]
-        try:
-            await offender.begin()
-            await offender.until("done", DONE_TIMEOUT)
-            await asyncio.sleep(SETTLE_SECONDS)
-            during = await people.waits()
-            received_now, commands = await _redis_counters(store)
-            seconds = await _recover(node, watch.before, full)
-            after = node.resident() if node.running else 0
-            _, commands_now = await _redis_counters(store)
-            account = await offender.end()
-        finally:
-            for task in watching:
-                task.cancel()
-            await asyncio.wait(watching)
-        afterwards = await people.waits()
-        watch.arrivals.append(await people.come())
-        memory = Memory(watch.before, watch.peak, after)
-        cost = RedisCost((received_now - received) / 1e6, (commands_now - commands) / seconds)
-        complaints = _complaints(node)
+    attack: Attack, server: Redis, *,
+    full: bool = False, address: str = SAME_ADDRESS, seed: int = 1,
+) -> Findings:  # fmt: skip
+    """Run an attack from ``address`` at its small or full size against a node of its own.
+
+    What is in Redis before is deleted.
+    """
+    node = Node(server.url, attack.name, **SETTINGS, **attack.settings)
+    arguments = attack.full if full else attack.small, node.port, server.url, address, seed
+    async with redis.asyncio.Redis.from_url(server.url) as store:
+        await store.flushall()
+        async with (  # the processes load their modules while the node starts
+            bystanders(node.url) as people,
+            _offender(attack.name, *map(str, arguments)) as offender,
+            running(node),
+        ):
+            await offender.prepare()
+            await people.begin()
+            await asyncio.sleep(CALM_SECONDS)
+            return await _watch_attack(attack, node, people, offender, store, full)
+
+
+async def _watch_attack(
+    attack: Attack, node: Node, people: Bystanders, offender: OffenderProcess,
+    store: redis.asyncio.Redis, full: bool,
+) -> Findings:  # fmt: skip
+    """Let the attack begin; return what it does."""
+    calm = await people.waits()
+    received, _ = await _redis_counters(store)
+    async with _watching(node, people) as watch:
+        await offender.attack()
+        await asyncio.sleep(SETTLE_SECONDS)
+        during = await people.waits()
+        received_now, commands = await _redis_counters(store)
+        seconds = await _recover(node, watch.before, full)
+        memory = Memory(watch.before, watch.peak, node.resident() if node.running else 0)
+        _, commands_now = await _redis_counters(store)
+        account = await offender.end()
+    afterwards = await people.waits()
+    arrivals = [*watch.arrivals, await people.come()]
+    cost = RedisCost((received_now - received) / 1e6, (commands_now - commands) / seconds)
     return Findings(
-        attack, calm, during, afterwards, memory, cost, watch.arrivals, account, complaints
+        attack, calm, during, afterwards, memory, cost, arrivals, account, _complaints(node)
     )
 
 
