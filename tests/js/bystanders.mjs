@@ -97,6 +97,7 @@ function come({ url, room, within }) {
     let stage = "connecting";
     const end = (refused) => {
       clearTimeout(timer);
+      socket.off();
       socket.disconnect();
       resolve({ took: performance.now() - began, refused });
     };
