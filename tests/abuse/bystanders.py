@@ -80,7 +80,9 @@ class Bystanders:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             answer = json.loads(line)
-            self._asked.pop(answer.pop("id")).set_result(answer)
+            asked = self._asked.pop(answer.pop("id"))
+            if not asked.done():  # nobody waits any more for those who came last
+                asked.set_result(answer)
 
 
 @asynccontextmanager

@@ -15,8 +15,8 @@ from tests.abuse.bystanders import Arrival, Bystanders, bystanders
 from tests.abuse.findings import KEPT, Findings, Memory, RedisCost
 from tests.support.processes import ROOT, Node, Redis, running
 
-CALM_SECONDS = 0.8
-"""Seconds in which the pair types before the attack."""
+WARM_SECONDS, CALM_SECONDS = 0.3, 0.7
+"""Seconds in which the pair types before it is measured, and before the attack."""
 AFTER_SECONDS = 10.0
 """Seconds after an attack until the node's memory is measured; in a short trial at most."""
 SETTLE_SECONDS = 0.25
@@ -126,7 +126,8 @@ async def try_attack(
         ):
             await offender.prepare()
             await people.begin()
-            await asyncio.sleep(CALM_SECONDS)
+            await asyncio.sleep(WARM_SECONDS)
+            await people.waits()
             return await _watch_attack(attack, node, people, offender, store, full)
 
 
@@ -135,6 +136,7 @@ async def _watch_attack(
     store: redis.asyncio.Redis, full: bool,
 ) -> Findings:  # fmt: skip
     """Let the attack begin; return what it does."""
+    await asyncio.sleep(CALM_SECONDS)
     calm = await people.waits()
     received, _ = await _redis_counters(store)
     async with _watching(node, people) as watch:
