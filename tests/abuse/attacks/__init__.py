@@ -11,6 +11,8 @@ ATTACKS = by_name(
         Attack(texts.unjoined_change, 300, 1900),
         Attack(updates.awareness_states, 5, 5),
         Attack(updates.deleted_ranges, 900_000, 900_000),
+        Attack(updates.scattered_deletions, 10_000, 10_000),
+        Attack(updates.conflicting_letters, 9000, 9000),
         Attack(updates.large_state_vector, 450_000, 450_000),
         Attack(packets.posted_packets, 1_000_000, 1_000_000),
         Attack(packets.large_names, 10, 30),

@@ -7,7 +7,16 @@ from collections.abc import AsyncIterator
 
 from collab.yjs import protocol
 from tests.abuse.offender import Offender
-from tests.support.forge import deleted, state_vector, varuint
+from tests.support.forge import (
+    STRING,
+    conflicting,
+    deleted,
+    state_vector,
+    struct,
+    update,
+    varstring,
+    varuint,
+)
 
 STATES = 10_000
 """States in one awareness frame, the most that the node reads."""
@@ -33,6 +42,25 @@ async def deleted_ranges(offender: Offender, ranges: int) -> AsyncIterator[None]
     """One update with a delete set of very many ranges."""
     member = await offender.yjs_member("deleted")
     sent = protocol.update_message(deleted(7, *([(0, 1)] * ranges)))
+    yield
+    await member.ask(sent)
+
+
+async def scattered_deletions(offender: Offender, ranges: int) -> AsyncIterator[None]:
+    """Updates that each delete as many ranges of a text as one update may."""
+    member = await offender.yjs_member("scattered")
+    text = struct(STRING, varstring("x" * 2 * ranges))
+    holes = deleted(7, *((2 * place, 1) for place in range(ranges)))
+    await member.ask(protocol.update_message(update([(7, 0, [text])])))
+    yield
+    await member.ask(protocol.update_message(holes))
+    await member.ask(protocol.update_message(deleted(7, (0, 2 * ranges))))
+
+
+async def conflicting_letters(offender: Offender, letters: int) -> AsyncIterator[None]:
+    """One update whose letters must each be compared with all others."""
+    member = await offender.yjs_member("conflicting")
+    sent = protocol.update_message(conflicting(7, letters))
     yield
     await member.ask(sent)
 
