@@ -87,7 +87,7 @@ class Findings:
             broken += [f"no reason: {what} x{n}" for what, n in self.account.unstated.items()]
             if not (self.account.served or self.account.reasons or self.account.unstated):
                 broken.append("the offender got no answer at all")
-        broken += [f"the log has {line:.200}" for line in self.complaints[:3]]
+        broken += [f"the log has … {line[-300:]}" for line in self.complaints[:3]]
         return broken
 
     def row(self) -> str:

@@ -15,7 +15,7 @@ from tests.abuse.bystanders import Arrival, Bystanders, bystanders
 from tests.abuse.findings import KEPT, Findings, Memory, RedisCost
 from tests.support.processes import ROOT, Node, Redis, running
 
-WARM_SECONDS, CALM_SECONDS = 0.3, 0.7
+WARM_SECONDS, CALM_SECONDS = 0.2, 0.5
 """Seconds in which the pair types before it is measured, and before the attack."""
 AFTER_SECONDS = 10.0
 """Seconds after an attack until the node's memory is measured; in a short trial at most."""

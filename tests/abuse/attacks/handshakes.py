@@ -24,10 +24,13 @@ async def handshakes(offender: Offender, sessions: int) -> AsyncIterator[None]:
     for _ in range(sessions // PIPELINED):
         writer.write(request * PIPELINED)
         answers = await _read_statuses(reader, PIPELINED)
+        answered = answers.total()
         offender.account.served += answers.pop(200, 0)
         for status, count in answers.items():
             offender.account.reasons[f"HTTP {status}"] += count
-        if reader.at_eof():  # the last answer said why
+        if answered < PIPELINED:
+            if not answers:  # otherwise the last answer said why
+                offender.account.unstated["handshake not answered"] += 1
             return
 
 

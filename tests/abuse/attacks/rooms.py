@@ -28,11 +28,12 @@ async def crowded_room(offender: Offender, moves: int) -> AsyncIterator[None]:
     await asyncio.gather(*(member.join("crowded") for member in members))
     yield
     clock = asyncio.get_running_loop().time
-    began = clock()
+    began, joins = clock(), list[asyncio.Task[bool]]()
     for number, member in zip(range(moves), itertools.cycle(members), strict=False):
         await asyncio.sleep(began + number / MOVES - clock())
         await member.emit("leave", {"room": "crowded"})
-        await member.emit("join", {"room": "crowded"})
+        joins.append(asyncio.create_task(member.join("crowded")))
+    await asyncio.gather(*joins)
 
 
 async def empty_rooms(offender: Offender, rooms: int) -> AsyncIterator[None]:
