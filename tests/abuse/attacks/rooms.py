@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import secrets
 from collections.abc import AsyncIterator
 
+from collab.yjs import protocol
 from tests.abuse.members import TextMember
 from tests.abuse.offender import Offender
+from tests.support.forge import varstring, varuint
 
-CROWD = 90
-"""Members of a crowded room."""
+CROWD, SHOWN = 90, 60
+"""Members of a crowded room, and those of them that are Yjs members with a state."""
 MOVES = 30
 """Members that leave the crowded room and join it again, each second."""
 ROOMS_OF_EACH = 16
@@ -23,8 +26,10 @@ LARGE_TEXT = 250_000
 
 
 async def crowded_room(offender: Offender, moves: int) -> AsyncIterator[None]:
-    """Leaving and joining a room of 90 members, 30 times a second."""
-    members = await offender.several(CROWD, lambda _: offender.text_member())
+    """Leaving and joining a room of 90 members with large states, 30 times a second."""
+    shown = await offender.several(SHOWN, lambda _: offender.yjs_member("crowded"))
+    await asyncio.gather(*(member.ask(_state(n)) for n, member in enumerate(shown)))
+    members = await offender.several(CROWD - SHOWN, lambda _: offender.text_member())
     await asyncio.gather(*(member.join("crowded") for member in members))
     yield
     clock = asyncio.get_running_loop().time
@@ -34,6 +39,12 @@ async def crowded_room(offender: Offender, moves: int) -> AsyncIterator[None]:
         await member.emit("leave", {"room": "crowded"})
         joins.append(asyncio.create_task(member.join("crowded")))
     await asyncio.gather(*joins)
+
+
+def _state(client: int) -> bytes:
+    """Return the frame with which a Yjs member shows a state of nearly the largest size."""
+    state = varuint(client) + varuint(1) + varstring(json.dumps({"user": {"color": "x" * 4000}}))
+    return protocol.awareness_message(varuint(1) + state)
 
 
 async def empty_rooms(offender: Offender, rooms: int) -> AsyncIterator[None]:
