@@ -65,9 +65,10 @@ async def silent_members(offender: Offender, connections: int) -> AsyncIterator[
     typist = await _large_room(offender, "silent")
     members = await offender.several(connections, lambda _: offender.text_member())
     for number, member in enumerate(members):
-        await member.join("silent")
-        await member.change("silent", f"{number}" + "x" * LARGE_TEXT)
-    for number in range(4):  # only who has got some texts may have many on their way
+        # Only who sends events before earlier ones are acknowledged may have many texts on the way.
+        await asyncio.gather(*(member.join("silent") for _ in range(2)))
+        await member.emit("change", {"room": "silent", "code": f"{number}" + "x" * LARGE_TEXT})
+    for number in range(4):  # and who has got some since it typed
         await typist.change("silent", f"{number}" + "y" * LARGE_TEXT)
     for member in members:
         member.pongs = False
