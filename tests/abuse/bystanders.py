@@ -99,7 +99,8 @@ async def bystanders(url: str) -> AsyncIterator[Bystanders]:
     try:
         yield people
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
         reading.cancel()
         await asyncio.wait([reading])

@@ -104,9 +104,10 @@ function come({ url, room, within }) {
     const timer = setTimeout(() => end(`no answer after ${within} ms of ${stage}`), within);
     const ask = async (event, payload) => {
       stage = event;
-      const reply = await socket.emitWithAck(event, payload);
-      if (!reply.ok) end(`${event} ${reply.error.code}`);
-      return reply.ok;
+      // A socket that is disconnected rejects what is not acknowledged; `end` has said why.
+      const reply = await socket.emitWithAck(event, payload).catch(() => null);
+      if (reply && !reply.ok) end(`${event} ${reply.error.code}`);
+      return reply?.ok;
     };
     socket.on("connect_error", (error) => end(`connect_error ${error.message}`));
     socket.on("disconnect", (reason) => end(`disconnect ${reason}`));

@@ -11,7 +11,7 @@ from tests.abuse.fuzz.crew import share
 from tests.abuse.fuzz.mutation import json_value, mutated
 from tests.abuse.offender import Offender
 
-PATIENCE = 0.1
+PATIENCE = 0.02
 """Seconds that a request may take, whose answer may never come because it is not whole."""
 METHODS = "GET", "GET", "PUT", "PUT", "PUT", "DELETE", "HEAD", "OPTIONS", "POST", "PATCH"
 HEADERS = (
