@@ -160,6 +160,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def receive(self, pkt: packet.Packet) -> None:
         """Handle one packet. A packet of any type shows that the client is alive."""
+        if self.closed:  # behind a CLOSE, in one polling request
+            return
         if self.last_ping:
             self.schedule_ping()
         if pkt.packet_type == packet.MESSAGE:

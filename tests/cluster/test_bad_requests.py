@@ -312,6 +312,18 @@ async def test_a_polling_body_that_cannot_be_unpacked_gets_an_error_and_the_sess
             assert '"code":"bad_event"' in await answer.text()
 
 
+async def test_packets_behind_the_end_of_a_polling_session_are_not_handled(
+    redis_server: Redis,
+) -> None:
+    node = Node(redis_server.url, "ended")
+    async with running(node), aiohttp.ClientSession() as session:
+        sid = await session_id(node.port)
+        url = f"{node.url}/socket.io/?EIO=4&transport=polling&sid={sid}"
+        async with session.post(url, data='1\x1e40\x1e42["join",{"room":"ended"}]') as answer:
+            assert answer.status == 200
+    assert "Traceback" not in node.output() and '"event":"connected"' not in node.output()
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

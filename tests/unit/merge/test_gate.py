@@ -1,6 +1,5 @@
 """Updates that no editor sends are refused before yrs reads them, quickly, and change nothing."""
 
-import contextlib
 from dataclasses import replace
 from time import process_time
 
@@ -18,7 +17,6 @@ from collab.merge.errors import (
 )
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
-from collab.merge.replay import Examination, Replay
 from collab.merge.replica import Edit, Replica
 from tests.support import forge
 
@@ -349,37 +347,3 @@ def test_a_state_vector_is_bounded() -> None:
 def test_a_refused_update_raises_an_error_of_the_core() -> None:
     assert issubclass(UpdateTooLarge, MergeError)
     assert not UpdateTooLarge.retryable
-
-
-FORGED_FORMATS = (
-    "020302000401036d617003efbfbd050104636f6465027b7d040104636f64650378797a010300040104636f646502c3a9"
-    "00",
-    "0103020546020104626f6c6404747275650501036d6170027b7d850300027b7d00",
-    "02020100c40300030003efbfbdc60203020704626f6c640474727565030301040104636f64650661f09f988062040104"
-    "636f646503efbfbdc4030002070661f09f9880620103010001",
-    "0202030a840100026263810101020204004401000161070104636f6465020103010201",
-    "02020402060104636f646504626f6c64047472756542020401013103030e4702040244020404f09f9880c40101030a03"
-    "78797a00",
-)
-
-
-def test_forged_formatting_does_not_end_the_process() -> None:
-    """pycrdt's report of what the last of these changed reads memory that is not its own."""
-    replica = Replica()
-    gate = Gate(replica, SMALL)
-    for forged in FORGED_FORMATS:
-        with contextlib.suppress(MergeError):
-            gate.admit(bytes.fromhex(forged))
-    replica.check()
-
-
-def test_a_replay_of_forged_formatting_does_not_end_the_process() -> None:
-    """The journal of an older version may contain it."""
-    updates = [bytes.fromhex(forged) for forged in FORGED_FORMATS]
-    examination = Examination()
-    for update in updates:
-        examination.add(update)
-    replay = Replay(needs_replica=examination.needs_replica)
-    for update in updates:
-        before = replay.text
-        assert replay.play(update).apply(before) == replay.text

@@ -13,6 +13,7 @@ from collab.merge.clocks import read_state_vector
 from collab.merge.errors import MergeError
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
+from collab.merge.replay import Examination, Replay
 from collab.merge.replica import Replica
 from tests.support import forge
 
@@ -124,3 +125,15 @@ def test_forged_formatting_does_not_end_the_process() -> None:
         with contextlib.suppress(MergeError):
             gate.admit(bytes.fromhex(forged))
     replica.check()
+
+
+def test_a_replay_of_forged_formatting_does_not_end_the_process() -> None:
+    """The journal of an older version may contain it."""
+    updates = [bytes.fromhex(forged) for forged in FORGED_FORMATS]
+    examination = Examination()
+    for update in updates:
+        examination.add(update)
+    replay = Replay(needs_replica=examination.needs_replica)
+    for update in updates:
+        before = replay.text
+        assert replay.play(update).apply(before) == replay.text
