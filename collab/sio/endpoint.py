@@ -41,7 +41,6 @@ from collab.sio.server import Handler, Reply, Server, encode_event
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
-from collab.wire.connection import address_of
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +105,9 @@ class SocketIOEndpoint:
         shown = auth if isinstance(auth, dict) else {}
         config = self._config
         socket = self._server.socket(sid)
-        address = address_of(environ["aiohttp.request"], self._admission.budgets)
-        grant = await self._admission.identify(sid, shown.get("token"), shown.get("name"), address)
+        grant = await self._admission.identify(
+            sid, shown.get("token"), shown.get("name"), socket.address
+        )
         if socket.closed:
             return
         if grant.owner:
