@@ -16,7 +16,7 @@ from collab.addresses import UNKNOWN
 from collab.config import Config
 from collab.errors import CollabError, NodeFull, RateLimited
 from collab.pace import Pace
-from collab.slices import Slices
+from collab.scheduler import Scheduler
 
 BURST: Final = 2.0
 """Seconds' worth of a budget that may be used at once."""
@@ -238,7 +238,7 @@ class Budgets:
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.slices = Slices()
+        self.scheduler = Scheduler()
         self.byte_price = 1 / config.max_bytes_per_second
         self.busy_price = 1 / config.max_busy
         self.events_per_second = config.max_changes_per_second

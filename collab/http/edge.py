@@ -41,7 +41,7 @@ from collab.errors import (
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
-from collab.slices import SLICE
+from collab.scheduler import SLICE
 from collab.wire.connection import PAYERS, REQUEST_COST, address_of, charge_request, meter_of
 from collab.wire.handling import Timed
 
@@ -175,9 +175,9 @@ class Edge:
             payers = budgets.of_address(address_of(request, budgets))
         elif wait := meter.wait(budgets.clock()):
             await asyncio.sleep(wait)
-        if not budgets.slices.is_free:
+        if not budgets.scheduler.is_free:
             used = payers[0].full_after(budgets.cost(SLICE), budgets.clock())
-            await budgets.slices.turn(used, SLICE)
+            await budgets.scheduler.turn(used, SLICE)
         request[PAYERS] = payers
         charge_request(request, budgets, REQUEST_COST)
         if "Upgrade" in request.headers:  # its messages will be charged to the session
@@ -187,7 +187,7 @@ class Edge:
             return await timed
         finally:
             charge_request(request, budgets, timed.busy)
-            budgets.slices.add(timed.busy)
+            budgets.scheduler.add(timed.busy)
 
     def _error_response(
         self, code: str, message: str, status: int, reason: str | None = None

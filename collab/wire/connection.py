@@ -103,14 +103,14 @@ class Connection(RequestHandler):
         if self._is_stopped:
             return
         if size := len(data):
-            meter, slices = self.meter, self._listener.budgets.slices
+            meter, scheduler = self.meter, self._listener.budgets.scheduler
             self._unread += size
             meter.hold(size)
             now = meter.budgets.clock()
-            slices.add(size * COPY_COST)
+            scheduler.add(size * COPY_COST)
             if wait := meter.spend(size, 0.0, now):
                 self._pause(wait)
-            elif size >= LARGE_READ and not slices.is_free:
+            elif size >= LARGE_READ and not scheduler.is_free:
                 self._pause(0.0)
         super().data_received(data)
 
@@ -135,8 +135,8 @@ class Connection(RequestHandler):
         if seconds:
             self._loop.call_later(seconds, self._go_on)
         else:
-            slices = self._listener.budgets.slices
-            turn = slices.turn(self.meter.full_at, LARGE_READ * COPY_COST)
+            scheduler = self._listener.budgets.scheduler
+            turn = scheduler.turn(self.meter.full_at, LARGE_READ * COPY_COST)
             turn.add_done_callback(self._go_on)
 
     def _go_on(self, turn: asyncio.Future[None] | None = None) -> None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from collab.budget import Meter
-from collab.slices import SLICE
+from collab.scheduler import SLICE
 
 T = TypeVar("T")
 
@@ -51,16 +51,16 @@ class Timed(Generic[T]):
 class Handling:
     """The handling of one client's messages, one after another, at the expense of ``meter``."""
 
-    __slots__ = ("_busy", "_meter", "_slices")
+    __slots__ = ("_busy", "_meter", "_scheduler")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._slices = meter.budgets.slices
+        self._scheduler = meter.budgets.scheduler
         self._busy = SLICE  # until its first message shows how costly they are
 
     async def handle(self, work: Awaitable[None]) -> None:
         """Handle a message, when it is the client's turn; return when the next may be read."""
-        if not self._slices.is_free:
+        if not self._scheduler.is_free:
             await self._turn()
         timed = Timed(work)
         try:
@@ -75,14 +75,14 @@ class Handling:
         wait = self._charge(MESSAGE_COST)
         if wait:
             await asyncio.sleep(wait)
-        elif not self._slices.is_free:
+        elif not self._scheduler.is_free:
             await self._turn()
 
     def _charge(self, busy: float) -> float:
         self._busy = busy
-        self._slices.add(busy)
+        self._scheduler.add(busy)
         return self._meter.spend(0, busy, monotonic())
 
     async def _turn(self) -> None:
         cost = self._meter.budgets.cost(self._busy)
-        await self._slices.turn(self._meter.full_after(cost, monotonic()), self._busy)
+        await self._scheduler.turn(self._meter.full_after(cost, monotonic()), self._busy)

@@ -9,7 +9,7 @@ import pytest
 
 from collab.budget import Budgets
 from collab.config import Config
-from collab.slices import SLICE, Slices
+from collab.scheduler import SLICE, Scheduler
 from collab.wire.handling import Handling, Timed
 
 
@@ -102,16 +102,16 @@ async def test_a_client_over_its_budget_waits_before_its_next_message() -> None:
 
 
 async def test_who_has_used_least_is_next_when_many_wait() -> None:
-    slices = Slices()
+    scheduler = Scheduler()
     order: list[str] = []
 
     async def message(name: str, used: float) -> None:
-        await slices.turn(used, SLICE)
+        await scheduler.turn(used, SLICE)
         order.append(name)
-        slices.add(SLICE)
+        scheduler.add(SLICE)
 
-    slices.add(SLICE)
-    assert not slices.is_free
+    scheduler.add(SLICE)
+    assert not scheduler.is_free
     costly = [asyncio.create_task(message(f"costly {n}", 10.0 + n)) for n in range(20)]
     await asyncio.sleep(0)
     typist = asyncio.create_task(message("typist", 1.0))
@@ -119,14 +119,14 @@ async def test_who_has_used_least_is_next_when_many_wait() -> None:
     assert order.index("typist") <= 1
     assert [name for name in order if name != "typist"] == [f"costly {n}" for n in range(20)]
     await asyncio.sleep(0)
-    assert slices.is_free
+    assert scheduler.is_free
 
 
 async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
-    slices = Slices()
-    slices.add(SLICE)
-    gone = slices.turn(0.0, SLICE)
-    next_one = slices.turn(1.0, SLICE)
+    scheduler = Scheduler()
+    scheduler.add(SLICE)
+    gone = scheduler.turn(0.0, SLICE)
+    next_one = scheduler.turn(1.0, SLICE)
     await asyncio.sleep(0)
     gone.cancel()
     async with asyncio.timeout(1):
@@ -134,9 +134,9 @@ async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
 
 
 async def test_short_messages_share_a_round_of_the_loop() -> None:
-    slices = Slices()
-    slices.add(SLICE)
-    turns = [slices.turn(0.0, SLICE / 10) for _ in range(10)]
+    scheduler = Scheduler()
+    scheduler.add(SLICE)
+    turns = [scheduler.turn(0.0, SLICE / 10) for _ in range(10)]
     for _ in range(3):
         await asyncio.sleep(0)
     assert all(turn.done() for turn in turns)

@@ -1,4 +1,4 @@
-"""The event loop's time in slices: who has used least of the node is next."""
+"""The fair scheduler of clients' messages: who has used least of the node is next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SLICE: Final = 0.005
 """Seconds of handling messages in one round of the event loop, if each message takes less."""
 
 
-class Slices:
+class Scheduler:
     """Lets the messages of all clients be handled in slices, one in each round of the event loop.
 
     While there is little to do, a message is handled at once. When a slice is used up, all other
