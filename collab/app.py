@@ -16,7 +16,7 @@ from collab.access.keys import keys_of
 from collab.access.tokens import TokenVerifier
 from collab.admission import Admission
 from collab.budget import Budgets
-from collab.config import Config, warn_of_unknown_variables
+from collab.config import Config
 from collab.embedded import private_redis
 from collab.errors import ConfigError
 from collab.http.api import Api
@@ -25,6 +25,7 @@ from collab.http.health import Health
 from collab.http.page import Page
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
+from collab.setting_warnings import warn_of_unknown_variables
 from collab.sio.endpoint import SocketIOEndpoint
 from collab.sio.manager import RoomManager
 from collab.store.questions import Questions

@@ -17,14 +17,10 @@ from aiohttp import web
 
 from collab import __version__, logs
 from collab.app import NodeRunner
-from collab.config import (
-    Config,
-    option_name,
-    secret_options,
-    variables,
-    warn_of_unknown_variables,
-)
+from collab.config import Config
 from collab.errors import CollabError, ConfigError
+from collab.setting_warnings import secret_options, warn_of_unknown_variables
+from collab.settings import option_name, variables
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from collab.config import Config, secret_options, unknown_variables
+from collab.config import Config
 from collab.errors import ConfigError
+from collab.setting_warnings import secret_options, unknown_variables
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:

@@ -7,8 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from collab import errors
-from collab.config import Config, unknown_variables, variables
+from collab.config import Config
 from collab.metrics import Metrics
+from collab.setting_warnings import unknown_variables
+from collab.settings import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
