@@ -11,12 +11,17 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from collab.errors import NodeFull
+from collab.config import Config
+from collab.errors import BadRequest, NodeFull, NoSuchRoom
 from collab.http.bodies import iso_time
+from collab.http.parameters import query, room_name
 from collab.merge.units import utf16_ops
 from collab.origins import Origins
-from collab.rooms.playback import HistoryEntry, Playback
+from collab.rooms.playback import HistoryEntry, Playback, fetch_playback
+from collab.store.store import Store
 
+HISTORY = "history"
+"""The name of the route, which pages read without a key if the node is open."""
 MAX_STREAMS = 16
 """Histories that a node sends at once; each keeps a journal in memory until it is sent."""
 WRITE_TIMEOUT = 30.0
@@ -35,12 +40,40 @@ HEADERS = {
 class History:
     """Sends histories, at most `MAX_STREAMS` at once."""
 
-    def __init__(self, origins: Origins) -> None:
+    def __init__(self, config: Config, origins: Origins) -> None:
+        self._config = config
         self._origins = origins
         self._streams = 0
+        self._store: Store
+
+    def add_routes(self, api: web.Application) -> None:
+        """Add the routes to the application of ``/api``. They work after `open`."""
+        history = api.router.add_resource("/rooms/{room}/history", name=HISTORY)
+        for method in ("GET", "HEAD"):
+            history.add_route(method, self._get)
+        history.add_route("OPTIONS", self._preflight)
+
+    def open(self, store: Store) -> None:
+        """Set the store that the journals are read from."""
+        self._store = store
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        name = room_name(request, self._config.max_room_name)
+        form = query(request, "format").get("format", "deltas")
+        if form not in ("deltas", "updates"):
+            raise BadRequest("format must be deltas or updates")
+        with self._slot():
+            playback = await fetch_playback(self._store, name)
+            if playback is None:
+                raise NoSuchRoom("there is no such room")
+            return await self._stream(request, name, form, playback)
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        """Tell a browser that a page may send its token with a request for a history."""
+        return web.Response(status=204)
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
         """Occupy one of the `MAX_STREAMS`. Raises NodeFull if none is free."""
         if self._streams >= MAX_STREAMS:
             raise NodeFull(f"this node already sends {MAX_STREAMS} histories")
@@ -50,7 +83,7 @@ class History:
         finally:
             self._streams -= 1
 
-    async def stream(
+    async def _stream(
         self, request: web.Request, room: str, form: str, playback: Playback
     ) -> web.StreamResponse:
         """Respond to a request with a history; ``form`` is ``deltas`` or ``updates``."""

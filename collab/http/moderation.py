@@ -15,8 +15,7 @@ from collab.access.rulings import Rulings
 from collab.config import Config
 from collab.errors import BadRequest
 from collab.http.bodies import json_response, read_fields
-from collab.http.parameters import query
-from collab.names import check_room
+from collab.http.parameters import query, room_name
 from collab.rooms.identity import Role
 
 REVOKE: Final = "revoke"
@@ -42,7 +41,7 @@ class Moderation:
         api.router.add_post("/subjects/{subject}/revoke", self._revoke, name=REVOKE)
 
     async def _rule(self, request: web.Request) -> web.Response:
-        room = check_room(request.match_info["room"], self._config.max_room_name)
+        room = room_name(request, self._config.max_room_name)
         id = _checked_id(request.match_info["id"])
         query(request)
         fields = await read_fields(request, {ACTION}, MAX_BODY, self._config.body_timeout)

@@ -1,12 +1,18 @@
-"""The parameters in a request's query, and its conditional headers."""
+"""The parameters in a request's path and query, and its conditional headers."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from collab.errors import BadRequest
+from collab.names import check_room
 
 CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+
+
+def room_name(request: web.Request, max_length: int) -> str:
+    """Return the room in the request's path. Raises BadRoom."""
+    return check_room(request.match_info["room"], max_length)
 
 
 def query(request: web.Request, *known: str) -> dict[str, str]:
