@@ -16,8 +16,9 @@ from .errors import BadUpdate, MergeError, refusals
 from .pairs import pairs
 from .replica import Replica
 from .steps import Steps
-from .survey import Id, survey, survey_steps
+from .survey import Id
 from .units import delta_from_event, utf8_size
+from .update_reader import survey, survey_steps
 from .updates import merged
 
 STEP_BYTES: Final = 1 << 16

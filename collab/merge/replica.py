@@ -15,8 +15,9 @@ from .pairs import break_pairs, pairs
 from .repairs import remove_embeds, runs_of_halves, write_again
 from .steps import Steps
 from .structs import Nesting, joined, slices
-from .survey import EMPTY_UPDATE, Id, Survey, survey
+from .survey import EMPTY_UPDATE, Id, Survey
 from .units import byte_ops, delta_from_event, utf8_size
+from .update_reader import survey
 from .updates import unknown
 
 MAX_UNJOINED: Final = 256
