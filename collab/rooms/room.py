@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from collab.config import Config
 from collab.errors import NotAllowed, RoomClosed, RoomFull, StoreUnavailable
-from collab.merge.delta import IDENTITY, Delta, compose, transform
+from collab.merge.delta import IDENTITY, Delta, transform
 from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.replica import Edit
@@ -270,7 +270,7 @@ class Room:
         found = await nearest_text(text, await self._journal.read(), self._searches, near=0)
         if found is None or found.distance:
             return Delta.from_splices(diff(text, self.text))
-        return compose(found.to_tail, Delta.from_splices(diff(found.tail, self.text)))
+        return found.delta_to(self.text)
 
     # Messages of other nodes
 

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from collab.merge.delta import Delta, compose
-from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.text_peer import Receive, ReceiveLine, TextPeer
 from collab.merge.trail import Trail
@@ -140,8 +139,7 @@ class TextMembers:
         if found is None or any(delta.apply(text) != found.text for text, delta in left.views):
             return None
         (at_start,) = start.views()
-        onward = compose(found.to_tail, Delta.from_splices(diff(found.tail, at_start.text)))
-        to_present = compose(onward, at_start.to_present)
+        to_present = compose(found.delta_to(at_start.text), at_start.to_present)
         views = Views.restored(left.views, to_present, habit, known=left.known)
         peer = TextPeer.restored(views, line, self._clock, typing=left.typing)
         return self._enter(TextMember(id, identity, room, peer, line))
