@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from .clocks import read_state_vector
 from .cursor import varuint
 from .replica import Replica
-from .survey import survey
+from .update_reader import survey
 
 Ranges = dict[int, list[tuple[int, int]]]
 """For each client: ``[(start, end), ...]``."""

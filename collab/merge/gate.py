@@ -10,7 +10,8 @@ from .limits import Limits
 from .replica import Edit, Replica
 from .steps import Steps
 from .structs import slices
-from .survey import Survey, survey_steps
+from .survey import Survey
+from .update_reader import survey_steps
 
 SLICE_STRUCTS: Final = 64
 """Structs that are merged in one step of a trial. If an update is forged so that each of them is

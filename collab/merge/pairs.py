@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .cursor import varuint
 from .survey import HALF, Id, Survey
+
+
+class Pairs:
+    """The surrogate pairs in one document, by the ids of their first halves."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: set[Id] = set()
+
+    def copy(self) -> Pairs:
+        """Return the pairs of a copy of the document."""
+        other = Pairs()
+        other._ids = self._ids.copy()
+        return other
+
+    def find(self, update: bytes, seen: Survey) -> tuple[set[Id], set[Id]]:
+        """Return the pairs that an update brings, and those, of it or known, that it splits.
+
+        JavaScript leaves a U+FFFD for each half. pycrdt moves the cut to the pair's end instead,
+        and its clocks are wrong from there on.
+        """
+        fresh = set(pairs(update, seen)) if seen.strings else set()
+        if not self._ids and not fresh:
+            return fresh, fresh
+        cuts = {(client, clock - 1) for client, clock in seen.cuts}
+        return fresh, cuts & self._ids | cuts & fresh
+
+    def add(self, fresh: Iterable[Id]) -> None:
+        """Add the pairs that an update has brought."""
+        self._ids.update(fresh)
+
+    def remove(self, broken: set[Id]) -> None:
+        """Remove the pairs that an update has split."""
+        self._ids -= broken
 
 
 def pairs(update: bytes, seen: Survey) -> Iterator[Id]:

@@ -13,11 +13,11 @@ from .delta import IDENTITY, Delta
 from .diff import diff
 from .document import ROOT
 from .errors import BadUpdate, MergeError, refusals
-from .pairs import pairs
+from .pairs import Pairs
 from .replica import Replica
 from .steps import Steps
-from .survey import Id, survey, survey_steps
 from .units import delta_from_event, utf8_size
+from .update_reader import survey, survey_steps
 from .updates import merged
 
 STEP_BYTES: Final = 1 << 16
@@ -77,13 +77,14 @@ def batched(updates: Sequence[bytes]) -> Iterator[list[bytes]]:
 class Examination:
     """Finds out, from the updates of a journal in its order, whether a `Replica` must replay them.
 
-    It must if an update splits a surrogate pair, or formats something: see `MAX_EVENT_PARTS`.
+    It must if an update splits a surrogate pair, or formats something
+    (see `SharedText.is_observable`).
     """
 
     __slots__ = ("_pairs", "needs_replica")
 
     def __init__(self) -> None:
-        self._pairs: set[Id] = set()
+        self._pairs = Pairs()
         self.needs_replica = False
 
     def add(self, update: bytes) -> None:
@@ -92,11 +93,9 @@ class Examination:
             seen = survey(update)
         except BadUpdate:
             return  # it is not applied either
-        if seen.strings:
-            self._pairs.update(pairs(update, seen))
-        self.needs_replica |= seen.has_formats or any(
-            (client, clock - 1) in self._pairs for client, clock in seen.cuts
-        )
+        fresh, broken = self._pairs.find(update, seen)
+        self._pairs.add(fresh)
+        self.needs_replica |= seen.has_formats or bool(broken)
 
 
 class Replay:

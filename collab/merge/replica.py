@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import thread_time
 from typing import Final
 
 from .clocks import Clocks, read_state_vector
-from .delta import IDENTITY, Delta
-from .diff import diff
-from .document import Document, TextEvent
+from .delta import Delta
+from .document import Document
 from .errors import BadUpdate, UpdateTooLarge, refusals
-from .pairs import break_pairs, pairs
-from .repairs import remove_embeds, runs_of_halves, write_again
+from .pairs import Pairs, break_pairs, pairs
+from .shared_text import SharedText
 from .steps import Steps
 from .structs import Nesting, joined, slices
-from .survey import EMPTY_UPDATE, Id, Survey, survey
-from .units import byte_ops, delta_from_event, utf8_size
+from .survey import EMPTY_UPDATE, Id, Survey
+from .update_reader import survey
 from .updates import unknown
 
 MAX_UNJOINED: Final = 256
@@ -25,8 +25,7 @@ the square of their number."""
 
 MAX_EVENT_PARTS: Final = 4000
 """Structs and deleted ranges of one update for which pycrdt reports what changed in the text. For
-more than that, this takes longer than a comparison of the texts. It never reports anything of a
-document with formatting: if that is forged, the report ends the process."""
+more than that, this takes longer than a comparison of the texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +54,7 @@ class Replica:
     refused (`EarlyUpdate`), not kept for later, if updates that it builds on are missing.
     """
 
-    __slots__ = (
-        "_clocks",
-        "_document",
-        "_formatted",
-        "_halves",
-        "_nesting",
-        "_pairs",
-        "_plain",
-        "_size",
-        "structs",
-        "text",
-        "version",
-    )
-
-    text: str
-    """The text, cached: reading it from pycrdt costs more than a whole edit."""
+    __slots__ = ("_clocks", "_document", "_nesting", "_pairs", "_shared", "structs", "version")
 
     version: int
     """The number of updates made and applied."""
@@ -83,17 +67,13 @@ class Replica:
 
         Yjs orders letters that were typed concurrently at one place by their client ids.
         """
-        self.text = ""
         self.version = 0
         self.structs = 0
-        self._size = 0
-        self._plain = True
-        self._halves = False
-        self._formatted = False
+        self._document = Document(client_id)
+        self._shared = SharedText(self._document)
         self._clocks = Clocks()
         self._nesting = Nesting()
-        self._pairs: set[Id] = set()
-        self._document = Document(client_id)
+        self._pairs = Pairs()
 
     def edit(self, delta: Delta) -> bytes:
         """Apply ``delta`` in one transaction and return its update, for other replicas.
@@ -103,21 +83,9 @@ class Replica:
         """
         if delta.is_identity:
             return EMPTY_UPDATE
-        before = self.text
-        after = delta.apply(before)
-        size = utf8_size(after)
-        text, plain = self._document.text, self._plain
-        with self._document.transaction():
-            if not plain:
-                remove_embeds(self._document, before, self._size, formatted=self._formatted)
-            for index, op in byte_ops(before, delta):
-                if isinstance(op, str):
-                    text.insert(index, op)
-                else:
-                    del text[index : index - op]
-            assert len(text) == size, "pycrdt moved an index"
-        self.text, self._size, self._plain = after, size, True
-        return self._record_edit(delta) if plain else self._record_own()
+        was_plain = self._shared.is_plain
+        self._shared.edit(delta)
+        return self._record_edit(delta) if was_plain else self._record_own()
 
     def copy(self) -> Replica:
         """Return a replica of the same document, which has its own client id.
@@ -127,13 +95,10 @@ class Replica:
         other = Replica()
         with refusals():
             other._document.apply_part(self.state())
-        text = other._document.text
-        if len(text) != len(self._document.text) or str(text) != self.text:
-            raise BadUpdate("the replica cannot be copied")
-        other.text, other.version, other.structs = self.text, self.version, self.structs
-        other._size, other._plain, other._halves = self._size, self._plain, self._halves
+        other._shared = self._shared.copy(other._document)
+        other.version, other.structs = self.version, self.structs
         other._clocks, other._nesting = self._clocks.copy(), self._nesting.copy()
-        other._pairs, other._formatted = self._pairs.copy(), self._formatted
+        other._pairs = self._pairs.copy()
         return other
 
     def apply_update(self, update: bytes, seen: Survey | None = None) -> Edit:
@@ -148,12 +113,11 @@ class Replica:
         seen = seen or survey(update)
         self.refuse_early(seen)
         update, seen = self.normalized(update, seen)
-        fresh, broken = self._pairs_in(update, seen)
+        fresh, broken = self._pairs.find(update, seen)
         self.nesting_with(update, seen)
-        self._formatted |= seen.has_formats
-        observed = (
-            self._plain and not broken and not self._formatted and seen.parts <= MAX_EVENT_PARTS
-        )
+        shared = self._shared
+        shared.is_formatted |= seen.has_formats
+        observed = not broken and shared.is_observable and seen.parts <= MAX_EVENT_PARTS
         event = None
         if broken:
             self._rebuild(break_pairs(update, seen, broken), broken)
@@ -161,15 +125,10 @@ class Replica:
             with refusals():
                 event = self._document.apply(update, with_event=observed)
         gained = update if broken else self._document.update
-        self._add(seen, fresh - broken)
-        self._pairs -= broken
-        self._halves = seen.has_halves
-        before = self.text
-        delta = self._follow_event(event) if observed else None
-        if delta is None:
-            self._reload_text()
-            delta = Delta.from_splices(diff(before, self.text))
-        return Edit(delta, gained)
+        self._add(seen, fresh)
+        self._pairs.remove(broken)
+        shared.has_halves = seen.has_halves
+        return Edit(shared.follow(event) if observed else shared.compare(), gained)
 
     def apply_in_parts(
         self, update: bytes, seen: Survey, size: int, max_seconds: float
@@ -183,11 +142,11 @@ class Replica:
         Merging compares an insertion with those that others made at the same place. These are few,
         except in a forged update, where the time grows with the square of the structs.
         """
-        fresh, broken = self._pairs_in(update, seen)
+        fresh, broken = self._pairs.find(update, seen)
         if broken:
             self.apply_update(update, seen)
             return 0.0
-        self._formatted |= seen.has_formats
+        self._shared.is_formatted |= seen.has_formats
         taken = 0.0
         for part in slices(update, size):
             yield
@@ -198,8 +157,8 @@ class Replica:
             if taken > max_seconds:
                 raise UpdateTooLarge("the update takes too long to be merged")
         self._add(seen, fresh)
-        self._halves = seen.has_halves
-        self._reload_text()
+        self._shared.has_halves = seen.has_halves
+        self._shared.reload()
         return taken
 
     def refuse_early(self, seen: Survey) -> None:
@@ -244,34 +203,27 @@ class Replica:
         can carry: this replica replaces each U+FFFD by its own, so that all members see the same
         text. The attribute `text` does not change.
         """
-        halves = runs_of_halves(self.text) if self._halves else []
-        self._halves = False
-        if self._plain and not halves:
-            return None
-        document = self._document
-        with refusals(), document.transaction():
-            if not self._plain:
-                remove_embeds(document, self.text, self._size, formatted=self._formatted)
-            write_again(document, self.text, halves)
-            if len(document.text) != self._size:
-                raise BadUpdate("the document cannot be reduced to its text")
-        self._plain = True
-        return self._record_own()
+        return self._record_own() if self._shared.repair() else None
+
+    @property
+    def text(self) -> str:
+        """The text, without embeds."""
+        return self._shared.content
 
     @property
     def size(self) -> int:
         """The text's size in UTF-8 bytes."""
-        return self._size
+        return self._shared.size
 
     @property
     def is_plain(self) -> bool:
         """Whether the shared text holds nothing but text, so that `repair` need not delete it."""
-        return self._plain
+        return self._shared.is_plain
 
     @property
     def is_formatted(self) -> bool:
         """Whether anything in the document is, or was, formatted."""
-        return self._formatted
+        return self._shared.is_formatted
 
     def state(self) -> bytes:
         """Return the whole document as one update."""
@@ -302,10 +254,8 @@ class Replica:
 
     def check(self) -> None:
         """Assert that the cached text is the document's. For tests: it reads the document."""
-        assert str(self._document.text) == self.text
-        assert utf8_size(self.text) == self._size
+        self._shared.check()
         self._clocks.check(self._document.state_vector())
-        assert not self._plain or len(self._document.text) == self._size
         assert not self.has_pending()
 
     def _record_edit(self, delta: Delta) -> bytes:
@@ -325,27 +275,15 @@ class Replica:
     def _record_own(self) -> bytes:
         update = self._document.update
         seen = survey(update)
-        self._add(seen, set(pairs(update, seen)))
+        self._add(seen, pairs(update, seen))
         return update
 
-    def _add(self, seen: Survey, fresh: set[Id]) -> None:
+    def _add(self, seen: Survey, fresh: Iterable[Id]) -> None:
         """Record that an update was applied, which has brought the pairs ``fresh``."""
-        self._pairs |= fresh
+        self._pairs.add(fresh)
         self._clocks.add(seen)
         self.version += 1
         self.structs += seen.built
-
-    def _pairs_in(self, update: bytes, seen: Survey) -> tuple[set[Id], set[Id]]:
-        """Return the surrogate pairs that an update brings, and those that it splits.
-
-        JavaScript leaves a U+FFFD for each half. pycrdt moves the cut to the pair's end instead,
-        and its clocks are wrong from there on.
-        """
-        fresh = set(pairs(update, seen)) if seen.strings else set()
-        if not self._pairs and not fresh:
-            return fresh, fresh
-        cuts = {(client, clock - 1) for client, clock in seen.cuts}
-        return fresh, cuts & self._pairs | cuts & fresh
 
     def _rebuild(self, update: bytes, broken: set[Id]) -> None:
         """Replace the document by one in which the pairs are split as in JavaScript, and update it.
@@ -357,25 +295,4 @@ class Replica:
         with refusals():
             document.apply_part(break_pairs(state, survey(state), broken))
             document.apply_part(update)
-        self._document = document
-
-    def _follow_event(self, event: TextEvent | None) -> Delta | None:
-        """Apply an event to the cached text; return None if the event is not the whole change."""
-        if event is None:
-            return IDENTITY
-        delta = delta_from_event(self.text, event)
-        if delta is None:
-            return None
-        after = delta.apply(self.text)
-        size = utf8_size(after)
-        if len(self._document.text) != size:
-            return None
-        before, self.text = self.text, after
-        self._size = size
-        return delta.coarse(before)
-
-    def _reload_text(self) -> None:
-        """Read the text from the document."""
-        self.text = str(self._document.text)
-        self._size = utf8_size(self.text)
-        self._plain = len(self._document.text) == self._size
+        self._document = self._shared.document = document

@@ -12,7 +12,8 @@ from heapq import heappop, heappush
 from itertools import islice, pairwise
 
 from .cursor import varuint
-from .survey import SKIP, TYPE, Id, Struct, structs_of
+from .survey import Id, Struct
+from .update_reader import SKIP, TYPE, structs_of
 
 
 def joined(update: bytes) -> bytes:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from collab.merge.delta import Delta, compose
-from collab.merge.diff import diff, edit_distance
+from collab.merge.diff import edit_distance
 from collab.merge.trail import Trail, View
 from collab.rooms.journal import Journal
 from collab.rooms.search import Found, Searches, nearest_text
@@ -49,8 +48,7 @@ async def nearest_view(
     (at_start,) = start.views()
     if found is None:
         return at_start
-    to_present = compose(found.to_tail, Delta.from_splices(diff(found.tail, at_start.text)))
-    return View(found.text, to_present).advanced(at_start.to_present)
+    return View(found.text, found.delta_to(at_start.text)).advanced(at_start.to_present)
 
 
 async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Found | None:

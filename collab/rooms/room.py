@@ -9,12 +9,11 @@ import weakref
 from collections.abc import Callable
 
 from collab.config import Config
-from collab.errors import NotAllowed, RoomClosed, RoomFull, StoreUnavailable
-from collab.merge.delta import IDENTITY, Delta, compose, transform
+from collab.errors import RoomClosed, RoomFull, StoreUnavailable
+from collab.merge.delta import IDENTITY, Delta, transform
 from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.replica import Edit
-from collab.merge.turns import UNDELAYED, Turn
 from collab.metrics import Metrics
 from collab.rooms import census
 from collab.rooms.author import Author
@@ -22,7 +21,6 @@ from collab.rooms.handover import Departed
 from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
 from collab.rooms.members import Members
-from collab.rooms.person import Person
 from collab.rooms.presence import Presence
 from collab.rooms.quota import Quota
 from collab.rooms.search import Searches, nearest_text
@@ -69,7 +67,7 @@ class Room:
         # The room's parts refer to it weakly: only the garbage collector, which runs seldom, could
         # free a cycle, and a closed room may be large.
         me = weakref.proxy(self)
-        self._presence = Presence(
+        self.presence = Presence(
             config.node_id,
             config.presence_interval,
             self._members,
@@ -82,11 +80,11 @@ class Room:
             on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
-        self.texts = TextMembers(self._members, self._journal, self._presence, searches)
+        self.texts = TextMembers(self._members, self._journal, self.presence, searches, metrics)
         self.yjs = YjsMembers(
             self._members,
             self._journal,
-            self._presence,
+            self.presence,
             lambda edit, author, by: me.commit(edit, author, by),
             metrics,
             limits(config),
@@ -104,7 +102,7 @@ class Room:
     async def close(self) -> None:
         """Close the room, and fail updates that Redis has not confirmed. `flush` waits for them."""
         await self._subscriber.unsubscribe(self._channel, self._handle_message)
-        await self._presence.close()
+        await self.presence.close()
         await self._journal.close()
         self.texts.close()
         if self._replies:
@@ -131,7 +129,7 @@ class Room:
     @property
     def is_new(self) -> bool:
         """Whether the room has no text, and nobody is in it on any node that is known here."""
-        return not self.exists and not self._presence.people()
+        return not self.exists and not self.presence.people()
 
     @property
     def ended(self) -> bool:
@@ -172,20 +170,12 @@ class Room:
         self._check_open()
         return await self.texts.restore(left, id, identity, self, line, habit)
 
-    def leave(self, member: TextMember, *, may_return: bool) -> None:
-        """Remove a text member; its views are kept if it ``may_return``."""
-        self.texts.leave(member, may_return=may_return)
-
     def join_yjs(self, id: str, identity: Identity, line: YjsLine) -> YjsMember:
         """Add a Yjs member. Raises RoomFull or RoomClosed."""
         self._check_open()
         member = YjsMember(id, identity, line)
         self.yjs.enter(member)
         return member
-
-    def leave_yjs(self, member: YjsMember) -> None:
-        """Remove a Yjs member."""
-        self.yjs.leave(member)
 
     def _check_open(self) -> None:
         if self.ended:
@@ -220,32 +210,13 @@ class Room:
         if await self._written.wait(identity, self._clock()):
             self._metrics.slowed.inc()
 
-    def _edit(
+    def edit(
         self, delta: Delta, author: Author, by: TextMember | None = None
     ) -> asyncio.Future[None]:
         """Edit the text; an edit that changes nothing only refreshes the room's expiry."""
         if delta.is_identity:
             return self._journal.touch()
         return self.commit(Edit(delta, self._journal.replica.edit(delta)), author, by)
-
-    def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> asyncio.Future[None]:
-        """Merge a member's text; the Future is done when Redis has it.
-
-        ``turn`` says whether the client may have delayed the text. Raises NotAllowed if the member
-        may only read; the member then gets the room's text again.
-        """
-        if not member.identity.may_write:
-            member.peer.resend()
-            raise NotAllowed("this member may read, not write")
-        self._metrics.changes.inc()
-        outcome = member.peer.change(code, turn)
-        if outcome.guessed:
-            self._metrics.guesses.inc()
-        if outcome.late:
-            self._metrics.late.inc()
-        return self._edit(
-            outcome.delta, Author(member.identity.subject, member.identity.name), member
-        )
 
     async def merge_text(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
         """Merge a text that comes over HTTP; the Future is done when Redis has it.
@@ -263,14 +234,14 @@ class Room:
             raise RoomClosed(self.name)
         self._metrics.changes.inc()
         delta, _ = transform(Delta.from_splices(diff(base, code)), to_present)
-        return self._edit(delta, author)
+        return self.edit(delta, author)
 
     async def _delta_from(self, text: str) -> Delta:
         """Return the delta to the present text from a text that the room had, or may have had."""
         found = await nearest_text(text, await self._journal.read(), self._searches, near=0)
         if found is None or found.distance:
             return Delta.from_splices(diff(text, self.text))
-        return compose(found.to_tail, Delta.from_splices(diff(found.tail, self.text)))
+        return found.delta_to(self.text)
 
     # Messages of other nodes
 
@@ -287,28 +258,19 @@ class Room:
             case channel.RoomEnded():
                 self._journal.handle_end()
             case channel.PresenceReport():
-                self._presence.apply(parsed)
+                self.presence.apply(parsed)
             case channel.CensusQuestion():
                 self._reply(parsed)
             case channel.Emit():
                 self._on_emit(parsed.message)
 
     def _reply(self, question: channel.CensusQuestion) -> None:
-        here = [person for person in self.people() if person.node == self._config.node_id]
+        here = [person for person in self.presence.people() if person.node == self._config.node_id]
         reply = asyncio.create_task(self._publish(*census.reply(question, here)))
         self._replies.add(reply)
         reply.add_done_callback(self._replies.discard)
 
-    # Presence and upkeep
-
-    def people(self) -> tuple[Person, ...]:
-        """Return the room's members on all nodes."""
-        return self._presence.people()
-
-    @property
-    def presence(self) -> Presence:
-        """The room's presence."""
-        return self._presence
+    # Upkeep
 
     async def _publish(self, channel: str, message: bytes) -> bool:
         """Publish a message that is repeated if it is lost; return whether Redis took it."""
@@ -347,8 +309,8 @@ class Room:
         """
         if self._members or self.exists:
             self._journal.check()
-        self._presence.heartbeat(ask=True)
+        self.presence.heartbeat(ask=True)
 
     def report(self) -> None:
         """Report this node's members to the other nodes; drop the members of silent nodes."""
-        self._presence.heartbeat()
+        self.presence.heartbeat()

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from collab.merge.delta import IDENTITY, Delta
-from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, edit_distance
+from collab.merge.delta import IDENTITY, Delta, compose
+from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
 from collab.merge.replay import Examination, Replay
 from collab.merge.trail import View
 from collab.rooms.slices import Slices
@@ -56,6 +56,10 @@ class Found(NamedTuple):
     to_tail: Delta
     tail: str
     distance: int
+
+    def delta_to(self, present: str) -> Delta:
+        """Return the delta to the present text, of which updates after the tail are not known."""
+        return compose(self.to_tail, Delta.from_splices(diff(self.tail, present)))
 
 
 class _History:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from collab.errors import NotAllowed
 from collab.merge.delta import Delta, compose
-from collab.merge.diff import diff
 from collab.merge.lateness import Habit
 from collab.merge.text_peer import Receive, ReceiveLine, TextPeer
 from collab.merge.trail import Trail
+from collab.merge.turns import UNDELAYED, Turn
 from collab.merge.views import Views
+from collab.metrics import Metrics
 from collab.rooms.absent import AbsentPeers
+from collab.rooms.author import Author
 from collab.rooms.handover import Departed
 from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
@@ -54,19 +57,43 @@ class TextMembers:
     """Serves the text ``members`` of one room on this node."""
 
     def __init__(
-        self, members: Members, journal: Journal, presence: Presence, searches: Searches
+        self,
+        members: Members,
+        journal: Journal,
+        presence: Presence,
+        searches: Searches,
+        metrics: Metrics,
     ) -> None:
         self._members = members
         self._absent = AbsentPeers()
         self._journal = journal
         self._presence = presence
         self._searches = searches
+        self._metrics = metrics
         self._clock = asyncio.get_running_loop().time
         self._trails: list[Trail] = []
 
     @property
     def _text(self) -> str:
         return self._journal.replica.text
+
+    def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> asyncio.Future[None]:
+        """Merge a member's text; the Future is done when Redis has it.
+
+        ``turn`` says whether the client may have delayed the text. Raises NotAllowed if the member
+        may only read; the member then gets the room's text again.
+        """
+        if not member.identity.may_write:
+            member.peer.resend()
+            raise NotAllowed("this member may read, not write")
+        self._metrics.changes.inc()
+        outcome = member.peer.change(code, turn)
+        if outcome.guessed:
+            self._metrics.guesses.inc()
+        if outcome.late:
+            self._metrics.late.inc()
+        author = Author(member.identity.subject, member.identity.name)
+        return member.room.edit(outcome.delta, author, member)
 
     def broadcast(self, delta: Delta, exclude: object) -> None:
         """Pass an edit of the replica to all members except ``exclude``, and to kept views."""
@@ -140,8 +167,7 @@ class TextMembers:
         if found is None or any(delta.apply(text) != found.text for text, delta in left.views):
             return None
         (at_start,) = start.views()
-        onward = compose(found.to_tail, Delta.from_splices(diff(found.tail, at_start.text)))
-        to_present = compose(onward, at_start.to_present)
+        to_present = compose(found.delta_to(at_start.text), at_start.to_present)
         views = Views.restored(left.views, to_present, habit, known=left.known)
         peer = TextPeer.restored(views, line, self._clock, typing=left.typing)
         return self._enter(TextMember(id, identity, room, peer, line))

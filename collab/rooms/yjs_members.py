@@ -17,7 +17,8 @@ from collab.merge.errors import DocumentTooLarge
 from collab.merge.gate import Gate
 from collab.merge.limits import Limits
 from collab.merge.replica import Edit, Replica
-from collab.merge.survey import EMPTY_UPDATE, survey
+from collab.merge.survey import EMPTY_UPDATE
+from collab.merge.update_reader import survey
 from collab.metrics import Metrics
 from collab.rooms.author import Author
 from collab.rooms.identity import Identity

@@ -126,7 +126,7 @@ class Line:
         return [ping(receive.before), eio.Packet(eio.MESSAGE, encoded), ping(receive.behind)]
 
     def _render_presence(self) -> list[eio.Packet]:
-        encoded = _encode_presence(self._room.name, self._room.people())
+        encoded = _encode_presence(self._room.name, self._room.presence.people())
         return [eio.Packet(eio.MESSAGE, encoded)]
 
 

@@ -283,7 +283,7 @@ class SocketIOEndpoint:
         await member.room.texts.recognise(member, code)
         if name not in client.lines:  # it has disconnected meanwhile, or was removed
             self._admission.recheck(client.grant, name, member.identity)
-        return _reply_when(member.room.change(member, code, turn))
+        return _reply_when(member.room.texts.change(member, code, turn))
 
     def _idle(self, sid: str) -> None:
         if client := self._clients.get(sid):
@@ -373,7 +373,7 @@ class SocketIOEndpoint:
         line = client.lines.pop(name)
         member = line.member
         line.close()
-        member.room.leave(member, may_return=may_return)
+        member.room.texts.leave(member, may_return=may_return)
         self._manager.basic_leave_room(client.sid, "/", name)
         self._rooms.release(name)
 

@@ -94,7 +94,7 @@ class Session:
         """Leave the room, unless the client has left it already."""
         if not self._left:
             self._left = True
-            self.room.leave_yjs(self.member)
+            self.room.yjs.leave(self.member)
 
     # What the room calls
 

@@ -27,7 +27,7 @@ async def visit(there: Room) -> None:
         line = Silent()
         member = there.enter(f"v{number}", somebody(f"v{number}"), line, Habit())
         await asyncio.sleep(0)
-        there.leave(member, may_return=False)
+        there.texts.leave(member, may_return=False)
         await asyncio.sleep(max(0.0, (number + 1) * SECONDS / VISITS - (loop.time() - began)))
 
 
@@ -56,15 +56,17 @@ async def test_members_that_come_and_go_cost_ten_reports_a_second_and_few_lists(
             mine.enter(f"m{number}", somebody(f"m{number}"), line, Habit())
         witness = Silent()
         theirs.enter("w", somebody("w"), witness, Habit())
-        await eventually(lambda: len(mine.people()) == len(theirs.people()) == RESIDENTS + 1)
+        await eventually(
+            lambda: len(mine.presence.people()) == len(theirs.presence.people()) == RESIDENTS + 1
+        )
         await heard.subscribe(room_channel(room))
         assert await heard.get_message(timeout=5.0), "Redis has not confirmed the subscription"
         before, began = lines[0].told_of_people, loop.time()
         await visit(mine)
-        await eventually(lambda: len(theirs.people()) == RESIDENTS + 1)
+        await eventually(lambda: len(theirs.presence.people()) == RESIDENTS + 1)
         took = loop.time() - began
         assert lines[0].told_of_people - before <= took / PEOPLE_INTERVAL + 2
-        assert theirs.people() == mine.people()
+        assert theirs.presence.people() == mine.presence.people()
         reports = await reports_of(heard)
         reports = [report for report in reports if report.node == "n"]
         assert reports and len(reports) <= took / REPORT_INTERVAL + 2
@@ -94,7 +96,9 @@ async def test_a_member_that_is_alone_on_a_node_and_comes_and_goes_makes_others_
         took = loop.time() - began
         full = [each for each in await reports_of(heard) if each.full and each.node == "n"]
         assert 1 <= len(full) <= 2 + took * MAX_REPORTED_PER_SECOND / RESIDENTS
-        await eventually(lambda: len(theirs.people()) == len(mine.people()) == RESIDENTS)
+        await eventually(
+            lambda: len(theirs.presence.people()) == len(mine.presence.people()) == RESIDENTS
+        )
         for held in (here, there):
             held.release(room)
 
@@ -116,7 +120,7 @@ async def test_the_first_change_in_a_quiet_room_is_passed_on_at_once(
         assert line.told_of_people == 2
         assert later.told_of_people == 1, "a member that enters gets the list at once"
         await eventually(lambda: line.told_of_people == 3)
-        assert len(there.people()) == 4
+        assert len(there.presence.people()) == 4
         here.release(room)
 
 
@@ -133,13 +137,13 @@ async def test_a_node_that_missed_reports_asks_for_them_when_it_hears_again(
         stays = mine.enter("m", somebody("m"), Silent(), Habit())
         leaves = mine.enter("n", somebody("n"), Silent(), Habit())
         theirs.enter("o", somebody("o"), Silent(), Habit())
-        await eventually(lambda: len(theirs.people()) == len(mine.people()) == 3)
+        await eventually(lambda: len(theirs.presence.people()) == len(mine.presence.people()) == 3)
         wire.refuse()
-        mine.leave(leaves, may_return=False)
+        mine.texts.leave(leaves, may_return=False)
         mine.enter("p", somebody("p"), Silent(), Habit())
         await asyncio.sleep(2 * REPORT_INTERVAL)
         wire.accept()
-        await eventually(lambda: theirs.people() == mine.people(), within=5.0)
-        assert stays.id in {person.id for person in theirs.people()}
+        await eventually(lambda: theirs.presence.people() == mine.presence.people(), within=5.0)
+        assert stays.id in {person.id for person in theirs.presence.people()}
         for held in (here, far):
             held.release(room)

@@ -76,10 +76,10 @@ async def test_a_room_is_not_let_go_while_something_waits_for_redis(
     async with proxy(redis_server.port) as wire, rooms(wire.port, grace=0.05) as held:
         there = await held.acquire(room)
         member = there.enter("m", somebody("m"), Silent(), Habit())
-        await there.change(member, "one")
+        await there.texts.change(member, "one")
         wire.refuse()
-        done = there.change(member, "one two")
-        there.leave(member, may_return=False)
+        done = there.texts.change(member, "one two")
+        there.texts.leave(member, may_return=False)
         held.release(room)
         await asyncio.sleep(0.3)
         assert held._rooms == {room: there}
@@ -94,7 +94,9 @@ async def test_closing_takes_to_redis_what_waits(
 ) -> None:
     async with rooms(redis_server.port) as held:
         there = await held.acquire(room)
-        there.change(there.enter("m", somebody("m"), Silent(), Habit()), "typed at the last moment")
+        there.texts.change(
+            there.enter("m", somebody("m"), Silent(), Habit()), "typed at the last moment"
+        )
     assert await store.get(f"code_{room}") == b"typed at the last moment"
 
 
@@ -129,9 +131,9 @@ async def test_reports_of_presence_arrive_in_the_order_in_which_things_happened(
             member = mine.enter(f"m{number}", somebody("m"), Silent(), Habit())
             await asyncio.sleep(0)
             if number % 3:
-                mine.leave(member, may_return=False)
-        assert len(mine.people()) == 10
-        await eventually(lambda: theirs.people() == mine.people())
+                mine.texts.leave(member, may_return=False)
+        assert len(mine.presence.people()) == 10
+        await eventually(lambda: theirs.presence.people() == mine.presence.people())
         for held in (here, there):
             held.release(room)
 
@@ -148,10 +150,10 @@ async def test_the_other_nodes_hear_of_members_that_leave_just_before_their_node
             for name in names:
                 mine = await closes.acquire(name)
                 members.append((mine, mine.enter("m", somebody("m"), Silent(), Habit())))
-            await eventually(lambda: all(each.people() for each in theirs))
+            await eventually(lambda: all(each.presence.people() for each in theirs))
             for mine, member in members:
-                mine.leave(member, may_return=True)
-        await eventually(lambda: not any(each.people() for each in theirs), within=2.0)
+                mine.texts.leave(member, may_return=True)
+        await eventually(lambda: not any(each.presence.people() for each in theirs), within=2.0)
         for name in names:
             here.release(name)
 
@@ -163,7 +165,7 @@ async def test_a_room_that_was_ended_makes_way_for_the_next_of_its_name(
     async with rooms(redis_server.port, grace=0.3) as held:
         line = Silent()
         first = await held.acquire(room)
-        await first.change(first.enter("m", somebody("m"), line, Habit()), "one")
+        await first.texts.change(first.enter("m", somebody("m"), line, Habit()), "one")
         held.release(room)
         assert await Directory(held._store).end(room, 1800)
         await eventually(lambda: line.told_of_end == 1)
@@ -189,14 +191,14 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
         there = await held.acquire(name)
         member = there.enter("m", somebody("m"), Silent(), Habit())
         await there.texts.recognise(member, "text")
-        await there.change(member, "text")
+        await there.texts.change(member, "text")
         reader = there.join_yjs("y", somebody("y"), Silent())
         await there.yjs.change(reader, _made_of("more"))
         stored = there.yjs.stored()
         assert stored is not None
         await stored
-        there.leave(member, may_return=True)
-        there.leave_yjs(reader)
+        there.texts.leave(member, may_return=True)
+        there.yjs.leave(reader)
         held.release(name)
 
     async with rooms(redis_server.port, grace=0.0) as held:

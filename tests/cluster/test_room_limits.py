@@ -81,12 +81,12 @@ async def test_the_journal_of_a_large_text_that_is_replaced_again_and_again_stay
         member = there.enter("m", somebody("m"), Silent(), Habit())
         size, most = 100 * KIB, 0
         for seed in range(30):
-            await there.change(member, noise(size, seed))
+            await there.texts.change(member, noise(size, seed))
             await there.flush()
             most = max(most, await journal_bytes(store, room))
         assert size < most <= TEXTS_KEPT * size
-        await there.change(member, "short")
-        await there.change(member, "shorter")
+        await there.texts.change(member, "short")
+        await there.texts.change(member, "shorter")
         await there.flush()
         assert await journal_bytes(store, room) <= MIN_LIMIT
         held.release(room)

@@ -29,7 +29,7 @@ async def write(held: Rooms, room: str, text: str) -> None:
     try:
         await (await there.merge_text(text, None, Author("m", "m")))
     finally:
-        there.leave(member, may_return=False)
+        there.texts.leave(member, may_return=False)
         held.release(room)
 
 
@@ -75,7 +75,7 @@ async def test_rooms_that_nobody_wrote_in_cost_no_key_and_are_let_go_soon(
         for number in range(5):
             there = await held.acquire(f"{room}-{number}")
             member = there.enter("m", somebody("m"), Silent(), Habit())
-            there.leave(member, may_return=True)
+            there.texts.leave(member, may_return=True)
             held.release(f"{room}-{number}")
         await write(held, f"{room}-written", "text")
         await eventually(lambda: list(held._rooms) == [f"{room}-written"])

@@ -8,7 +8,7 @@ from pycrdt import Array, Doc, Map, Text, merge_updates
 
 from collab.merge.replica import Replica
 from collab.merge.structs import Nesting, joined, slices
-from collab.merge.survey import SKIP, structs_of, survey
+from collab.merge.update_reader import SKIP, structs_of, survey
 from tests.support import forge
 
 from .conftest import EFFORT
