@@ -25,8 +25,9 @@ from collab.merge.pings import OnPong, Pings
 from collab.sio import packets as eio
 from collab.sio import polling
 from collab.sio.leaving import Leaving
+from collab.sio.upgrade import Upgrade
 from collab.wire.outbox import Outbox, OutboxFull, Render
-from collab.wire.websocket import Closed, WebSocket
+from collab.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
     from collab.sio.engine import EngineServer
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 PACKET_BYTES: Final = 512
 """Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
-UPGRADE_TIMEOUT: Final = 10.0
-"""Seconds that an upgrade may take: meanwhile each poll is answered, and sent again, at once."""
 
 
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -62,8 +61,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._dismissing: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()  # clear during an upgrade: nothing is sent then
-        self._settled.set()
+        self._upgrade = Upgrade(self.outbox)
         self._handling = False
         self._leaving = Leaving()
 
@@ -133,7 +131,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
         A client that is moved to another node gets a response with another status.
         """
-        if not self._settled.is_set() and not self.outbox:
+        if not self._upgrade.settled.is_set() and not self.outbox:
             return eio.noop()
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
@@ -208,8 +206,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _websocket_handler(self, ws: WebSocket) -> None:
         if self.connected:
-            self.upgraded = await self._complete_upgrade(ws)
-            self._settled.set()
+            self.upgraded = await self._upgrade.complete(ws)
             if not self.upgraded:
                 return
         else:
@@ -224,21 +221,6 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             if ws.closed or ws.close_code is not None:
                 writer.cancel()
             await asyncio.wait([writer])
-
-    async def _complete_upgrade(self, ws: WebSocket) -> bool:
-        try:
-            async with asyncio.timeout(UPGRADE_TIMEOUT):
-                if await ws.read() != "2probe":
-                    return False
-                # The client switches when it has this answer and no poll is open, so from now on
-                # no poll may wait. Before, polls go on: a WebSocket that hangs must not stop the
-                # session.
-                self._settled.clear()
-                await ws.send_messages(["3probe"])
-                self.outbox.put_slot("noop", eio.noop)
-                return await ws.read() == "5"
-        except (TimeoutError, OSError, Closed):
-            return False
 
     async def _handle_raw(self, message: str | bytes) -> None:
         if eio.is_over(message, self.server.max_http_buffer_size):
@@ -262,7 +244,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """
         try:
             async with asyncio.timeout(patience):
-                await self._settled.wait()
+                await self._upgrade.settled.wait()
                 self._leaving.begun = True
                 self.outbox.close()
                 await self._leaving.over.wait()
