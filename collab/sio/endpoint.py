@@ -176,8 +176,7 @@ class SocketIOEndpoint:
         """End the old connection of a client that has connected again."""
         client = self._clients.get(self._sids.get(member, ""))
         if client is not None:
-            reason = self._server.reason.TRANSPORT_ERROR
-            await client.socket.close(wait=False, abort=True, reason=reason)
+            await client.socket.end(self._server.reason.TRANSPORT_ERROR)
 
     async def disconnect(self, sid: str, reason: str) -> None:
         """Remove a client, and keep its state: it may connect again."""
@@ -248,8 +247,7 @@ class SocketIOEndpoint:
     async def _let_go(self, client: Client, problem: CollabError) -> None:
         await self._server.eio.send_error(client.socket, problem)
         if problem.retryable:  # socket.io-client connects again if the transport ends
-            reason = self._server.reason.TRANSPORT_CLOSE
-            await client.socket.close(wait=False, abort=True, reason=reason)
+            await client.socket.end(self._server.reason.TRANSPORT_CLOSE)
         else:
             await self._server.disconnect(client.sid, ignore_queue=True)
 

@@ -102,7 +102,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self._handling or not self.last_ping:
             return True
         if time.time() - self.last_ping > self.server.ping_timeout:
-            await self.close(wait=False, abort=True, reason=self.server.reason.PING_TIMEOUT)
+            await self.end(self.server.reason.PING_TIMEOUT)
             return False
         return True
 
@@ -124,7 +124,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _disconnect_slow_client(self) -> None:
         log.warning("client reads too slowly", extra={"sid": self.sid})
-        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+        await self.end(self.server.reason.TRANSPORT_ERROR)
 
     async def poll(self) -> list[packet.Packet] | dict[str, Any]:
         """Return the packets for the response to a poll; wait until there is one.
@@ -171,7 +171,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:
             self._leaving.end_soon()
         elif pkt.packet_type == packet.CLOSE:
-            await self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
+            await self.end(self.server.reason.CLIENT_DISCONNECT)
         elif pkt.packet_type != packet.NOOP:
             raise exceptions.UnknownPacketError()
 
@@ -217,7 +217,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 await ws.read_messages(self._handle_raw)
         finally:
             self.outbox.close()
-            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            await self.end(self.server.reason.TRANSPORT_CLOSE)
             if ws.closed or ws.close_code is not None:
                 writer.cancel()
             await asyncio.wait([writer])
@@ -250,7 +250,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 await self._leaving.over.wait()
         except TimeoutError:
             self._abort_transport()
-        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+        await self.end(self.server.reason.TRANSPORT_CLOSE)
 
     def dismiss_soon(self, problem: CollabError) -> None:
         """End the session because of ``problem``, which the client is told."""
@@ -262,10 +262,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def _dismiss(self, problem: CollabError, last: packet.Packet) -> None:
         log.warning("client let go", extra={"sid": self.sid, "reason": problem.code})
         self.outbox.end_with([last, packet.Packet(packet.CLOSE)])
-        await self.close(wait=False, abort=True, reason=self.server.reason.SERVER_DISCONNECT)
+        await self.end(self.server.reason.SERVER_DISCONNECT)
         if self._ws is not None and self.upgraded:
             self.outbox.clear()
             await self._ws.dismiss([last.encode()], WSCloseCode.POLICY_VIOLATION, str(problem))
+
+    async def end(self, reason: str) -> None:
+        """End the session for one of the ``server.reason``s; this queues no CLOSE packet."""
+        await self.close(wait=False, abort=True, reason=reason)
 
     async def close(
         self, wait: bool = True, abort: bool = False, reason: str | None = None
