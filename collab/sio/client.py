@@ -134,8 +134,9 @@ class Line:
 class Client:
     """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name.
 
-    ``member`` is the digest of its pid: it names the client on all nodes. Rulings call ``let_go``,
-    ``remove`` and `set_role` (see `collab.access.holders.Holder`).
+    ``member`` is the digest of its pid: it names the client on all nodes. A client that has
+    disconnected is never ``connected`` again: one that comes back is another Client. Rulings call
+    ``let_go``, ``remove`` and `set_role` (see `collab.access.holders.Holder`).
     """
 
     sid: str
@@ -149,17 +150,13 @@ class Client:
     remove: Callable[[str, CollabError], None]
     pid: str = ""
     member: str = ""
+    connected: bool = True
     lines: dict[str, Line] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The id of the client's member in each of its rooms."""
         return self.sid
-
-    @property
-    def connected(self) -> bool:
-        """Whether the client is connected: always."""
-        return True
 
     @property
     def rooms(self) -> Collection[str]:

@@ -25,8 +25,9 @@ from collab.merge.pings import OnPong, Pings
 from collab.sio import packets as eio
 from collab.sio import polling
 from collab.sio.leaving import Leaving
+from collab.sio.upgrade import Upgrade
 from collab.wire.outbox import Outbox, OutboxFull, Render
-from collab.wire.websocket import Closed, WebSocket
+from collab.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
     from collab.sio.engine import EngineServer
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 PACKET_BYTES: Final = 512
 """Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
-UPGRADE_TIMEOUT: Final = 10.0
-"""Seconds that an upgrade may take: meanwhile each poll is answered, and sent again, at once."""
 
 
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -62,8 +61,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._dismissing: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()  # clear during an upgrade: nothing is sent then
-        self._settled.set()
+        self._upgrade = Upgrade(self.outbox)
         self._handling = False
         self._leaving = Leaving()
 
@@ -104,7 +102,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self._handling or not self.last_ping:
             return True
         if time.time() - self.last_ping > self.server.ping_timeout:
-            await self.close(wait=False, abort=True, reason=self.server.reason.PING_TIMEOUT)
+            await self.end(self.server.reason.PING_TIMEOUT)
             return False
         return True
 
@@ -126,14 +124,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _disconnect_slow_client(self) -> None:
         log.warning("client reads too slowly", extra={"sid": self.sid})
-        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+        await self.end(self.server.reason.TRANSPORT_ERROR)
 
     async def poll(self) -> list[packet.Packet] | dict[str, Any]:
         """Return the packets for the response to a poll; wait until there is one.
 
         A client that is moved to another node gets a response with another status.
         """
-        if not self._settled.is_set() and not self.outbox:
+        if not self._upgrade.settled.is_set() and not self.outbox:
             return eio.noop()
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
@@ -173,7 +171,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:
             self._leaving.end_soon()
         elif pkt.packet_type == packet.CLOSE:
-            await self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
+            await self.end(self.server.reason.CLIENT_DISCONNECT)
         elif pkt.packet_type != packet.NOOP:
             raise exceptions.UnknownPacketError()
 
@@ -208,8 +206,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _websocket_handler(self, ws: WebSocket) -> None:
         if self.connected:
-            self.upgraded = await self._complete_upgrade(ws)
-            self._settled.set()
+            self.upgraded = await self._upgrade.complete(ws)
             if not self.upgraded:
                 return
         else:
@@ -220,25 +217,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 await ws.read_messages(self._handle_raw)
         finally:
             self.outbox.close()
-            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            await self.end(self.server.reason.TRANSPORT_CLOSE)
             if ws.closed or ws.close_code is not None:
                 writer.cancel()
             await asyncio.wait([writer])
-
-    async def _complete_upgrade(self, ws: WebSocket) -> bool:
-        try:
-            async with asyncio.timeout(UPGRADE_TIMEOUT):
-                if await ws.read() != "2probe":
-                    return False
-                # The client switches when it has this answer and no poll is open, so from now on
-                # no poll may wait. Before, polls go on: a WebSocket that hangs must not stop the
-                # session.
-                self._settled.clear()
-                await ws.send_messages(["3probe"])
-                self.outbox.put_slot("noop", eio.noop)
-                return await ws.read() == "5"
-        except (TimeoutError, OSError, Closed):
-            return False
 
     async def _handle_raw(self, message: str | bytes) -> None:
         if eio.is_over(message, self.server.max_http_buffer_size):
@@ -262,13 +244,13 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """
         try:
             async with asyncio.timeout(patience):
-                await self._settled.wait()
+                await self._upgrade.settled.wait()
                 self._leaving.begun = True
                 self.outbox.close()
                 await self._leaving.over.wait()
         except TimeoutError:
             self._abort_transport()
-        await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+        await self.end(self.server.reason.TRANSPORT_CLOSE)
 
     def dismiss_soon(self, problem: CollabError) -> None:
         """End the session because of ``problem``, which the client is told."""
@@ -280,10 +262,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def _dismiss(self, problem: CollabError, last: packet.Packet) -> None:
         log.warning("client let go", extra={"sid": self.sid, "reason": problem.code})
         self.outbox.end_with([last, packet.Packet(packet.CLOSE)])
-        await self.close(wait=False, abort=True, reason=self.server.reason.SERVER_DISCONNECT)
+        await self.end(self.server.reason.SERVER_DISCONNECT)
         if self._ws is not None and self.upgraded:
             self.outbox.clear()
             await self._ws.dismiss([last.encode()], WSCloseCode.POLICY_VIOLATION, str(problem))
+
+    async def end(self, reason: str) -> None:
+        """End the session for one of the ``server.reason``s; this queues no CLOSE packet."""
+        await self.close(wait=False, abort=True, reason=reason)
 
     async def close(
         self, wait: bool = True, abort: bool = False, reason: str | None = None

@@ -168,8 +168,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             log.info("refused", extra={"sid": sid, "reason": reason})
             if isinstance(problem, StoreUnavailable):
                 # After CONNECT_ERROR socket.io-client would not try again.
-                close = self.reason.TRANSPORT_CLOSE
-                await self.socket(sid).close(wait=False, abort=True, reason=close)
+                await self.socket(sid).end(self.reason.TRANSPORT_CLOSE)
             raise exceptions.ConnectionRefusedError(str(problem), problem.payload()) from None
 
     async def _handle_disconnect(

@@ -17,14 +17,11 @@ from collab.admission import Admission
 from collab.budget import Meter
 from collab.config import Config
 from collab.errors import (
-    CodeTooLarge,
     CollabError,
     Draining,
-    NotAllowed,
     RateLimited,
     RoomClosed,
 )
-from collab.merge.errors import BadUpdate, EarlyUpdate, UpdateTooLarge
 from collab.metrics import Metrics
 from collab.rooms.identity import Identity, Role
 from collab.rooms.room import Room
@@ -33,14 +30,10 @@ from collab.wire.outbox import Outbox, OutboxFull
 from collab.wire.websocket import RESTART, WebSocket
 from collab.yjs import ending, protocol
 from collab.yjs.ending import NOT_ALLOWED, ROOM_CLOSED, TOO_LARGE, UNAUTHORIZED, Ended
+from collab.yjs.sync import Sync
 from collab.yjs.token import SessionToken
 
 log = logging.getLogger(__name__)
-
-MAX_EARLY_ANSWERS = 3
-"""Answers to step 1 in a row that build on missing updates, until the connection is closed."""
-MAX_WAITING_QUESTIONS = 2
-"""Waiting `Stored` questions of one client: the next to be answered, and the newest."""
 
 
 @lru_cache(maxsize=4)
@@ -67,18 +60,13 @@ class Session:
         self._changed: set[int] = set()
         self._shown: set[int] = set()
         self._greeted = False
-        self._requested = False
-        self._early_answers = 0
-        self._missing = False
-        self._denied = False
-        self._deferred: int | None = None
-        self._questions: list[tuple[int, asyncio.Future[None]]] = []
         self._done = asyncio.Event()
         self._ended: Ended | None = None
         self._left = False
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
         self._paces = {True: meter.pace("states", inf), False: meter.pace("updates", inf)}
+        self._sync = Sync(room.yjs, self._send, config.node_id)
         self._token = SessionToken(
             id, admission, grant, room.name, self._send, self._end_at_once, self._change_role
         )
@@ -124,7 +112,7 @@ class Session:
     async def run(self) -> Ended:
         """Serve the client until the connection ends; return how it ended."""
         self._token.watch()
-        self._request_missing()
+        self._sync.request_missing()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
             ended = Ended(await self._ws.read_messages(self._read), "")
@@ -202,13 +190,15 @@ class Session:
         self._token.check()
         if isinstance(message, protocol.Update):
             await self._wait_for_quota()
-            await self._handle_update(message)
+            if message.answer:
+                self._greet()
+            await self._sync.handle_update(self.member, message)
         elif isinstance(message, protocol.Aware):
             self._handle_states(message)
         elif isinstance(message, protocol.Step1):
-            self._handle_step1(message)
+            self._sync.handle_step1(message)
         elif isinstance(message, protocol.Stored):
-            self._confirm_stored(message.number)
+            self._sync.questions.ask(message.number)
         elif isinstance(message, protocol.Token):
             await self._renew(message.token)
         else:
@@ -227,91 +217,13 @@ class Session:
     def _change_identity(self, identity: Identity) -> None:
         wrote, self.member.identity = self.member.identity.may_write, identity
         if identity.may_write and not wrote:
-            # What the client has typed as a viewer is on its screen only.
-            self._denied, self._missing = False, True
-            self._request_missing()
+            self._sync.handle_write_access()
 
     async def _wait_for_quota(self) -> None:
         try:
             await self.room.wait_for_quota(self.member.identity)
         except RateLimited as problem:
             raise Ended(ending.TRY_LATER, str(problem), problem.code) from None
-
-    def _handle_step1(self, message: protocol.Step1) -> None:
-        try:
-            lacking = self.room.yjs.missing_from(message.state_vector)
-        except BadUpdate as problem:
-            reason = f"not a state vector: {problem}"
-            raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
-        except UpdateTooLarge as problem:
-            raise Ended(TOO_LARGE, str(problem), problem.code) from None
-        self._send(protocol.step2_message(lacking))
-
-    def _request_missing(self) -> None:
-        """Request the updates that the node lacks from the client."""
-        self._requested = True
-        self._send(protocol.step1_message(self.room.yjs.state_vector()))
-
-    async def _handle_update(self, message: protocol.Update) -> None:
-        yjs, update = self.room.yjs, message.update
-        try:
-            if not message.answer:
-                await yjs.change(self.member, update)
-            else:
-                self._requested = False
-                self._greet()
-                if self.member.identity.may_write or yjs.changes_document(update):
-                    await yjs.change(self.member, update)
-                self._early_answers, self._missing = 0, False
-        except EarlyUpdate as problem:
-            self._handle_early_update(message, problem)
-        except BadUpdate as problem:
-            reason = f"not an update: {problem}"
-            raise Ended(WSCloseCode.INVALID_TEXT, reason, problem.code) from None
-        except (CodeTooLarge, UpdateTooLarge) as problem:
-            raise Ended(TOO_LARGE, str(problem), problem.code) from None
-        except NotAllowed as problem:
-            if not self._denied:
-                self._denied = True
-                self._send(protocol.denied_message(str(problem)))
-        if self._deferred is not None and not self._missing:
-            number, self._deferred = self._deferred, None
-            self._confirm_stored(number)
-
-    def _handle_early_update(self, message: protocol.Update, problem: EarlyUpdate) -> None:
-        """Request all missing updates; the answer also has those that are dropped until then."""
-        self._missing = True
-        if message.answer:
-            self._early_answers += 1
-            if self._early_answers >= MAX_EARLY_ANSWERS:
-                raise Ended(WSCloseCode.POLICY_VIOLATION, str(problem), problem.code) from None
-        if not self._requested:
-            self._request_missing()
-
-    def _confirm_stored(self, number: int) -> None:
-        """Send the client this number when everything that the room has now is in Redis.
-
-        That includes what the client sent on earlier connections, under any id.
-        """
-        if self._denied:
-            return
-        if self._missing:
-            self._deferred = number
-            return
-        stored = self.room.yjs.stored()
-        if stored is None:
-            self._send(protocol.stored_message(number, self._config.node_id))
-        else:
-            if all(waits is not stored for _, waits in self._questions):
-                stored.add_done_callback(self._send_confirmations)
-            del self._questions[MAX_WAITING_QUESTIONS - 1 :]
-            self._questions.append((number, stored))
-
-    def _send_confirmations(self, stored: asyncio.Future[None]) -> None:
-        due = [number for number, waits in self._questions if waits is stored]
-        self._questions = [each for each in self._questions if each[1] is not stored]
-        if due and not (stored.cancelled() or stored.exception()):
-            self._send(protocol.stored_message(due[-1], self._config.node_id))
 
     # Awareness
 
