@@ -5,10 +5,13 @@ index that is inside a character. An embed counts as one and is not in ``str()``
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from .delta import Delta, Op
 from .errors import BadText
+
+MAX_UTF8: Final = 4
+"""Bytes of one code point in UTF-8, at most."""
 
 
 def utf8_size(text: str) -> int:

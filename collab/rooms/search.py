@@ -19,6 +19,7 @@ from collab.merge.delta import IDENTITY, Delta, compose
 from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
 from collab.merge.replay import Examination, Replay
 from collab.merge.trail import View
+from collab.merge.units import MAX_UTF8, utf8_size
 from collab.rooms.slices import Slices
 from collab.store.records import Entry, EntryId, Reading
 
@@ -72,7 +73,6 @@ class _History:
         self._updates = [reading.base, *(entry.update for entry in reading.entries)]
         self._slices = slices
         self._needs_replica = False
-        self._edits: dict[int, Delta] = {}  # by the number of the text that they change
         self.last = len(self._updates)
 
     async def examine(self) -> None:
@@ -96,30 +96,37 @@ class _History:
             states[number], played = past.state(), number
         return states
 
-    async def play(self, state: bytes, start: int, end: int) -> AsyncIterator[tuple[int, str]]:
-        """Yield the texts from ``start`` to ``end``, both included, with their numbers."""
+    async def play(self, state: bytes, start: int, end: int) -> AsyncIterator[tuple[int, Replay]]:
+        """Yield a replay at each text from ``start``, which has that state, to ``end``.
+
+        A text is computed only if somebody asks for it: that costs far more than to play on.
+        """
         past = Replay(state, needs_replica=self._needs_replica)
         for number in range(start, end):
-            yield number, past.text
-            self._edits[number] = past.play(self._updates[number])
+            yield number, past
+            past.skip(self._updates[number])
             await self._slices.pause()
-        yield end, past.text
+        yield end, past
 
-    async def play_again(self, text: str, start: int, end: int) -> AsyncIterator[tuple[int, str]]:
-        """Yield texts that were played before; the first is ``text``."""
-        for number in range(start, end):
-            yield number, text
-            text = self._edits[number].apply(text)
+    async def find(self, state: bytes, start: int, number: int, distance: int) -> Found:
+        """Return the text with that number; ``state`` is that of an earlier one, or its own."""
+        past = Replay(state, needs_replica=self._needs_replica)
+        for update in self._updates[start:number]:
+            past.skip(update)
             await self._slices.pause()
-        yield end, text
+        view = View(past.text, IDENTITY)
+        for update in self._updates[number:]:
+            view = view.advanced(past.play(update))
+            await self._slices.pause()
+        return Found(view.text, view.to_present, past.text, distance)
 
-    async def onward(self, text: str, number: int) -> Delta:
-        """Return the delta from the text with that number, which was played, to the last one."""
-        view = View(text, IDENTITY)
-        for later in range(number, self.last):
-            view = view.advanced(self._edits[later])
-            await self._slices.pause()
-        return view.to_present
+
+class _Best(NamedTuple):
+    """The number of a text; ``state`` is that of the text ``start``, from which it was played."""
+
+    state: bytes
+    start: int
+    number: int
 
 
 class _Search:
@@ -127,9 +134,10 @@ class _Search:
 
     def __init__(self, code: str, history: _History, slices: Slices, distance: int) -> None:
         self._code = code
+        self._size = utf8_size(code)
         self._history = history
         self._slices = slices
-        self._best: tuple[int, str] | None = None
+        self._best: _Best | None = None
         self.distance = distance
 
     @property
@@ -142,32 +150,34 @@ class _Search:
         starts = [*reversed(range(first, 0, -max(BLOCK, -(-first // MAX_BLOCKS))))]
         starts = [1, *starts] if starts[0] > 1 else starts
         states = await history.states(starts)
-        oldest = tail = ""
-        async for number, text in history.play(states.pop(first), first, last):
-            oldest = text if number == first else oldest
-            tail = text
-            self._compare(number, text)
+        await self._compare_all(states[first], first, last)
         if self.distance > MAX_QUICK_DISTANCE:
             # The quick comparison overestimates the distance if differences are many and scattered.
-            async for number, text in history.play_again(oldest, first, last):
-                if not self._over:
-                    self._compare(number, text, exact=MAX_DISTANCE)
+            await self._compare_all(states[first], first, last, exact=MAX_DISTANCE)
         for start, end in reversed([*pairwise(starts)]):
             if self.distance <= near or self._over:
                 break
-            async for number, text in history.play(states.pop(start), start, end):
-                self._compare(number, text)
+            await self._compare_all(states.pop(start), start, end)
         if self._best is None:
             return None
-        number, text = self._best
-        return Found(text, await history.onward(text, number), tail, self.distance)
+        return await history.find(*self._best, self.distance)
 
-    def _compare(self, number: int, text: str, *, exact: int = MAX_QUICK_DISTANCE) -> None:
-        """Keep the text as the best so far if it is nearer, or as near and later."""
-        limit = self.distance - (self._best is not None and number < self._best[0])
-        distance = edit_distance(text, self._code, limit, exact=exact)
-        if distance is not None:
-            self._best, self.distance = (number, text), distance
+    async def _compare_all(
+        self, state: bytes, start: int, end: int, *, exact: int = MAX_QUICK_DISTANCE
+    ) -> None:
+        """Compare the texts from ``start`` to ``end``; the one at ``start`` has that state.
+
+        An exact comparison stops when the search has taken too long.
+        """
+        async for number, past in self._history.play(state, start, end):
+            if exact > MAX_QUICK_DISTANCE and self._over:
+                break
+            limit = self.distance - (self._best is not None and number < self._best.number)
+            if abs(past.size - self._size) > MAX_UTF8 * limit:
+                continue
+            distance = edit_distance(past.text, self._code, limit, exact=exact)
+            if distance is not None:  # nearer, or as near and later
+                self._best, self.distance = _Best(state, start, number), distance
 
 
 async def nearest_text(
@@ -219,8 +229,4 @@ async def text_at(
         history = _History(reading, slices)
         await history.examine()
         states = await history.states([known])
-        first = tail = None
-        async for _, tail in history.play(states[known], known, history.last):
-            first = tail if first is None else first
-        assert first is not None and tail is not None
-        return Found(first, await history.onward(first, known), tail, 0)
+        return await history.find(states[known], known, known, 0)
