@@ -189,11 +189,9 @@ class _Node:
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
             if self._verifier is None and not config.all_api_keys:
-                log.warning(
-                    "all who reach this node may read, change and end every room: set a key of "
-                    "tokens, COLLAB_AUTH_… (docs/access.md), and COLLAB_API_KEYS for /api",
-                    extra={"host": config.host},
-                )
+                # All who reach this node may read, change and end every room.
+                keys = "COLLAB_AUTH_… for people, COLLAB_API_KEYS for programs: docs/access.md"
+                log.warning("open to everybody", extra={"host": config.host, "closed_by": keys})
             redis = "given" if config.redis_url else "private"
             log.info("started", extra={"redis": redis, "origins": str(admission.origins)})
             yield

@@ -32,6 +32,7 @@ def connection_pool(url: str, timeout: float) -> ConnectionPool:
     return ConnectionPool.from_url(
         url, protocol=2, socket_connect_timeout=timeout, socket_timeout=None,
         retry=Retry(NoBackoff(), 0), health_check_interval=0,
+        driver_info=None,  # a login for nodes may not use CLIENT
     )  # fmt: skip
 
 

@@ -246,10 +246,11 @@ def visitors(browser: Browser) -> Iterator[Visit]:
         def arrive(name: str, **options: Any) -> Person:
             context = browser.new_context(**options)
             closing.callback(context.close)
-            # Only where none is stored: it runs on every load, and a person may choose another.
+            # Only where none is stored: it runs on every load, and a person may choose another. A
+            # browser may keep storage from a page in a frame.
             context.add_init_script(
-                "localStorage.getItem('collab.name') ?? "
-                f"localStorage.setItem('collab.name', {json.dumps(name)})"
+                "try { localStorage.getItem('collab.name') ?? "
+                f"localStorage.setItem('collab.name', {json.dumps(name)}) }} catch {{}}"
             )
             persons.append(Person(context, name))
             return persons[-1]

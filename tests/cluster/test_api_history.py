@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 from typing import Any
 
 import aiohttp
@@ -100,7 +101,9 @@ async def test_more_histories_than_a_node_sends_at_once_are_told_to_come_later(
             await caller.put(room, str(i % 10) * 200_000)
         idle = []
         for _ in range(16):
-            _, writer = await asyncio.open_connection("127.0.0.1", node.port, limit=1024)
+            sock = socket.create_connection(("127.0.0.1", node.port))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            _, writer = await asyncio.open_connection(sock=sock, limit=1024)
             writer.write(f"GET /api/rooms/{room}/history HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             idle.append(writer)
         assert await until_history_is(503, node, room) == "1"

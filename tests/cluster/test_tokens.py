@@ -34,7 +34,7 @@ async def closed(redis_server: Redis) -> AsyncIterator[tuple[Node, Node]]:
         output = node.output()
         assert "Traceback" not in output, output
         assert "eyJhbGciOi" not in output and SECRET not in output, output
-        assert "all who reach this node" not in output
+        assert "open to everybody" not in output
 
 
 async def is_loaded(store: redis.asyncio.Redis, room: str) -> bool:
