@@ -1,4 +1,8 @@
-"""The fair scheduler of clients' messages: who has used least of the node is next."""
+"""The fair scheduler of clients' messages: who has the shortest queue, and used least, is next.
+
+Flows without a queue come before flows with one, as in FQ-CoDel (RFC 8290, section 4.2), and within
+the same length those with the smallest usage, as in fair queueing.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,24 @@ from typing import Final
 
 SLICE: Final = 0.005
 """Seconds of handling messages in one round of the event loop, if each message takes less."""
+MAX_QUEUED: Final = 4
+"""Messages behind one of the same client beyond which more make no difference."""
 
 
 class Scheduler:
     """Lets the messages of all clients be handled in slices, one in each round of the event loop.
 
     While there is little to do, a message is handled at once. When a slice is used up, all other
-    messages wait for later rounds; first are those of clients that will have used least of their
-    budgets. So a client that types waits for one costly message of others, not for all of them.
+    messages wait for later rounds. First are those of clients that have no further message ready,
+    and of these, of clients that will have used least of their budgets. So a client that types
+    waits for one costly message of others, not for all that hundreds of connections have sent.
     """
 
     def __init__(self) -> None:
         self.is_free = True
         """Whether a message may be handled at once."""
         self._worked = 0.0
-        self._waiting: list[tuple[float, int, float, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, float, int, float, asyncio.Future[None]]] = []
         self._numbers = count()
 
     def add(self, busy: float) -> None:
@@ -32,15 +39,17 @@ class Scheduler:
         if self._worked >= SLICE and self.is_free:
             self._schedule()
 
-    def turn(self, used: float, busy: float) -> asyncio.Future[None]:
+    def turn(self, used: float, busy: float, *, queued: int) -> asyncio.Future[None]:
         """Return a Future that is done when a message may be handled.
 
-        Those with the smallest ``used`` are first: when the budget of its client will be full again
-        after it. ``busy`` is how many seconds it takes, probably.
+        ``queued`` is how many messages of the client are ready behind it: those with fewer are
+        first, and of these those with the smallest ``used``: when the budget of the client will be
+        full again after the message. ``busy`` is how many seconds it takes, probably.
         """
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        heapq.heappush(self._waiting, (used, next(self._numbers), busy, turn))
+        rank = min(queued, MAX_QUEUED)
+        heapq.heappush(self._waiting, (rank, used, next(self._numbers), busy, turn))
         if self.is_free:
             self._schedule()
         return turn
@@ -53,7 +62,7 @@ class Scheduler:
         self.is_free = True
         self._worked = expected = 0.0
         while self._waiting and expected < SLICE:
-            _, _, busy, turn = heapq.heappop(self._waiting)
+            *_, busy, turn = heapq.heappop(self._waiting)
             if not turn.done():  # its client may have disconnected
                 turn.set_result(None)
                 expected += busy

@@ -177,7 +177,7 @@ class Edge:
             await asyncio.sleep(wait)
         if not budgets.scheduler.is_free:
             used = payers[0].full_after(budgets.cost(SLICE), budgets.clock())
-            await budgets.scheduler.turn(used, SLICE)
+            await budgets.scheduler.turn(used, SLICE, queued=0)
         request[PAYERS] = payers
         charge_request(request, budgets, REQUEST_COST)
         if "Upgrade" in request.headers:  # its messages will be charged to the session

@@ -65,9 +65,9 @@ async def handle_post(socket: EngineSocket, stream: StreamReader) -> bool:
             return False
         raise
     handling = Handling(socket.meter)
-    for packet in packets:
+    for queued, packet in zip(reversed(range(len(packets))), packets, strict=True):
         try:
-            await handling.handle(socket.receive(packet))
+            await handling.handle(socket.receive(packet), queued)
         except UnknownPacketError:
             await server.send_error(socket, BadEvent("that is not an Engine.IO packet"))
         if socket.dismissed is not None:

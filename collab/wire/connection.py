@@ -136,7 +136,7 @@ class Connection(RequestHandler):
             self._loop.call_later(seconds, self._go_on)
         else:
             scheduler = self._listener.budgets.scheduler
-            turn = scheduler.turn(self.meter.full_at, LARGE_READ * COPY_COST)
+            turn = scheduler.turn(self.meter.full_at, LARGE_READ * COPY_COST, queued=1)
             turn.add_done_callback(self._go_on)
 
     def _go_on(self, turn: asyncio.Future[None] | None = None) -> None:

@@ -58,10 +58,13 @@ class Handling:
         self._scheduler = meter.budgets.scheduler
         self._busy = SLICE  # until its first message shows how costly they are
 
-    async def handle(self, work: Awaitable[None]) -> None:
-        """Handle a message, when it is the client's turn; return when the next may be read."""
+    async def handle(self, work: Awaitable[None], queued: int) -> None:
+        """Handle a message, when it is the client's turn; return when the next may be read.
+
+        ``queued`` is how many messages of the client are ready behind it.
+        """
         if not self._scheduler.is_free:
-            await self._turn()
+            await self._turn(queued)
         timed = Timed(work)
         try:
             await timed
@@ -70,19 +73,20 @@ class Handling:
         if wait:
             await asyncio.sleep(wait)
 
-    async def skip(self) -> None:
+    async def skip(self, queued: int) -> None:
         """Charge a message that needs no handling; return when the next one may be read."""
         wait = self._charge(MESSAGE_COST)
         if wait:
             await asyncio.sleep(wait)
         elif not self._scheduler.is_free:
-            await self._turn()
+            await self._turn(queued)
 
     def _charge(self, busy: float) -> float:
         self._busy = busy
         self._scheduler.add(busy)
         return self._meter.spend(0, busy, monotonic())
 
-    async def _turn(self) -> None:
+    async def _turn(self, queued: int) -> None:
         cost = self._meter.budgets.cost(self._busy)
-        await self._scheduler.turn(self._meter.full_after(cost, monotonic()), self._busy)
+        used = self._meter.full_after(cost, monotonic())
+        await self._scheduler.turn(used, self._busy, queued=queued)

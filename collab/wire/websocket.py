@@ -112,6 +112,11 @@ class WebSocket(web.WebSocketResponse):
 
     # Messages
 
+    @property
+    def _queued(self) -> int:
+        """How many messages of the client have been read, but not returned."""
+        return len(self._reader._buffer) if self._reader is not None else 0
+
     async def read(self) -> Message:
         """Return the client's next message. Raises Closed when the connection has ended."""
         message = await self.receive()
@@ -120,7 +125,7 @@ class WebSocket(web.WebSocketResponse):
                 with contextlib.suppress(OSError):  # a Close frame may have been sent already
                     await self.pong(message.data)
             if self._handling is not None:
-                await self._handling.skip()
+                await self._handling.skip(self._queued)
             message = await self.receive()
         if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
             if self._connection is not None:
@@ -143,7 +148,7 @@ class WebSocket(web.WebSocketResponse):
                 work = handle(await self.read())  # no name keeps the message until the next one
             except Closed as end:
                 return end.code
-            await (work if handling is None else handling.handle(work))
+            await (work if handling is None else handling.handle(work, self._queued))
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the transport's buffer has room for more."""

@@ -6,6 +6,7 @@ them changes, the code that uses it must be reviewed before setup.cfg may allow 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -13,6 +14,7 @@ import engineio
 import pytest
 import socketio
 from aiohttp import web
+from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import WebSocketWriter
 from aiohttp.web_protocol import RequestHandler
@@ -104,6 +106,8 @@ async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
     ):  # fmt: skip
         assert hasattr(protocol, name), name
     assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
+    queue = WebSocketDataQueue(protocol, 1 << 16, loop=asyncio.get_running_loop())
+    assert not queue._buffer, "the messages that were read"
 
 
 def test_the_writer_of_a_websocket_has_the_form_we_know() -> None:

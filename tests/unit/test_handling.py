@@ -85,7 +85,7 @@ async def test_many_messages_at_once_let_others_have_a_turn() -> None:
 
     task = asyncio.create_task(others())
     for _ in range(40):
-        await handling.handle(message())
+        await handling.handle(message(), 0)
     task.cancel()
     assert turns >= 8
 
@@ -97,7 +97,7 @@ async def test_a_client_over_its_budget_waits_before_its_next_message() -> None:
         work(0.022)
 
     began = time.perf_counter()
-    await handling.handle(message())
+    await handling.handle(message(), 0)
     assert time.perf_counter() - began >= 0.2
 
 
@@ -105,8 +105,8 @@ async def test_who_has_used_least_is_next_when_many_wait() -> None:
     scheduler = Scheduler()
     order: list[str] = []
 
-    async def message(name: str, used: float) -> None:
-        await scheduler.turn(used, SLICE)
+    async def message(name: str, used: float, *, queued: int = 0) -> None:
+        await scheduler.turn(used, SLICE, queued=queued)
         order.append(name)
         scheduler.add(SLICE)
 
@@ -122,11 +122,36 @@ async def test_who_has_used_least_is_next_when_many_wait() -> None:
     assert scheduler.is_free
 
 
+async def test_a_client_without_a_queue_does_not_wait_for_a_hundred_with_one() -> None:
+    """Each of the hundred uses little, but always has another message ready."""
+    budgets = Budgets(Config())
+    order: list[str] = []
+
+    async def message(name: str) -> None:
+        work(0.001)
+        order.append(name)
+
+    async def flood() -> None:
+        handling = Handling(budgets.open("10.0.0.1"))
+        for queued in reversed(range(10)):
+            await handling.handle(message("flood"), queued)
+
+    floods = [asyncio.create_task(flood()) for _ in range(100)]
+    typist = Handling(budgets.open("10.0.0.1"))
+    for _ in range(5):
+        await asyncio.sleep(0.02)
+        handled = len(order)
+        await typist.handle(message("typist"), 0)
+        assert order.index("typist", handled) - handled < 25
+    assert len(order) < 500
+    await asyncio.gather(*floods)
+
+
 async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
     scheduler = Scheduler()
     scheduler.add(SLICE)
-    gone = scheduler.turn(0.0, SLICE)
-    next_one = scheduler.turn(1.0, SLICE)
+    gone = scheduler.turn(0.0, SLICE, queued=0)
+    next_one = scheduler.turn(1.0, SLICE, queued=0)
     await asyncio.sleep(0)
     gone.cancel()
     async with asyncio.timeout(1):
@@ -136,7 +161,7 @@ async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
 async def test_short_messages_share_a_round_of_the_loop() -> None:
     scheduler = Scheduler()
     scheduler.add(SLICE)
-    turns = [scheduler.turn(0.0, SLICE / 10) for _ in range(10)]
+    turns = [scheduler.turn(0.0, SLICE / 10, queued=0) for _ in range(10)]
     for _ in range(3):
         await asyncio.sleep(0)
     assert all(turn.done() for turn in turns)
