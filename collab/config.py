@@ -108,7 +108,7 @@ class Config:
         integer(1, 10_000), "rooms that one connection may be in")
     max_new_rooms: int = setting(1000, "COLLAB_MAX_NEW_ROOMS", integer(1, 1_000_000),
         "rooms without a text that one person, or one address, may enter a minute")
-    max_written_bytes: int = setting(12 * MIB, "COLLAB_MAX_WRITTEN_BYTES", integer(KIB, 64 * GIB),
+    max_written_bytes: int = setting(8 * MIB, "COLLAB_MAX_WRITTEN_BYTES", integer(KIB, 64 * GIB),
         "bytes of edits that one person, or one address, may add to Redis a minute; more wait")
     max_members_per_room: int = setting(100, "COLLAB_MAX_MEMBERS_PER_ROOM", integer(1, 100_000),
         "members of a room on one node")

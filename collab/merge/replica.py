@@ -75,16 +75,17 @@ class Replica:
         self._nesting = Nesting()
         self._pairs = Pairs()
 
-    def edit(self, delta: Delta) -> bytes:
+    def edit(self, delta: Delta, expected: str = "") -> bytes:
         """Apply ``delta`` in one transaction and return its update, for other replicas.
 
+        ``expected`` is the text that probably results: its memory is then shared, not doubled.
         Raises `BadText` if an insertion holds a lone surrogate, ``ValueError`` if the delta reaches
         beyond the text; the replica is unchanged then.
         """
         if delta.is_identity:
             return EMPTY_UPDATE
         was_plain = self._shared.is_plain
-        self._shared.edit(delta)
+        self._shared.edit(delta, expected)
         return self._record_edit(delta) if was_plain else self._record_own()
 
     def copy(self) -> Replica:

@@ -51,14 +51,17 @@ class SharedText:
         """
         return self.is_plain and not self.is_formatted
 
-    def edit(self, delta: Delta) -> None:
+    def edit(self, delta: Delta, expected: str) -> None:
         """Apply ``delta`` in one transaction, which also removes all embeds.
 
+        If the content is then ``expected``, that string is kept, so that its memory is shared.
         Raises `BadText` if an insertion holds a lone surrogate, ``ValueError`` if the delta reaches
         beyond the text; the document is unchanged then.
         """
         before = self.content
         after = delta.apply(before)
+        if after == expected:
+            after = expected
         size = utf8_size(after)
         text = self.document.text
         with self.document.transaction():

@@ -10,7 +10,7 @@ from collab.rooms.identity import Identity
 
 WINDOW: Final = 60.0
 """Seconds whose amount may be used at once."""
-LIGHT: Final = 1 / 96
+LIGHT: Final = 1 / 64
 """The part of its quota that a client may use without waiting because of others at its address: a
 client that writes 128 KiB a minute types without a pause."""
 MAX_WAIT: Final = 5.0

@@ -211,12 +211,16 @@ class Room:
             self._metrics.slowed.inc()
 
     def edit(
-        self, delta: Delta, author: Author, by: TextMember | None = None
+        self, delta: Delta, author: Author, by: TextMember | None = None, expected: str = ""
     ) -> asyncio.Future[None]:
-        """Edit the text; an edit that changes nothing only refreshes the room's expiry."""
+        """Edit the text; an edit that changes nothing only refreshes the room's expiry.
+
+        ``expected`` is the text that probably results (see `Replica.edit`).
+        """
         if delta.is_identity:
             return self._journal.touch()
-        return self.commit(Edit(delta, self._journal.replica.edit(delta)), author, by)
+        update = self._journal.replica.edit(delta, expected)
+        return self.commit(Edit(delta, update), author, by)
 
     async def merge_text(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
         """Merge a text that comes over HTTP; the Future is done when Redis has it.

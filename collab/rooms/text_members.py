@@ -93,7 +93,7 @@ class TextMembers:
         if outcome.late:
             self._metrics.late.inc()
         author = Author(member.identity.subject, member.identity.name)
-        return member.room.edit(outcome.delta, author, member)
+        return member.room.edit(outcome.delta, author, member, expected=code)
 
     def broadcast(self, delta: Delta, exclude: object) -> None:
         """Pass an edit of the replica to all members except ``exclude``, and to kept views."""
