@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load check $(CHECKS) format test storm abuse mutants pins page clean
+.PHONY: help run dev cluster load check $(CHECKS) format test test-nodes test-sites storm abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -69,7 +69,14 @@ format: $(VENV)/.test ## write the code as ruff would
 
 test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
-	pytest tests/cluster tests/faults tests/deploy tests/browser tests/abuse
+	pytest tests/abuse  # alone: it measures how long people wait
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
+
+test-nodes: # nodes and Redis
+	pytest tests/cluster
+
+test-sites: # what surrounds the nodes, and what fails
+	pytest tests/faults tests/deploy tests/browser
 
 storm: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
 	python -m tests.soak

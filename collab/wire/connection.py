@@ -21,7 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from collab.addresses import UNKNOWN
 from collab.budget import Budget, Budgets, Meter
-from collab.errors import CollabError, RateLimited, error_body
+from collab.errors import BadRequest, CollabError, RateLimited, error_body
 
 MAX_HEADERS: Final = 64
 """Header lines of one request; browsers send about 20, and proxies add a few."""
@@ -36,6 +36,8 @@ COPY_COST: Final = 0.5e-9
 KERNEL_BUFFER: Final = 256 * 1024
 """Bytes of answers that the system may hold for one client that does not read; it would hold 4 MB,
 which nobody counts."""
+CONTINUE: Final = "100-continue"
+"""The only expectation that HTTP has (RFC 9110, section 10.1.1)."""
 PAYERS: web.RequestKey[Sequence[Budget]] = web.RequestKey("payers")
 """The key under which a request keeps the budgets that are charged for it."""
 
@@ -216,13 +218,28 @@ class Listener(web.Server):
 
     def __init__(self, server: web.Server, budgets: Budgets, write_timeout: float) -> None:
         super().__init__(
-            server.request_handler,
+            self._handle,
             request_factory=server.request_factory,
             loop=server._loop,
             **{**server._kwargs, "max_headers": MAX_HEADERS},
         )
+        self._handler = server.request_handler
         self.budgets = budgets
         self.write_timeout = write_timeout
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Handle a request, unless aiohttp would fail to answer what it expects.
+
+        aiohttp quotes an unknown expectation, which may not be UTF-8, and fails to answer a client
+        that has disconnected.
+        """
+        expected, transport = request.headers.get("Expect"), request.transport
+        if expected is not None and (
+            expected.lower() != CONTINUE or transport is None or transport.is_closing()
+        ):
+            body = error_body(BadRequest.code, f"the Expect header may only be {CONTINUE}")
+            return web.json_response(body, status=HTTPStatus.EXPECTATION_FAILED)
+        return await self._handler(request)
 
     def __call__(self) -> RequestHandler:
         """Return the handler of a new connection."""

@@ -57,6 +57,7 @@ def bad_headers() -> Iterator[bytes]:
         f"Content-Length: {MARK}", "Content-Length: -1", "Content-Length: 1\r\nContent-Length: 2",
         "Content-Length: 99999999999999999999", "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked, chunked", f"Transfer-Encoding: {MARK}", "Expect: 200-maybe",
+        "Expect: \xff",
         "Connection: \xff", f"Origin: {MARK}\xff", f"Cookie: {MARK}={MARK}; \xff",
         "Range: bytes=9-1",
         "Range: chairs=0-1", "If-Modified-Since: never", f"Authorization: {MARK}",

@@ -155,8 +155,9 @@ async def test_a_second_post_of_a_session_is_refused_while_the_first_is_handled(
         await connect(session, url)
         changes = ["42" + json.dumps(["change", {"room": room, "code": str(n)}]) for n in range(60)]
         first = asyncio.create_task(post(session, url, "\x1e".join(changes).encode()))
-        async with session.get(url) as polled:
-            assert polled.status == 200
+        async with asyncio.timeout(5):
+            while not (await get_metrics(node.url))["collab_changes_total"]:
+                pass
         async with session.post(url, data=io.BytesIO(b"42" + bytes(1_000_000))) as second:
             assert second.status == 400
             assert (await second.json())["code"] == "bad_event"

@@ -160,7 +160,8 @@ async def test_a_viewers_change_is_refused_and_not_counted(
 async def test_an_update_counts_when_it_is_written(
     redis_server: Redis, yjs: YjsHost, room: str
 ) -> None:
-    async with counting(redis_server, COLLAB_MAX_UNSENT_BYTES="50000000") as node:
+    settings = {"COLLAB_MAX_UNSENT_BYTES": "50000000", "COLLAB_MAX_WRITTEN_BYTES": "50000000"}
+    async with counting(redis_server, **settings) as node:
         ada = await yjs.connect(node.url, room)
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
