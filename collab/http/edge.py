@@ -184,6 +184,7 @@ class Edge:
             return await handler(request)
         timed = Timed(handler(request))
         try:
+            timed.start()
             return await timed
         finally:
             charge_request(request, budgets, timed.busy)

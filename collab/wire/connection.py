@@ -29,6 +29,8 @@ REQUEST_COST: Final = 0.0002
 """Seconds charged for each request besides the time of its handler: reading it, and answering."""
 HANDSHAKE_COST: Final = 0.005
 """Seconds charged for a handshake, which makes a session: 50 a second on one TCP connection."""
+SMALL_READ: Final = 2048
+"""Bytes up to which reads are charged together: that is as cheap as not to charge a PONG."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
 COPY_COST: Final = 0.5e-9
@@ -46,13 +48,14 @@ class Connection(RequestHandler):
     """One TCP connection; ``meter`` is that of its client."""
 
     __slots__ = (
-        "_backlog", "_is_paused", "_is_stopped", "_is_websocket", "_listener", "_unread",
-        "_write_timer", "meter",
+        "_backlog", "_is_paused", "_is_stopped", "_is_websocket", "_listener", "_uncharged",
+        "_unread", "_write_timer", "meter",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
         super().__init__(listener, **options)
         self._listener = listener
+        self._uncharged = 0
         self._unread = 0
         self._backlog = 0
         self._is_paused = False
@@ -104,22 +107,28 @@ class Connection(RequestHandler):
         """Charge what the client has sent, then parse it."""
         if self._is_stopped:
             return
-        if size := len(data):
-            meter, scheduler = self.meter, self._listener.budgets.scheduler
-            self._unread += size
-            meter.hold(size)
-            now = meter.budgets.clock()
-            scheduler.add(size * COPY_COST)
-            if wait := meter.spend(size, 0.0, now):
-                self._pause(wait)
-            elif size >= LARGE_READ and not scheduler.is_free:
-                self._pause(0.0)
+        self._uncharged += len(data)
+        if self._uncharged >= SMALL_READ:
+            self._charge_read()
         super().data_received(data)
+
+    def _charge_read(self) -> None:
+        size, self._uncharged = self._uncharged, 0
+        meter, scheduler = self.meter, self._listener.budgets.scheduler
+        self._unread += size
+        meter.hold(size)
+        now = meter.budgets.clock()
+        scheduler.add(size * COPY_COST)
+        if wait := meter.spend(size, 0.0, now):
+            self._pause(wait)
+        elif size >= LARGE_READ and not scheduler.is_free:
+            self._pause(0.0)
 
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
-        self.meter.hold(-self._unread)
-        self._unread = 0
+        if self._unread:
+            self.meter.hold(-self._unread)
+            self._unread = 0
 
     async def finish_response(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
         """Send a response; the request and its body are no longer held then."""

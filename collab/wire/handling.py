@@ -12,50 +12,64 @@ from collab.scheduler import SLICE
 
 T = TypeVar("T")
 
+CHARGED_TOGETHER: Final = 0.5e-3
+"""Seconds up to which messages are charged together: that is as cheap as not to charge a PONG."""
 MESSAGE_COST: Final = 10e-6
 """Seconds charged for a message besides the time of its handler: reading and decoding it."""
 
 
 class Timed(Generic[T]):
-    """Awaits ``work``. ``busy`` is for how many seconds it has run, without its waits."""
+    """Awaits ``work``. ``busy`` is for how many seconds it has run, without its waits.
 
-    __slots__ = ("_steps", "busy")
+    `start` runs it up to its first wait. Most messages are handled then, and await nothing.
+    """
+
+    __slots__ = ("_future", "_result", "_steps", "busy", "is_done")
 
     def __init__(self, work: Awaitable[T]) -> None:
         self._steps: Any = work.__await__()
+        self._future: Any = None
+        self._result: T
         self.busy = 0.0
+        self.is_done = False
+
+    def start(self) -> None:
+        """Run the work until it waits or ends. Call this first."""
+        self._step(self._steps.send, None)
+
+    def _step(self, step: Callable[[Any], Any], argument: Any) -> None:
+        began = monotonic()
+        try:
+            self._future = step(argument)
+        except StopIteration as end:
+            self._result, self.is_done = end.value, True
+        finally:
+            self.busy += monotonic() - began
 
     def __await__(self) -> Generator[Any, Any, T]:
         steps = self._steps
-        step: Callable[[Any], Any] = steps.send
-        argument: Any = None
-        while True:
-            began = monotonic()
+        while not self.is_done:
             try:
-                future = step(argument)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            finally:
-                self.busy += monotonic() - began
-            try:
-                argument = yield future
-                step = steps.send
+                argument = yield self._future
             except GeneratorExit:
                 steps.close()
                 raise
             except BaseException as problem:  # a cancellation, for example: the work decides
-                step, argument = steps.throw, problem
+                self._step(steps.throw, problem)
+            else:
+                self._step(steps.send, argument)
+        return self._result
 
 
 class Handling:
     """The handling of one client's messages, one after another, at the expense of ``meter``."""
 
-    __slots__ = ("_busy", "_meter", "_scheduler")
+    __slots__ = ("_busy", "_meter", "_scheduler", "_uncharged")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._scheduler = meter.budgets.scheduler
+        self._uncharged = 0.0
         self._busy = SLICE  # until its first message shows how costly they are
 
     async def handle(self, work: Awaitable[None], queued: int) -> None:
@@ -67,7 +81,9 @@ class Handling:
             await self._turn(queued)
         timed = Timed(work)
         try:
-            await timed
+            timed.start()
+            if not timed.is_done:
+                await timed
         finally:
             wait = self._charge(timed.busy + MESSAGE_COST)
         if wait:
@@ -84,6 +100,10 @@ class Handling:
     def _charge(self, busy: float) -> float:
         self._busy = busy
         self._scheduler.add(busy)
+        self._uncharged += busy
+        if self._uncharged < CHARGED_TOGETHER:
+            return 0.0
+        busy, self._uncharged = self._uncharged, 0.0
         return self._meter.spend(0, busy, monotonic())
 
     async def _turn(self, queued: int) -> None:

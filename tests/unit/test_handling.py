@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,11 +14,19 @@ from collab.config import Config
 from collab.scheduler import SLICE, Scheduler
 from collab.wire.handling import Handling, Timed
 
+T = TypeVar("T")
+
 
 def work(seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
+
+
+async def started(work: Coroutine[Any, Any, T]) -> T:
+    timed = Timed(work)
+    timed.start()
+    return await timed
 
 
 async def test_only_the_time_is_counted_in_which_the_work_runs() -> None:
@@ -27,6 +37,8 @@ async def test_only_the_time_is_counted_in_which_the_work_runs() -> None:
         return "done"
 
     timed = Timed(working())
+    timed.start()
+    assert not timed.is_done
     assert await timed == "done"
     assert 0.04 <= timed.busy < 0.1
 
@@ -37,7 +49,7 @@ async def test_errors_and_cancellations_pass_through() -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        await Timed(failing())
+        await started(failing())
     cleaned = []
 
     async def waiting() -> None:
@@ -48,7 +60,7 @@ async def test_errors_and_cancellations_pass_through() -> None:
             cleaned.append(True)
 
     async def outer() -> None:
-        await Timed(waiting())
+        await started(waiting())
 
     task = asyncio.create_task(outer())
     await asyncio.sleep(0)
@@ -67,7 +79,7 @@ async def test_a_time_out_inside_the_work_is_an_ordinary_one() -> None:
             return "too late"
         return ""
 
-    assert await Timed(patient()) == "too late"
+    assert await started(patient()) == "too late"
 
 
 async def test_many_messages_at_once_let_others_have_a_turn() -> None:
