@@ -13,6 +13,8 @@ from typing import Final
 
 SLICE: Final = 0.005
 """Seconds of handling messages in one round of the event loop, if each message takes less."""
+UNKNOWN_COST: Final = 0.0005
+"""Seconds that are expected of a message while nothing is known of its client's."""
 MAX_QUEUED: Final = 4
 """Messages behind one of the same client beyond which more make no difference."""
 

@@ -41,7 +41,7 @@ from collab.errors import (
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
-from collab.scheduler import SLICE
+from collab.scheduler import UNKNOWN_COST
 from collab.wire.connection import PAYERS, REQUEST_COST, address_of, charge_request, meter_of
 from collab.wire.handling import Timed
 
@@ -176,8 +176,8 @@ class Edge:
         elif wait := meter.wait(budgets.clock()):
             await asyncio.sleep(wait)
         if not budgets.scheduler.is_free:
-            used = payers[0].full_after(budgets.cost(SLICE), budgets.clock())
-            await budgets.scheduler.turn(used, SLICE, queued=0)
+            used = payers[0].full_after(budgets.cost(UNKNOWN_COST), budgets.clock())
+            await budgets.scheduler.turn(used, UNKNOWN_COST, queued=0)
         request[PAYERS] = payers
         charge_request(request, budgets, REQUEST_COST)
         if "Upgrade" in request.headers:  # its messages will be charged to the session

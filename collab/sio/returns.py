@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
@@ -99,7 +100,7 @@ class Returns:
         self._holders = holders
         self._disconnect = disconnect
         self._handovers = Handovers(store, subscriber, questions, self._hand_over)
-        self._absent: dict[str, Absent] = {}  # by the digest of their pid
+        self._absent: OrderedDict[str, Absent] = OrderedDict()  # by the digest of their pid
         self._storing: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
 
@@ -116,8 +117,9 @@ class Returns:
         now = self._clock()
         self._absent[member] = absent = Absent(sid, grant, list(rooms), now, self._forget)
         self._holders.add(absent)
-        for other, earlier in list(self._absent.items()):
-            if earlier.since > now - RETURN_TIMEOUT:
+        while self._absent:
+            other, earliest = next(iter(self._absent.items()))
+            if earliest.since > now - RETURN_TIMEOUT:
                 break
             self._pop(other)
 

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from collab.budget import Meter
-from collab.scheduler import SLICE
+from collab.scheduler import UNKNOWN_COST
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Handling:
         self._meter = meter
         self._scheduler = meter.budgets.scheduler
         self._uncharged = 0.0
-        self._busy = SLICE  # until its first message shows how costly they are
+        self._busy = UNKNOWN_COST  # until its first message shows how costly they are
 
     async def handle(self, work: Awaitable[None], queued: int) -> None:
         """Handle a message, when it is the client's turn; return when the next may be read.
