@@ -88,7 +88,12 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def belongs_to(self, meter: Meter) -> None:
-        """Charge ``meter`` from now on: the connection is the WebSocket of one session."""
+        """Charge ``meter`` from now on: the connection is the WebSocket of one session.
+
+        A second call does nothing; aiohttp prepares a response again when its handler returns.
+        """
+        if meter is self.meter:
+            return
         self.take_read()
         meter.replace(self.meter)
         self.meter = meter

@@ -120,6 +120,8 @@ async def test_neither_a_new_connect_nor_a_new_connection_renews_the_rate_of_eve
             await member._ws.send_str("40")
             await eventually(lambda: member.connected)
     for number in range(2):
+        # Two connections at a time would have a budget each.
+        await eventually(lambda: node.output().count('"disconnected"') >= 4 + number)  # noqa: B023
         async with wire_member(node.url) as again:
             answers = [await again.type(room, f"new {number}.{n}") for n in range(70)]
             assert all([(await answer)["ok"] for answer in answers])

@@ -128,7 +128,7 @@ async def test_bytes_are_held_until_their_message_is_read() -> None:
         writer.write(frame(0x80, b""))
         await until(lambda: server.read)
         assert server.budgets.held == 0 and len(server.read[0]) == 500 * KIB
-        writer.write(frame(0x01, b"part"))
+        writer.write(frame(0x01, bytes(4 * KIB)))
         await until(lambda: server.budgets.held)
         writer.transport.abort()
         await until(lambda: not server.budgets.held and not server.budgets.meters)
