@@ -6,7 +6,6 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import ip_address
 from typing import Any
 
 from collab.addresses import NO_PROXIES, Proxies
@@ -208,14 +207,6 @@ class Config:
         if not self.api_key:
             return self.api_keys
         return ApiKeys((*self.api_keys.keys, ApiKey.of("COLLAB_API_KEY", ALL_SCOPES, self.api_key)))
-
-    @property
-    def on_loopback(self) -> bool:
-        """Whether ``host`` lets only this machine reach the node."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], options: Mapping[str, str] | None = None) -> Config:

@@ -21,8 +21,7 @@ from collab.http.edge import code_of
 from collab.http.history import HISTORY, History
 from collab.http.moderation import ACTION, REVOKE, Moderation
 from collab.http.parameters import room_name
-from collab.http.rooms import AUTHOR, KEY, SIZE, RoomRoutes
-from collab.rooms.author import Author
+from collab.http.rooms import KEY, PERSON, SIZE, RoomRoutes
 from collab.rooms.registry import Rooms
 from collab.store.questions import Questions
 from collab.store.store import Store
@@ -126,8 +125,7 @@ class Api:
             if "room" not in match:
                 raise RoomNotAllowed("this needs a key of the API, not a person's token", "")
             name = room_name(request, self._config.max_room_name)
-            person = await self._admission.admit_caller(caller, scope, name)
-            request[AUTHOR] = Author(person.subject, person.name)
+            request[PERSON] = await self._admission.admit_caller(caller, scope, name)
         return await handler(request)
 
     @web.middleware

@@ -15,6 +15,7 @@ from collab.http.parameters import conditions, integer, query, requires_new_room
 from collab.names import check_code
 from collab.rooms import census
 from collab.rooms.author import Author
+from collab.rooms.identity import Identity
 from collab.rooms.playback import fetch_text
 from collab.rooms.registry import Rooms
 from collab.store.directory import Directory
@@ -33,7 +34,7 @@ MAX_CURSOR = 2**64 - 1
 """SCAN's cursors are 64 bits."""
 KEY = web.RequestKey("key", ApiKey)
 """The key of a request's caller; missing if the node has no keys."""
-AUTHOR: web.RequestKey[Author] = web.RequestKey("author", Author)
+PERSON = web.RequestKey("person", Identity)
 """The person who makes a request; absent if it is another service, or the API is open."""
 SIZE = "bytes"
 """The key under which a request keeps the size of the text that it sets, for the log."""
@@ -111,35 +112,35 @@ class RoomRoutes:
         request[SIZE] = len(code.encode())
         if base is not None:
             base = check_code(base, max_bytes, "base")
-        author = request.get(AUTHOR, CALLER)
+        person = request.get(PERSON)
         if only_new:
-            await self._rooms.create(name, code, author)
+            await self._rooms.create(name, code, _author(person), person)
             text, created = code, True
         else:
-            text, created = await self._merge(name, code, base, author)
+            text, created = await self._merge(name, code, base, person)
         stored = {"room": name, "node": self._config.node_id}
         if (key := request.get(KEY)) is None or Scope.READ in key.scopes:
             stored["code"] = text
         return json_response(stored, 201 if created else 200)
 
     async def _merge(
-        self, name: str, code: str, base: str | None, author: Author
+        self, name: str, code: str, base: str | None, person: Identity | None
     ) -> tuple[str, bool]:
         """Merge a text into the room; return the merged text, and whether the room is new."""
         for _ in range(MAX_TRIES - 1):
             # If the room is ended in the meantime, the text begins the next room.
             with contextlib.suppress(RoomClosed):
-                return await self._merge_once(name, code, base, author)
-        return await self._merge_once(name, code, base, author)
+                return await self._merge_once(name, code, base, person)
+        return await self._merge_once(name, code, base, person)
 
     async def _merge_once(
-        self, name: str, code: str, base: str | None, author: Author
+        self, name: str, code: str, base: str | None, person: Identity | None
     ) -> tuple[str, bool]:
-        room = await self._rooms.acquire(name)
+        room = await self._rooms.acquire(name, person)
         try:
             created = not room.exists
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await (await room.merge_text(code, base, author))
+                await (await room.merge_text(code, base, _author(person), person))
             return room.text, created
         except TimeoutError:
             raise StoreUnavailable(
@@ -158,6 +159,10 @@ class RoomRoutes:
                 raise NoSuchRoom("there is no such room")
             await self._directory.end(name, self._config.room_ttl, force=True)
         return web.Response(status=204)
+
+
+def _author(person: Identity | None) -> Author:
+    return CALLER if person is None else Author(person.subject, person.name)
 
 
 def _seconds(left: float | None) -> int | None:

@@ -129,8 +129,7 @@ class Rooms:
         self._new_rooms.spend(client, 1, now)
         try:
             if self._new_rooms.overdraft(client, now) and not await self._store.has_room(name):
-                limit = self._config.max_new_rooms
-                raise RateLimited(f"at most {limit} new rooms a minute are allowed")
+                raise self._too_many_new()
             room = await self._load_shared(name)
             is_new = room.is_new
             return room
@@ -165,13 +164,19 @@ class Rooms:
         if room := self._rooms.get(name):
             room.check()
 
-    async def create(self, name: str, code: str, author: Author) -> None:
+    async def create(
+        self, name: str, code: str, author: Author, person: Identity | None = None
+    ) -> None:
         """Begin a room with a text, in Redis; this node need not hold the room.
 
-        If several callers try at once, one succeeds. Raises RoomExists if the room has a text, or
-        StoreUnavailable.
+        If several callers try at once, one succeeds. The room and its text count for the quotas of
+        ``person``; another service has none. Raises RoomExists if the room has a text, RateLimited,
+        or StoreUnavailable.
         """
         self._check_memory()
+        if person is not None:
+            await self._written.wait(person, self._clock())
+            self._count_new(person)
         replica = Replica()
         update = replica.edit(Delta.of(code)) if code else replica.state()
         first = Commit([Update(str(author), update)], update, code, self._config.room_ttl)
@@ -180,8 +185,21 @@ class Rooms:
         )
         if isinstance(answer, Refused):
             raise RoomExists("the room has a text already")
+        if person is not None:
+            self._written.spend(person, len(code.encode()), self._clock())
         self._metrics.changes.inc()
         self.check(name)  # a node ignores its own announcements
+
+    def _count_new(self, client: Identity) -> None:
+        now = self._clock()
+        self._new_rooms.spend(client, 1, now)
+        if self._new_rooms.overdraft(client, now):
+            self._new_rooms.spend(client, -1, now)
+            raise self._too_many_new()
+
+    def _too_many_new(self) -> RateLimited:
+        limit = self._config.max_new_rooms
+        return RateLimited(f"at most {limit} new rooms a minute are allowed")
 
     def _check_memory(self) -> None:
         if self._store.usage.nearly_full:

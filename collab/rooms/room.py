@@ -149,7 +149,7 @@ class Room:
         ``habit`` is what the node has learned about the pages of the member's site. A member that
         has left and joins again on the same connection keeps its views.
         """
-        self._check_open()
+        self.check_open()
         return self.texts.enter(id, identity, self, line, habit)
 
     def reconnect(self, old: str, id: str, identity: Identity, line: TextLine) -> TextMember | None:
@@ -157,7 +157,7 @@ class Room:
 
         Raises RoomFull or RoomClosed.
         """
-        self._check_open()
+        self.check_open()
         return self.texts.reconnect(old, id, identity, self, line)
 
     async def restore(
@@ -167,17 +167,18 @@ class Room:
 
         Raises RoomFull, RoomClosed or StoreUnavailable.
         """
-        self._check_open()
+        self.check_open()
         return await self.texts.restore(left, id, identity, self, line, habit)
 
     def join_yjs(self, id: str, identity: Identity, line: YjsLine) -> YjsMember:
         """Add a Yjs member. Raises RoomFull or RoomClosed."""
-        self._check_open()
+        self.check_open()
         member = YjsMember(id, identity, line)
         self.yjs.enter(member)
         return member
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Check that one more member may enter. Raises RoomFull or RoomClosed."""
         if self.ended:
             raise RoomClosed(self.name)
         if len(self._members) >= self._config.max_members_per_room:
@@ -222,12 +223,17 @@ class Room:
         update = self._journal.replica.edit(delta, expected)
         return self.commit(Edit(delta, update), author, by)
 
-    async def merge_text(self, code: str, base: str | None, author: Author) -> asyncio.Future[None]:
+    async def merge_text(
+        self, code: str, base: str | None, author: Author, person: Identity | None = None
+    ) -> asyncio.Future[None]:
         """Merge a text that comes over HTTP; the Future is done when Redis has it.
 
-        The text is an edit of ``base``, or of the present text if ``base`` is None. Raises
-        RoomClosed or StoreUnavailable, and changes nothing then.
+        The text is an edit of ``base``, or of the present text if ``base`` is None. It counts for
+        the quota of ``person``; another service has none. Raises RoomClosed, RateLimited or
+        StoreUnavailable, and changes nothing then.
         """
+        if person is not None:
+            await self.wait_for_quota(person)
         await self._store.call("PING")  # fail before the edit, which could not be undone
         to_present = IDENTITY
         if base is None or not self.exists:
@@ -237,6 +243,8 @@ class Room:
         if self.ended:
             raise RoomClosed(self.name)
         self._metrics.changes.inc()
+        if person is not None:
+            self._written.spend(person, len(code.encode()), self._clock())
         delta, _ = transform(Delta.from_splices(diff(base, code)), to_present)
         return self.edit(delta, author)
 

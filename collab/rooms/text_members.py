@@ -158,7 +158,7 @@ class TextMembers:
     ) -> TextMember | None:
         """Add a member that was on another node; None if its views do not fit the journal.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, and what `Room.check_open` raises, if others were faster.
         """
         self._journal.check()
         await self._quiet()  # otherwise only a diff of the texts gives the last part of the delta
@@ -170,6 +170,7 @@ class TextMembers:
         to_present = compose(found.delta_to(at_start.text), at_start.to_present)
         views = Views.restored(left.views, to_present, habit, known=left.known)
         peer = TextPeer.restored(views, line, self._clock, typing=left.typing)
+        room.check_open()
         return self._enter(TextMember(id, identity, room, peer, line))
 
     def _enter(self, member: TextMember) -> TextMember:

@@ -28,9 +28,10 @@ class Upgrade:
 
     async def complete(self, ws: WebSocket) -> bool:
         """Let the client switch to ``ws``; return whether it did, within `UPGRADE_TIMEOUT`."""
-        switched = await self._switch(ws)
-        self.settled.set()
-        return switched
+        try:
+            return await self._switch(ws)
+        finally:
+            self.settled.set()
 
     async def _switch(self, ws: WebSocket) -> bool:
         try:

@@ -9,16 +9,20 @@ from contextlib import AsyncExitStack
 import aiohttp
 import redis.asyncio
 
+from collab.errors import RoomFull
 from collab.merge.lateness import Habit
 from collab.rooms.history import MIN_LIMIT, TEXTS_KEPT
+from collab.rooms.text_members import TextMember
 from collab.store.keys import room_keys
 from collab.store.store import USAGE_INTERVAL
 from tests.cluster.people import member_of
 from tests.cluster.registries import Silent, rooms, somebody
 from tests.support.clients import JsHost
 from tests.support.processes import Node, Redis, get_metrics, running
+from tests.support.tokens import SECRET, token
 
 KIB = 1024
+KEY = "the-key-of-another-service"
 Client = redis.asyncio.Redis
 
 
@@ -126,3 +130,58 @@ async def test_a_redis_with_little_memory_keeps_short_histories_and_begins_no_ro
         assert await journal_bytes(client, room) < 64 * KIB
         counted = await get_metrics(node.url)
         assert 0 < counted["collab_redis_used_bytes"] < counted["collab_redis_max_bytes"]
+
+
+async def test_a_person_can_not_get_around_the_quotas_by_http(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    node = Node(
+        redis_server.url, "frugal", COLLAB_AUTH_SECRET=SECRET, COLLAB_API_KEY=KEY,
+        COLLAB_MAX_NEW_ROOMS="4", COLLAB_MAX_WRITTEN_BYTES=str(256 * KIB),
+    )  # fmt: skip
+    async with running(node), aiohttp.ClientSession() as http:
+
+        async def put(shown: str, name: str, size: int, *, new: bool = False) -> int:
+            headers = {"Authorization": f"Bearer {shown}"} | ({"If-None-Match": "*"} if new else {})
+            url = f"{node.url}/api/rooms/{room}-{name}"
+            body = {"code": noise(size, random.randrange(1 << 30))}
+            async with http.put(url, json=body, headers=headers) as answer:
+                return answer.status
+
+        ann = token("ann")
+        for new in (True, False):
+            assert [await put(ann, f"{new}-{k}", 1, new=new) for k in range(2)] == [201, 201]
+        for new in (True, False):
+            assert await put(ann, f"{new}-more", 1, new=new) == 429
+            assert await put(KEY, f"{new}-more", 1, new=new) == 201
+        assert await put(ann, "True-more", 1) == 200, "a room with a text is not a new one"
+
+        ben = [await put(token("ben"), "True-0", 100 * KIB) for _ in range(6)]
+        assert ben[:2] == [200, 200] and ben[-1] == 429
+        assert await put(token("cleo"), "new", 100 * KIB, new=True) == 201
+        assert {await put(KEY, "True-0", 100 * KIB) for _ in range(4)} == {200}
+
+
+async def test_of_two_members_that_come_from_another_node_at_once_only_as_many_enter_as_may(
+    redis_server: Redis, room: str
+) -> None:
+    async with (
+        rooms(redis_server.port, node="old") as old,
+        rooms(redis_server.port, node="new", max_members_per_room=1) as new,
+    ):
+        there, here = await old.acquire(room), await new.acquire(room)
+        left = []
+        for name in ("ann", "ben"):
+            member = there.enter(name, somebody(name), Silent(), Habit())
+            await there.texts.change(member, f"by {name}")
+            there.texts.leave(member, may_return=True)
+            departed = await there.texts.hand_over(name, room)
+            assert departed is not None
+            left.append((name, departed))
+        results = await asyncio.gather(
+            *(here.restore(each, name, somebody(name), Silent(), Habit()) for name, each in left),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in results] == [TextMember, RoomFull]
+        old.release(room)
+        new.release(room)

@@ -73,17 +73,6 @@ def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
     assert Config.from_env({"REDIS_URL": url}).redis_url == url
 
 
-@pytest.mark.parametrize(
-    ("host", "on_loopback"),
-    [
-        ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
-        ("0.0.0.0", False), ("::", False), ("10.0.0.5", False), ("node.example", False),
-    ],
-)  # fmt: skip
-def test_only_a_loopback_host_is_on_loopback(host: str, on_loopback: bool) -> None:
-    assert Config(host=host).on_loopback is on_loopback
-
-
 # Secrets
 
 
