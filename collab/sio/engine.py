@@ -143,11 +143,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         await socket.send_render(self.render_error(problem))
 
     def render_error(self, problem: CollabError) -> Render[packet.Packet]:
-        """Return a function that makes the contract's ``error``, and counts it, when it is sent."""
+        """Return a function that makes the contract's ``error``, and counts it, when it is sent.
+
+        It does not refer to ``problem``, whose traceback refers to the session: if the client ends
+        before the error is sent, the collector would have to free all of that.
+        """
+        code, encoded = problem.code, self.encode_error(problem)
 
         def render() -> list[packet.Packet]:
-            self.metrics.errors.labels(problem.code).inc()
-            return [packet.Packet(packet.MESSAGE, self.encode_error(problem))]
+            self.metrics.errors.labels(code).inc()
+            return [packet.Packet(packet.MESSAGE, encoded)]
 
         return render
 

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 PACKET_BYTES: Final = 512
 """Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
+LAST_POLL_TIMEOUT: Final = 1.0
+"""Seconds after the end of a session in which the open poll takes what waits for the client."""
 
 
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -221,6 +223,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             if ws.closed or ws.close_code is not None:
                 writer.cancel()
             await asyncio.wait([writer])
+            self.outbox.clear()
 
     async def _handle_raw(self, message: str | bytes) -> None:
         if eio.is_over(message, self.server.max_http_buffer_size):
@@ -294,6 +297,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.server.unconnected.discard(self)
         self.meter.close()
         self.server.sockets.pop(self.sid, None)  # later requests get 404
+        if not self.upgraded:
+            # What waits refers to this session: a cycle. A poll that is open takes it at once.
+            asyncio.get_running_loop().call_later(LAST_POLL_TIMEOUT, self.outbox.clear)
         if reason in (reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
             self._abort_transport()  # the peer is gone, and the reader would wait for ever
 

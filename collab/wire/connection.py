@@ -86,6 +86,7 @@ class Connection(RequestHandler):
         if not self._is_websocket:
             self.meter.close()
         super().connection_lost(exc)
+        self._data_received_cb = None  # it is a method of the WebSocket, which refers to this
 
     def belongs_to(self, meter: Meter) -> None:
         """Charge ``meter`` from now on: the connection is the WebSocket of one session.

@@ -101,6 +101,17 @@ class WebSocket(web.WebSocketResponse):
         return stream
 
     @property
+    def _exception(self) -> None:
+        """Keep no error of the connection: its traceback refers to this object, which is a cycle.
+
+        aiohttp keeps it for `exception`, which nothing here calls.
+        """
+
+    @_exception.setter
+    def _exception(self, problem: BaseException | None) -> None:
+        pass
+
+    @property
     def is_open(self) -> bool:
         """Whether the connection can be written to; what is written then counts as sent."""
         transport = self._transport

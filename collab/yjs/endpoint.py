@@ -101,6 +101,7 @@ class YjsEndpoint:
                 await self._serve(session, name)
             finally:
                 session.leave()
+                session.forget()
         finally:
             self._rooms.release(name)
         return ws

@@ -84,6 +84,11 @@ class Session:
             self._left = True
             self.room.yjs.leave(self.member)
 
+    def forget(self) -> None:
+        """Refer to nothing that refers to this session, which has ended: no cycle is left."""
+        del self.member, self._sync, self._token
+        self._ended = None
+
     # What the room calls
 
     def update(self, update: bytes) -> None:
@@ -117,7 +122,7 @@ class Session:
         try:
             ended = Ended(await self._ws.read_messages(self._read), "")
         except Ended as problem:
-            ended = problem
+            ended = problem.with_traceback(None)  # it refers to this frame, which refers to it
         finally:
             self._outbox.clear()
             self._token.close()

@@ -60,6 +60,7 @@ class SessionToken:
     def close(self) -> None:
         """Stop watching: the session has ended."""
         self._expiry.close()
+        del self._expiry  # it refers to this
         self._admission.rulings.holders.discard(self)
 
     # Rulings
