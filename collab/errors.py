@@ -6,6 +6,10 @@ and may change at any time.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+P = TypeVar("P", bound=BaseException)
+
 RETRY_AFTER = "1"
 """Seconds after which a client may retry a request that this node can't serve now."""
 
@@ -233,3 +237,16 @@ class StoreUnavailable(CollabError):
 
     code = "store_unavailable"
     retryable = True
+
+
+def without_frames(problem: P) -> P:
+    """Remove the tracebacks of a problem that has been handled, and of those it came from.
+
+    A traceback refers to frames, of which some refer to the problem, and to the connection: only
+    the garbage collector could free all that.
+    """
+    part: BaseException | None = problem
+    while part is not None:
+        part.__traceback__ = None
+        part = part.__context__
+    return problem

@@ -37,6 +37,7 @@ from collab.errors import (
     Unauthorized,
     WrongHost,
     error_body,
+    without_frames,
 )
 from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
@@ -125,45 +126,56 @@ class Edge:
             if sum(len(k) + len(v) for k, v in request.raw_headers) > self._max_header_bytes:
                 raise HeadersTooLarge(f"the headers are over {self._max_header_bytes} bytes")
             return await self._charge(request, handler)
-        except CollabError as problem:
-            status = STATUSES.get(type(problem), 400)
-            reason = problem.reason if isinstance(problem, Unauthorized) else None
-            response = self._error_response(problem.code, str(problem), status, reason)
-            if problem.retryable:
-                response.headers["Retry-After"] = RETRY_AFTER
-            if status == 401:
-                response.headers["WWW-Authenticate"] = "Bearer"
-            if isinstance(problem, ScopeMissing):
-                response.headers["WWW-Authenticate"] = (
-                    f'Bearer error="insufficient_scope", scope="{problem.scope}"'
-                )
-            elif isinstance(problem, RoomNotAllowed):
-                response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
+        except Exception as problem:
+            response = self._answer(request, problem)
+            without_frames(problem)
             return response
-        except web.HTTPException as problem:
-            if problem.status < 400:
-                raise
-            known = HTTPStatus(problem.status).phrase
-            message = str(problem.text if problem.status in STATUSES_WITH_TEXT else known)
-            response = self._error_response(code_of(problem), message, problem.status)
-            for name in KEPT_HEADERS:
-                if name in problem.headers:
-                    response.headers[name] = problem.headers[name]
-            return response
-        except web.RequestPayloadError:
-            return self._error_response(BadRequest.code, "the body can't be read", 400)
-        except Exception as fault:  # a fault of the service: logged here, sent without details
-            disconnected = request.transport is None or request.transport.is_closing()
-            fields = {"method": request.method, "path": request.path}
-            if isinstance(fault, ConnectionError) and disconnected:
-                log.debug("client disconnected", extra=fields)
-            else:
-                log.exception("request failed", extra=fields)
-            if not disconnected and not request.writer.output_size:
-                return self._error_response(CollabError.code, "the server made a mistake", 500)
-            if request.transport is not None:
-                request.transport.abort()  # the client must see that the response is incomplete
-            return web.Response(status=500)
+
+    def _answer(self, request: web.Request, problem: Exception) -> web.StreamResponse:
+        """Return the response to a request that raised ``problem``; call it in its handler."""
+        match problem:
+            case CollabError():
+                return self._refusal(problem)
+            case web.HTTPException():
+                return self._http_error(problem)
+            case web.RequestPayloadError():
+                return self._error_response(BadRequest.code, "the body can't be read", 400)
+        disconnected = request.transport is None or request.transport.is_closing()
+        fields = {"method": request.method, "path": request.path}
+        if isinstance(problem, ConnectionError) and disconnected:
+            log.debug("client disconnected", extra=fields)
+        else:  # a fault of the service: logged here, sent without details
+            log.exception("request failed", extra=fields)
+        if not disconnected and not request.writer.output_size:
+            return self._error_response(CollabError.code, "the server made a mistake", 500)
+        if request.transport is not None:
+            request.transport.abort()  # the client must see that the response is incomplete
+        return web.Response(status=500)
+
+    def _refusal(self, problem: CollabError) -> web.Response:
+        status = STATUSES.get(type(problem), 400)
+        reason = problem.reason if isinstance(problem, Unauthorized) else None
+        response = self._error_response(problem.code, str(problem), status, reason)
+        if problem.retryable:
+            response.headers["Retry-After"] = RETRY_AFTER
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(problem, ScopeMissing):
+            response.headers["WWW-Authenticate"] = (
+                f'Bearer error="insufficient_scope", scope="{problem.scope}"'
+            )
+        elif isinstance(problem, RoomNotAllowed):
+            response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
+        return response
+
+    def _http_error(self, problem: web.HTTPException) -> web.Response:
+        known = HTTPStatus(problem.status).phrase
+        message = str(problem.text if problem.status in STATUSES_WITH_TEXT else known)
+        response = self._error_response(code_of(problem), message, problem.status)
+        for name in KEPT_HEADERS:
+            if name in problem.headers:
+                response.headers[name] = problem.headers[name]
+        return response
 
     async def _charge(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Charge a request to the client's connection, or to its address if it uses a proxy."""

@@ -17,11 +17,11 @@ from math import inf
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from collab.addresses import UNKNOWN
 from collab.budget import Budget, Budgets, Meter
-from collab.errors import BadRequest, CollabError, RateLimited, error_body
+from collab.errors import BadRequest, CollabError, RateLimited, error_body, without_frames
 
 MAX_HEADERS: Final = 64
 """Header lines of one request; browsers send about 20, and proxies add a few."""
@@ -117,6 +117,8 @@ class Connection(RequestHandler):
         if self._uncharged >= SMALL_READ:
             self._charge_read()
         super().data_received(data)
+        if self._messages and isinstance(bad := self._messages[-1][0], _ErrInfo):
+            without_frames(bad.exc)
 
     def _charge_read(self) -> None:
         size, self._uncharged = self._uncharged, 0

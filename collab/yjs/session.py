@@ -21,6 +21,7 @@ from collab.errors import (
     Draining,
     RateLimited,
     RoomClosed,
+    without_frames,
 )
 from collab.metrics import Metrics
 from collab.rooms.identity import Identity, Role
@@ -122,7 +123,7 @@ class Session:
         try:
             ended = Ended(await self._ws.read_messages(self._read), "")
         except Ended as problem:
-            ended = problem.with_traceback(None)  # it refers to this frame, which refers to it
+            ended = without_frames(problem)
         finally:
             self._outbox.clear()
             self._token.close()

@@ -73,6 +73,8 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("PUT", "/rooms/x", {"json": {"code": "x"}, "headers": {"If-None-Match": '"1"'}}, 400,
      "bad_request"),
     ("PUT", "/rooms/x", {"data": b'{"code":""}'}, 415, "bad_media_type"),
+    ("PUT", "/rooms/x", {"data": b'{"code":""}', "headers": {"Content-Type": "(" * 2000}}, 415,
+     "bad_media_type"),
     ("PUT", "/rooms/x", {"json": {"code": "é" * 140_000}}, 413, "code_too_large"),
     ("PUT", "/rooms/x", {"json": {"code": "", "base": "x" * 270_000}}, 413, "code_too_large"),
     ("PUT", "/rooms/x", {"data": "[" + " " * (2 << 20), "headers": JSON}, 413,

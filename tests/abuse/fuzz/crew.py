@@ -26,7 +26,8 @@ async def share(offender: Offender, inputs: int, visit: Visit) -> None:
         nonlocal left
         while left > 0:
             try:
-                left -= await visit(Random(next(seeds)), left)
+                sent = await visit(Random(next(seeds)), left)
+                left -= sent  # not `left -= await …`, which reads it before the visit
             except Refused:
                 await asyncio.sleep(0.01)
 

@@ -10,6 +10,7 @@ SCRAPS = (
     b"", b"\0", b"\xff", b"\xff" * 10, b"\x80" * 9 + b"\1", b"\x7f", b"\x1e", b"\r\n", b'"', b"\\",
     b"[", b"[" * 2000, b'{"a":' * 500, b"-", b"1e999", b"9" * 400, b"NaN", b"null", b"\\ud800",
     b"\xed\xa0\x80", b"\xf0\x9f\x90\x8d", b"a" * 3000, b"__proto__", b"%00", b"/", b",", b"0",
+    b'"' * 4000, b"(" * 2000,
 )  # fmt: skip
 """What parsers stumble over."""
 TEXTS = (
