@@ -73,7 +73,7 @@ def create_app(
     metrics.held_bytes.set_function(lambda: budgets.held)
     app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
     node = _Node(settings, app, verifier, metrics, budgets)
-    app[LISTEN] = lambda server: Listener(server, budgets, settings.write_timeout)
+    app[LISTEN] = lambda server: Listener(server, budgets, settings)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before

@@ -149,7 +149,7 @@ class Config:
     max_unconnected: int = setting(2000, "COLLAB_MAX_UNCONNECTED", integer(1, 1_000_000),
         "Socket.IO sessions of one address that have not sent CONNECT; the oldest of more end")
     connect_timeout: float = setting(10.0, "COLLAB_CONNECT_TIMEOUT", seconds(0.1, 3600),
-        "time that a Socket.IO session has to send CONNECT")
+        "time for the first request of a connection, and the CONNECT of a Socket.IO session")
     body_timeout: float = setting(30.0, "COLLAB_BODY_TIMEOUT", seconds(0.1, 3600),
         "time that a request's body may take")
     write_timeout: float = setting(20.0, "COLLAB_WRITE_TIMEOUT", seconds(0.1, 3600),

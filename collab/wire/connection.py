@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from collab.addresses import UNKNOWN
 from collab.budget import Budget, Budgets, Meter
+from collab.config import Config
 from collab.errors import BadRequest, CollabError, RateLimited, error_body, without_frames
 
 MAX_HEADERS: Final = 64
@@ -48,8 +49,8 @@ class Connection(RequestHandler):
     """One TCP connection; ``meter`` is that of its client."""
 
     __slots__ = (
-        "_backlog", "_is_paused", "_is_stopped", "_is_websocket", "_listener", "_uncharged",
-        "_unread", "_write_timer", "meter",
+        "_backlog", "_first_timer", "_is_paused", "_is_stopped", "_is_websocket", "_listener",
+        "_uncharged", "_unread", "_write_timer", "meter",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
@@ -76,9 +77,13 @@ class Connection(RequestHandler):
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)
+        self._first_timer = self._loop.call_later(
+            self._listener.connect_timeout, self._check_first_request
+        )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Hold nothing any more; a WebSocket's session closes its meter itself."""
+        self._first_timer.cancel()
         if self._write_timer is not None:
             self._write_timer.cancel()
         self.take_read()
@@ -131,6 +136,16 @@ class Connection(RequestHandler):
             self._pause(wait)
         elif size >= LARGE_READ and not scheduler.is_free:
             self._pause(0.0)
+
+    def _check_first_request(self) -> None:
+        """End a connection whose first request has not come in time: aiohttp would wait for ever.
+
+        Between requests it waits for its keep-alive time.
+        """
+        if not self._request_count:
+            seconds = f"{self._listener.connect_timeout:g} seconds"
+            body = error_body(BadRequest.code, f"no whole request has come within {seconds}")
+            self._answer_and_end(HTTPStatus.REQUEST_TIMEOUT, body)
 
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
@@ -212,15 +227,19 @@ class Connection(RequestHandler):
         if request is None or not request.writer.output_size:
             limited = isinstance(problem, RateLimited)
             status = HTTPStatus.TOO_MANY_REQUESTS if limited else HTTPStatus.SERVICE_UNAVAILABLE
-            body = json.dumps(error_body(problem.code, str(problem)))
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
-            kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            self.transport.write((head + kind + body).encode())
-            self.force_close()
+            self._answer_and_end(status, error_body(problem.code, str(problem)))
             if request is None and self._task_handler is not None:
                 self._task_handler.cancel()  # it may read the rest of a request that was answered
         else:
             self.transport.abort()
+
+    def _answer_and_end(self, status: HTTPStatus, error: dict[str, Any]) -> None:
+        assert self.transport is not None
+        body = json.dumps(error)
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write((head + kind + body).encode())
+        self.force_close()
 
 
 class _Nothing:
@@ -231,9 +250,9 @@ class _Nothing:
 
 
 class Listener(web.Server):
-    """aiohttp's server, whose connections have meters."""
+    """aiohttp's server, whose connections have meters, and time limits of the configuration."""
 
-    def __init__(self, server: web.Server, budgets: Budgets, write_timeout: float) -> None:
+    def __init__(self, server: web.Server, budgets: Budgets, config: Config) -> None:
         super().__init__(
             self._handle,
             request_factory=server.request_factory,
@@ -242,7 +261,8 @@ class Listener(web.Server):
         )
         self._handler = server.request_handler
         self.budgets = budgets
-        self.write_timeout = write_timeout
+        self.write_timeout = config.write_timeout
+        self.connect_timeout = config.connect_timeout
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request, unless aiohttp would fail to answer what it expects.

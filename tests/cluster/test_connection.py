@@ -71,7 +71,7 @@ async def serving(**settings: float) -> AsyncIterator[Server]:
     class Runner(web.AppRunner):
         async def _make_server(self) -> web.Server:
             listener = await super()._make_server()
-            return Listener(listener, server.budgets, config.write_timeout)
+            return Listener(listener, server.budgets, config)
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/", server.handle)
@@ -251,6 +251,28 @@ async def test_a_response_that_is_read_slowly_is_not_dropped() -> None:
             while read < 12_000_000:
                 read += len(await reader.readexactly(400_000))
                 await asyncio.sleep(0.03)
+
+
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "])
+async def test_a_connection_without_a_whole_request_ends_in_time_and_says_why(first: bytes) -> None:
+    async with serving(connect_timeout=0.2) as server, connected(server, first) as (reader, _):
+        told = await all_of(reader)
+    assert told.startswith(b"HTTP/1.1 408 Request Timeout\r\n") and b"0.2 seconds" in told
+
+
+async def test_a_connection_that_has_had_a_request_is_kept() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with serving(connect_timeout=0.1) as server:
+        for first in (request, UPGRADE):
+            async with connected(server, first) as (reader, writer):
+                await asyncio.sleep(0.3)
+                writer.write(request if first is request else b"")
+                assert not reader.at_eof()
+                if first is request:
+                    for _ in range(2):
+                        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+                        await reader.readuntil(b"\r\n\r\n")
+                        await reader.readexactly(2)
 
 
 async def test_nothing_of_a_connection_is_left() -> None:

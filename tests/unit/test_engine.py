@@ -102,7 +102,7 @@ async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
     protocol = RequestHandler(server, loop=server._loop)
     for name in (
         "_messages", "_payload_parser", "_current_request", "_task_handler", "_reading_paused",
-        "_buffer_paused",
+        "_buffer_paused", "_request_count", "_data_received_cb",
     ):  # fmt: skip
         assert hasattr(protocol, name), name
     assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
