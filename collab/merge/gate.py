@@ -22,7 +22,7 @@ SLICE_SECONDS: Final = 0.01
 """Seconds that a step of merging an update into the replica takes, as far as the trial tells."""
 MAX_PARTS: Final = 32
 """Parts in which a large update is merged: each is sent to all members."""
-MAX_MERGE_SECONDS: Final = 0.3
+MAX_MERGE_SECONDS: Final = 1.0
 """Seconds of processor time that merging an update may take. 12,000 structs take 0.01, or, at 2,000
 places of a text of 250 kB that was pasted whole, 0.2: yrs copies half of it for each of them."""
 
