@@ -72,11 +72,14 @@ test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, a
 	pytest tests/abuse  # alone: it measures how long people wait
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
 
+# The two jobs take equally long: so the second has the longest tests of nodes, too.
+LONGEST := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py)
+
 test-nodes: # nodes and Redis
-	pytest tests/cluster
+	pytest tests/cluster $(LONGEST:%=--ignore %)
 
 test-sites: # what surrounds the nodes, and what fails
-	pytest tests/faults tests/deploy tests/browser
+	pytest tests/faults tests/deploy tests/browser $(LONGEST)
 
 storm: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
 	python -m tests.soak

@@ -50,7 +50,7 @@ class Page:
         room = request.match_info["room"]
         if not ROOM_CHARACTERS.fullmatch(room):
             raise web.HTTPNotFound
-        location = f"/?room={quote(room, safe='')}&playback"
+        location = f"/?room={quote(room, safe=':')}&playback"
         return web.Response(status=302, headers={"Location": location})
 
     async def _asset(self, request: web.Request) -> web.FileResponse:
