@@ -1,5 +1,6 @@
 """The laws of deltas on which merging depends."""
 
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -10,6 +11,15 @@ from collab.merge.delta import IDENTITY, Delta, compose, transform
 from collab.merge.splice import Splice, apply_splices, edit_size
 
 from .strategies import deltas, splice_lists, texts
+
+
+def test_deltas_are_equal_only_if_their_ops_are() -> None:
+    """The other tests compare deltas."""
+    edits = [IDENTITY, *(Delta.of(*ops) for ops in ((1, "a"), (1, "b"), (2, "a"), (-1,), (-2,)))]
+    for first, second in combinations(edits, 2):
+        assert first != second
+        assert first == Delta(first.ops) and hash(first) == hash(Delta(first.ops))
+    assert Delta.of("a") != ("a",)
 
 
 @given(st.data())
