@@ -173,6 +173,13 @@ class Meter(Budget):
             self.end(RateLimited("the client has sent too much for too long"))
         return min(max(own - BURST, 0.0), MAX_WAIT)
 
+    def used_after(self, cost: float, now: float) -> float:
+        """Return when the fullest of the client's budgets would be full again after ``cost`` more.
+
+        These are its own, that of its address, and that of its subject.
+        """
+        return max(budget.full_after(cost, now) for budget in (self, *self._shared))
+
     def pace(self, kind: str, patience: float) -> Pace:
         """Return the rate limit of one kind of events (`Pace`)."""
         pace = self._paces.get(kind)

@@ -15,7 +15,9 @@ SLICE: Final = 0.005
 """Seconds of handling messages in one round of the event loop, if each message takes less."""
 UNKNOWN_COST: Final = 0.0005
 """Seconds that are expected of a message while nothing is known of its client's."""
-MAX_QUEUED: Final = 4
+FEW: Final = 4
+"""A client with fewer messages behind one has no queue: a typist's have up to two PONGs behind."""
+MAX_QUEUED: Final = 4 * FEW
 """Messages behind one of the same client beyond which more make no difference."""
 
 
@@ -50,7 +52,7 @@ class Scheduler:
         """
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        rank = min(queued, MAX_QUEUED)
+        rank = min(queued, MAX_QUEUED) // FEW
         heapq.heappush(self._waiting, (rank, used, next(self._numbers), busy, turn))
         if self.is_free:
             self._schedule()

@@ -188,7 +188,8 @@ class Edge:
         elif wait := meter.wait(budgets.clock()):
             await asyncio.sleep(wait)
         if not budgets.scheduler.is_free:
-            used = payers[0].full_after(budgets.cost(UNKNOWN_COST), budgets.clock())
+            cost, now = budgets.cost(UNKNOWN_COST), budgets.clock()
+            used = meter.used_after(cost, now) if meter.limited else payers[0].full_after(cost, now)
             await budgets.scheduler.turn(used, UNKNOWN_COST, queued=0)
         request[PAYERS] = payers
         charge_request(request, budgets, REQUEST_COST)

@@ -23,18 +23,23 @@ from collab.addresses import UNKNOWN
 from collab.budget import Budget, Budgets, Meter
 from collab.config import Config
 from collab.errors import BadRequest, CollabError, RateLimited, error_body, without_frames
+from collab.scheduler import MAX_QUEUED
 
 MAX_HEADERS: Final = 64
 """Header lines of one request; browsers send about 20, and proxies add a few."""
 REQUEST_COST: Final = 0.0002
 """Seconds charged for each request besides the time of its handler: reading it, and answering."""
+CONNECTION_COST: Final = 0.0001
+"""Seconds charged for a new connection: accepting it takes so long."""
 HANDSHAKE_COST: Final = 0.005
 """Seconds charged for a handshake, which makes a session: 50 a second on one TCP connection."""
 SMALL_READ: Final = 2048
 """Bytes up to which reads are charged together: that is as cheap as not to charge a PONG."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
-COPY_COST: Final = 0.5e-9
+MAX_READ: Final = 256_000
+"""Bytes of one read that uvloop makes at most; it would read again and again while more comes."""
+COPY_COST: Final = 2e-9
 """Seconds charged for each byte besides its price: the system and the parser copy it."""
 KERNEL_BUFFER: Final = 256 * 1024
 """Bytes of answers that the system may hold for one client that does not read; it would hold 4 MB,
@@ -77,6 +82,8 @@ class Connection(RequestHandler):
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)
+        budgets.scheduler.add(CONNECTION_COST)
+        self.meter.charge(budgets.cost(CONNECTION_COST), budgets.clock())
         self._first_timer = self._loop.call_later(
             self._listener.connect_timeout, self._check_first_request
         )
@@ -134,7 +141,7 @@ class Connection(RequestHandler):
         scheduler.add(size * COPY_COST)
         if wait := meter.spend(size, 0.0, now):
             self._pause(wait)
-        elif size >= LARGE_READ and not scheduler.is_free:
+        elif size >= LARGE_READ:
             self._pause(0.0)
 
     def _check_first_request(self) -> None:
@@ -169,8 +176,10 @@ class Connection(RequestHandler):
         if seconds:
             self._loop.call_later(seconds, self._go_on)
         else:
-            scheduler = self._listener.budgets.scheduler
-            turn = scheduler.turn(self.meter.full_at, LARGE_READ * COPY_COST, queued=1)
+            budgets = self._listener.budgets
+            expected = MAX_READ * COPY_COST
+            used = self.meter.used_after(budgets.cost(expected), budgets.clock())
+            turn = budgets.scheduler.turn(used, expected, queued=MAX_QUEUED)
             turn.add_done_callback(self._go_on)
 
     def _go_on(self, turn: asyncio.Future[None] | None = None) -> None:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 CHARGED_TOGETHER: Final = 0.5e-3
 """Seconds up to which messages are charged together: that is as cheap as not to charge a PONG."""
+TURN: Final = 0.5e-3
+"""Seconds for which ready messages of one client are handled in one turn: PONGs, then a change."""
 MESSAGE_COST: Final = 10e-6
 """Seconds charged for a message besides the time of its handler: reading and decoding it."""
 
@@ -64,12 +66,13 @@ class Timed(Generic[T]):
 class Handling:
     """The handling of one client's messages, one after another, at the expense of ``meter``."""
 
-    __slots__ = ("_busy", "_meter", "_scheduler", "_uncharged")
+    __slots__ = ("_busy", "_left", "_meter", "_scheduler", "_uncharged")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._scheduler = meter.budgets.scheduler
         self._uncharged = 0.0
+        self._left = 0.0  # seconds of the present turn
         self._busy = UNKNOWN_COST  # until its first message shows how costly they are
 
     async def handle(self, work: Awaitable[None], queued: int) -> None:
@@ -77,13 +80,16 @@ class Handling:
 
         ``queued`` is how many messages of the client are ready behind it.
         """
-        if not self._scheduler.is_free:
+        if self._left <= 0.0 and not self._scheduler.is_free:
             await self._turn(queued)
+        left, self._left = self._left, 0.0
         timed = Timed(work)
         try:
             timed.start()
             if not timed.is_done:
                 await timed
+            elif queued:
+                self._left = left - timed.busy - MESSAGE_COST
         finally:
             wait = self._charge(timed.busy + MESSAGE_COST)
         if wait:
@@ -108,5 +114,6 @@ class Handling:
 
     async def _turn(self, queued: int) -> None:
         cost = self._meter.budgets.cost(self._busy)
-        used = self._meter.full_after(cost, monotonic())
+        used = self._meter.used_after(cost, monotonic())
         await self._scheduler.turn(used, self._busy, queued=queued)
+        self._left = TURN

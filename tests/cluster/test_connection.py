@@ -17,7 +17,8 @@ from aiohttp import web
 from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import CollabError
-from collab.wire.connection import Listener
+from collab.scheduler import SLICE
+from collab.wire.connection import MAX_READ, Listener
 from collab.wire.websocket import Farewell, WebSocket
 
 UPGRADE = (
@@ -153,14 +154,34 @@ async def test_the_largest_unfinished_message_is_dropped_and_its_client_told_why
 
 async def test_a_client_that_waits_is_not_read() -> None:
     async with (
-        serving(max_bytes_per_second=100 * KIB) as server,
+        serving(max_bytes_per_second=400 * KIB) as server,
         connected(server, UPGRADE) as (_, writer),
     ):
         began = time.perf_counter()
-        for _ in range(40):  # 400 kB: a burst of 200 kB, and two seconds at the rate
+        for _ in range(160):  # 1.6 MB: a burst of 0.8 MB, and two seconds at the rate
             writer.write(frame(0x81, b"x" * 10 * KIB))
-        await until(lambda: len(server.read) == 40)
-        assert 1 < time.perf_counter() - began < 4
+        await until(lambda: len(server.read) == 160)
+        assert 1 < time.perf_counter() - began < 4  # all of the last read are handled at once
+
+
+async def test_a_large_body_is_read_while_nobody_else_waits() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
+    async with serving() as server:
+        scheduler = server.budgets.scheduler
+
+        async def others() -> None:
+            while True:
+                await scheduler.turn(0.0, SLICE, queued=0)
+                scheduler.add(SLICE)
+
+        busy = [asyncio.create_task(others()) for _ in range(2)]
+        async with connected(server, head + bytes(4_000_000)) as (reader, _):
+            await until(lambda: server.budgets.held)
+            await asyncio.sleep(0.2)
+            assert server.budgets.held < 4 * MAX_READ
+            for task in busy:
+                task.cancel()
+            await reader.readuntil(b"\r\n\r\n\0\0")
 
 
 @pytest.mark.parametrize("message", [frame(0x81, b"x" * 10 * KIB), 500 * b"\x89\x80abcd"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from math import inf
 from typing import Any, TypeVar
 
 import pytest
@@ -157,6 +158,60 @@ async def test_a_client_without_a_queue_does_not_wait_for_a_hundred_with_one() -
         assert order.index("typist", handled) - handled < 25
     assert len(order) < 500
     await asyncio.gather(*floods)
+
+
+async def test_a_client_does_not_wait_for_hundreds_of_new_connections_from_one_address() -> None:
+    """Each of these has used little, but their address much."""
+    budgets = Budgets(Config())
+    order: list[str] = []
+
+    async def message(name: str) -> None:
+        work(0.001)
+        order.append(name)
+
+    async def arrive() -> None:
+        meter = budgets.open("10.0.0.1")
+        meter.charge(budgets.cost(0.001), budgets.clock())  # for what it has sent
+        await Handling(meter).handle(message("arrival"), 0)
+
+    arriving = asyncio.gather(*(arrive() for _ in range(300)))
+    typist = Handling(budgets.open("10.0.0.2"))
+    await asyncio.sleep(0.02)
+    handled = len(order)
+    for queued in (2, 1, 0):  # PONGs are before and behind a change
+        await typist.handle(message("typist"), queued)
+    assert len(order) - handled < 60
+    await arriving
+
+
+async def test_a_typists_pongs_and_the_change_behind_them_take_one_turn() -> None:
+    budgets = Budgets(Config())
+    handling = Handling(budgets.open("10.0.0.1"))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await budgets.scheduler.turn(inf, SLICE, queued=0)
+            budgets.scheduler.add(SLICE)
+            turns += 1
+
+    async def message() -> None:
+        pass
+
+    busy = [asyncio.create_task(others()) for _ in range(2)]
+    await asyncio.sleep(0)
+    for _ in range(5):
+        before = turns
+        for queued in (2, 1, 0):
+            await handling.handle(message(), queued)
+        assert turns - before <= 2
+    await handling.handle(message(), 0)
+    before = turns
+    await handling.handle(message(), 0)
+    assert turns > before  # what is left of a turn does not last
+    for task in busy:
+        task.cancel()
 
 
 async def test_a_turn_of_a_client_that_has_gone_is_passed_on() -> None:
