@@ -1,4 +1,4 @@
-"""The fair scheduler of clients' messages: who has the shortest queue, and used least, is next.
+"""The fair scheduler of clients' messages: who has a short queue, and has used least, is next.
 
 Flows without a queue come before flows with one, as in FQ-CoDel (RFC 8290, section 4.2), and within
 the same length those with the smallest usage, as in fair queueing.
@@ -25,8 +25,8 @@ class Scheduler:
     """Lets the messages of all clients be handled in slices, one in each round of the event loop.
 
     While there is little to do, a message is handled at once. When a slice is used up, all other
-    messages wait for later rounds. First are those of clients that have no further message ready,
-    and of these, of clients that will have used least of their budgets. So a client that types
+    messages wait for later rounds. First are those of clients that have few further messages
+    ready, and of these, of clients that will have used least (`Meter.used_after`). So a client that types
     waits for one costly message of others, not for all that hundreds of connections have sent.
     """
 
@@ -46,9 +46,9 @@ class Scheduler:
     def turn(self, used: float, busy: float, *, queued: int) -> asyncio.Future[None]:
         """Return a Future that is done when a message may be handled.
 
-        ``queued`` is how many messages of the client are ready behind it: those with fewer are
-        first, and of these those with the smallest ``used``: when the budget of the client will be
-        full again after the message. ``busy`` is how many seconds it takes, probably.
+        ``queued`` is how many messages of the client are ready behind it: those with fewer than
+        `FEW` are first, and of these those with the smallest ``used``: when the client's budgets
+        will be full again after the message. ``busy`` is how many seconds it takes, probably.
         """
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
