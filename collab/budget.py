@@ -2,7 +2,8 @@
 
 Each connection has a `Meter`. What it sends is charged by its size before it is parsed, and by the
 time that it took when it has been handled. All its charges also go to budgets that it shares: of
-its address, of its subject, and of the node. `Budgets` has all meters of a node.
+its address, of its subject, of the rooms that it is in, and of the node. `Budgets` has all meters
+of a node.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ MAX_WAIT: Final = 1.0
 MAX_LEFT: Final = 256
 """Meters of ended connections that a shared budget remembers; each is full again after seconds."""
 MAX_IDLE: Final = 1024
-"""Addresses, or subjects, that are remembered before those that use nothing are removed."""
+"""Addresses, subjects or rooms that are remembered before those that use nothing are removed."""
 ROOMY: Final = 0.9
 """Below the limit, so that not every byte after that is a reason to look at all connections."""
 SUBJECT_TIMES: Final = 1.5
 ADDRESS_TIMES: Final = 2.5
+ROOM_TIMES: Final = 2.5
 NODE_TIMES: Final = 3.0
-"""The budgets of a subject, an address and the node, in budgets of one connection. An address may
-be a campus: it slows down only those of its connections that use most (`LIGHT`)."""
+"""The budgets of a subject, an address, a room and the node, in budgets of one connection. An
+address may be a campus, and a room a lecture: a shared budget slows down only those of its
+connections that use most (`LIGHT`)."""
 
 LetGo = Callable[[CollabError], None]
 """Ends a connection soon, and sends its client the reason. It is called in the middle of other
@@ -80,7 +83,7 @@ class Budget:
 
 
 class Shared(Budget):
-    """The budget of a subject or an address, for all its connections together.
+    """The budget of a subject, an address or a room, for all its connections together.
 
     It remembers what ended connections have used: the next connection begins with the most used of
     their budgets. So a new connection renews nothing.
@@ -203,6 +206,18 @@ class Meter(Budget):
             self._payers.append(shared)
             self._shared.append(shared)
 
+    def enter(self, room: Shared) -> None:
+        """Let the budget of a room be charged too, until `leave`. A second call does nothing."""
+        if room not in self._payers:
+            room.connections += 1
+            self._payers.append(room)
+
+    def leave(self, room: Shared) -> None:
+        """Charge the budget of a room no more. A second call does nothing."""
+        if room in self._payers:
+            room.connections -= 1
+            self._payers.remove(room)
+
     def take_over(self, left: Meter) -> None:
         """Take over what an ended connection of the same client has used."""
         self.full_at = max(self.full_at, left.full_at)
@@ -259,6 +274,7 @@ class Budgets:
         self._patience = config.max_over_budget
         self._addresses = _Known(self, ADDRESS_TIMES)
         self._subjects = _Known(self, SUBJECT_TIMES)
+        self._rooms = _Known(self, ROOM_TIMES)
 
     def open(self, address: str, let_go: LetGo = _ignore, patience: float | None = None) -> Meter:
         """Return the meter of a new connection from ``address``."""
@@ -290,6 +306,10 @@ class Budgets:
         """Charge a person too: ``subject`` has proved who it is, on whatever connections."""
         meter.share(self._subjects.find(subject))
 
+    def of_room(self, room: str) -> Shared:
+        """Return the budget of a room's members, for `Meter.enter` and `Meter.leave`."""
+        return self._rooms.find(room)
+
     def free(self) -> None:
         """Let go the clients for whom the node holds most, until it holds `ROOMY` of the limit."""
         for most in sorted(self.meters, key=lambda meter: meter.held, reverse=True):
@@ -300,7 +320,7 @@ class Budgets:
 
 
 class _Known:
-    """The shared budgets of all addresses, or of all subjects, that a node has to remember."""
+    """The shared budgets of all addresses, subjects or rooms that a node has to remember."""
 
     def __init__(self, budgets: Budgets, times: float) -> None:
         self._budgets = budgets
@@ -309,7 +329,7 @@ class _Known:
         self._most = MAX_IDLE
 
     def find(self, key: str) -> Shared:
-        """Return the budget of an address or a subject."""
+        """Return the budget of an address, a subject or a room."""
         shared = self._by_key.get(key)
         if shared is None:
             if len(self._by_key) >= self._most:

@@ -26,8 +26,9 @@ class Scheduler:
 
     While there is little to do, a message is handled at once. When a slice is used up, all other
     messages wait for later rounds. First are those of clients that have few further messages
-    ready, and of these, of clients that will have used least (`Meter.used_after`). So a client that types
-    waits for one costly message of others, not for all that hundreds of connections have sent.
+    ready, and of these, of clients that will have used least (`Meter.used_after`). So a client
+    that types waits for one costly message of others, not for all that hundreds of connections
+    have sent.
     """
 
     def __init__(self) -> None:

@@ -90,6 +90,7 @@ class Memberships:
             return None
         line.connect(member)
         client.lines[name] = line
+        client.socket.meter.enter(self._admission.budgets.of_room(name))
         if not client.connected:  # it has disconnected while the room was being loaded
             self.leave(client, name, may_return=False)
             return member
@@ -107,6 +108,7 @@ class Memberships:
         line = client.lines.pop(name)
         member = line.member
         line.close()
+        client.socket.meter.leave(self._admission.budgets.of_room(name))
         member.room.texts.leave(member, may_return=may_return)
         self._manager.basic_leave_room(client.sid, "/", name)
         self._rooms.release(name)

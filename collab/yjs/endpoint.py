@@ -82,6 +82,8 @@ class YjsEndpoint:
             return await self._turn_away(request, refused(problem))
         if grant.owner:
             self._admission.budgets.set_subject(meter, grant.owner)
+        budget = self._admission.budgets.of_room(name)
+        meter.enter(budget)
         try:
             ws = new_websocket(self._config, self._metrics, meter)
             await ws.prepare(request)
@@ -103,6 +105,7 @@ class YjsEndpoint:
                 session.leave()
                 session.forget()
         finally:
+            meter.leave(budget)
             self._rooms.release(name)
         return ws
 

@@ -11,7 +11,11 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from collab.app import NodeRunner
+from collab.config import Config
+from collab.wire.connection import Listener
 from tests.cluster.people import member_of
 from tests.cluster.raw_yjs import closing, raw
 from tests.cluster.wire import WireMember, wire_member
@@ -127,6 +131,33 @@ async def test_neither_a_new_connect_nor_a_new_connection_renews_the_rate_of_eve
             assert all([(await answer)["ok"] for answer in answers])
     # 350 changes: 100 at once, and the others at 50 a second.
     assert time.perf_counter() - began > 4
+
+
+async def test_the_budget_of_a_room_is_that_of_all_who_are_in_it_at_both_endpoints(
+    redis_server: Redis, room: str
+) -> None:
+    runner = NodeRunner(Config(redis_url=redis_server.url, drain_time=0.0))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        assert isinstance(runner.server, Listener)
+        budget = runner.server.budgets.of_room(room)
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with wire_member(url) as member, aiohttp.ClientSession() as session:
+            for _ in range(2):
+                assert (await member.ask("join", {"room": room}))["ok"]
+            async with session.ws_connect(f"{url}/yjs/{room}"):
+                await eventually(lambda: budget.connections == 2)
+            await eventually(lambda: budget.connections == 1)
+            used = budget.full_at
+            assert (await (await member.type(room, "x" * 10_000)))["ok"]
+            assert budget.full_at > used
+            assert (await member.ask("leave", {"room": room}))["ok"]
+            assert not budget.connections
+            assert (await member.ask("join", {"room": room}))["ok"]
+        await eventually(lambda: not budget.connections)
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_session_that_does_not_connect_is_ended_with_a_reason(

@@ -156,6 +156,29 @@ def test_a_person_has_one_budget_on_all_addresses() -> None:
     assert clients.send(again, RATE) > 0
 
 
+def test_the_members_of_a_room_share_its_budget_while_they_are_in_it() -> None:
+    clients = Clients()
+    room = clients.budgets.of_room("lecture")
+    meters = [clients.open(f"10.0.0.{n}") for n in range(3)]
+    for meter in meters:
+        for _ in range(2):  # as with a second join
+            meter.enter(clients.budgets.of_room("lecture"))
+        clients.send(meter, int(1.9 * RATE))
+    assert clients.send(meters[0], 1) > 0  # 5.7 of 5
+    typist = clients.open("10.0.0.9")
+    typist.enter(room)
+    assert clients.send(typist, int(LIGHT * RATE)) == 0
+    clients.now += 0.3
+    assert clients.send(meters[0], 1) > 0
+    for meter in (*meters, typist):
+        for _ in range(2):
+            meter.leave(room)
+    assert clients.send(meters[0], 1) == 0
+    assert room.connections == 0
+    clients.now += 10
+    assert room.is_unused(clients.now)
+
+
 def test_who_holds_most_is_let_go_first_and_only_as_many_as_necessary() -> None:
     clients = Clients()
     small, large, larger = (clients.open(name=name) for name in ("small", "large", "larger"))
