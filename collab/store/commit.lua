@@ -10,9 +10,11 @@
 --       6 channel      the channel of the announcement
 --       7 header       the first words of the announcement: 'J epoch writer'
 --       8 update       all updates merged, for the announcement
---       9 nonce        a random number, the second half of the new ids; a commit that is sent
+--       9 own          subscriptions of the channel that are the node's own: the commit is announced
+--                      only if there are more
+--       10 nonce       a random number, the second half of the new ids; a commit that is sent
 --                      again, because Redis did not answer, has the same nonce
---       10... author, update    one entry each; if there are none, only the expiry is refreshed
+--       11... author, update    one entry each; if there are none, only the expiry is refreshed
 --
 -- Returns  {'epoch'}             there is another journal, or none: the node must read it
 --          {'lost'}              `last` is not in the journal, because Redis has lost entries: the
@@ -23,12 +25,16 @@
 --                                first one appended here
 local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
 local epoch, last, ttl, mode, text = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local channel, header, update, nonce = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local FIRST_ENTRY = 10
+local channel, header, update, own, nonce = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local FIRST_ENTRY = 11
+-- Milliseconds by which a commit must prolong the room's life: to set three expiries costs as much
+-- as to append the entry.
+local WORTHWHILE = 1000
 
-local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'base_id')
-local tail, base_id = head[2], head[3]
-if head[1] ~= epoch or redis.call('EXISTS', journal_key) == 0 then
+local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'base_id', 'bytes')
+local tail, base_id, bytes = head[2], head[3], tonumber(head[4] or 0)
+local left = redis.call('PTTL', journal_key)
+if head[1] ~= epoch or left == -2 then
   return {'epoch'}
 end
 local missed = {}
@@ -42,15 +48,12 @@ if tail ~= last then
   end
 end
 
--- A commit that restores a lost room has the room's remaining time as its ttl, which must not
--- shorten the life that other commits gave the room.
-ttl = math.max(ttl, redis.call('PTTL', journal_key))
 -- An id is a time later than the tail's, and a random number. A Redis that restarts with older
 -- data or a slower clock must not use an id twice: a node that holds the lost entry would take the
 -- other entry for the lost one.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local id, bytes = tail, 0
+local id = tail
 for i = FIRST_ENTRY, #ARGV, 2 do
   local author, entry = ARGV[i], ARGV[i + 1]
   now = math.max(now, tonumber(string.match(id, '^%d+')) + 1)
@@ -58,15 +61,22 @@ for i = FIRST_ENTRY, #ARGV, 2 do
   redis.call('XADD', journal_key, id, 'a', author, 'u', entry)
   bytes = bytes + #entry
 end
-bytes = redis.call('HINCRBY', head_key, 'bytes', bytes)
-redis.call('HSET', head_key, 'tail', id)
+-- A commit that restores a lost room has the room's remaining time as its ttl, which must not
+-- shorten the life that other commits gave the room.
+if ttl < left + WORTHWHILE then
+  ttl = left
+else
+  redis.call('PEXPIRE', journal_key, ttl)
+  redis.call('PEXPIRE', head_key, ttl)
+end
 if tail == last then
   redis.call('SET', code_key, text, 'PX', ttl)
-  redis.call('HSET', head_key, 'snap', id)
+  redis.call('HSET', head_key, 'tail', id, 'bytes', bytes, 'snap', id)
 else
   redis.call('PEXPIRE', code_key, ttl)
+  redis.call('HSET', head_key, 'tail', id, 'bytes', bytes)
 end
-redis.call('PEXPIRE', journal_key, ttl)
-redis.call('PEXPIRE', head_key, ttl)
-redis.call('PUBLISH', channel, header .. ' ' .. tail .. ' ' .. id .. ' ' .. ttl .. '\n' .. update)
+if redis.call('PUBSUB', 'NUMSUB', channel)[2] > own then
+  redis.call('PUBLISH', channel, header .. ' ' .. tail .. ' ' .. id .. ' ' .. ttl .. '\n' .. update)
+end
 return {'ok', id, ttl, redis.call('XLEN', journal_key), bytes, missed}

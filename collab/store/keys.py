@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 PROBE = "collab:probe:"
 """A node's own channel, on which it receives its own probes, and its own key, which it writes to
@@ -32,6 +33,7 @@ def room_keys(room: str) -> tuple[str, str, str]:
     return f"code_{room}", f"journal:{{code_{room}}}", f"journal-head:{{code_{room}}}"
 
 
+@lru_cache(maxsize=4096)
 def script_keys(room: str) -> tuple[str, str, str, str]:
     """Return the keys that every script gets: ``room_keys``, then ``ends_key``."""
     return (*room_keys(room), ends_key(room))

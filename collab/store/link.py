@@ -1,68 +1,70 @@
-"""Pipelined connections to Redis: commands that arrive together share one round trip."""
+"""Pipelined commands to Redis: commands that arrive together share one round trip."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from redis.asyncio import Connection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.asyncio import ConnectionPool
+from redis.exceptions import ConnectionError as LinkError
+from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
+from collab.store.connection import Command, OpenConnection
 
-Command = tuple[str | bytes | int, ...]
-Request = tuple[Command, asyncio.Future[Any]]
+Prepare = Callable[[], Command | None]
+"""Makes a command at the moment when it is sent; None if there is nothing to send any more."""
+OnAnswer = Callable[[Any], None]
+"""Called with Redis' answer to a command; texts in it are bytes. If Redis answers with an error, it
+is redis-py's exception for it; if Redis can't be reached or does not answer, StoreUnavailable."""
 MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
 """Commands, and their characters, in one round trip. That is enough for a burst, and no command
 waits for the answers to thousands of others, or until megabytes before it are sent."""
-
-
-def connection_pool(url: str, timeout: float) -> ConnectionPool:
-    """Return a factory of connections to ``url`` that never retry by themselves.
-
-    The script refuses a commit that arrives twice, so a retry would be safe. But the caller decides
-    when to retry, because it knows what else is waiting. ``timeout`` (seconds) limits connecting;
-    `Link` limits the time for answers.
-    """
-    return ConnectionPool.from_url(
-        url, protocol=2, socket_connect_timeout=timeout, socket_timeout=None,
-        retry=Retry(NoBackoff(), 0), health_check_interval=0,
-        driver_info=None,  # a login for nodes may not use CLIENT
-    )  # fmt: skip
-
-
-def new_connection(pool: ConnectionPool) -> Connection:
-    """Return a connection that is not open yet, and that ``pool`` does not keep."""
-    connection: Connection = pool.make_connection()  # type: ignore[no-untyped-call]
-    return connection
+LEFT_SERVER: Final = (ReadOnlyError, LinkError)
+"""Errors of a server that is a replica now, or still loads: another may answer a new connection."""
 
 
 class Link:
     """One connection that sends all waiting commands as one pipeline, then the next pipeline.
 
     Commands collect during a round trip. So one command costs an idle node one round trip, and
-    costs a busy node a fraction of one. ``timeout`` is how many seconds Redis has to receive a
-    pipeline, and for each answer.
+    costs a busy node a fraction of one. ``timeout`` is how many seconds Redis has for each answer.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
         self._pool = pool
         self._timeout = timeout
         self._metrics = metrics
-        self._waiting: deque[Request] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Prepare, OnAnswer]] = deque()
+        self._in_flight: deque[OnAnswer] = deque()
+        self._flush_due = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._connection: OpenConnection | None = None
+        self._progress = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
     def load(self) -> int:
         """The number of waiting commands, plus one during a round trip."""
-        return len(self._waiting) + (self._task is not None)
+        return len(self._waiting) + bool(self._in_flight)
+
+    def send(self, prepare: Prepare, on_answer: OnAnswer) -> None:
+        """Send a command with the next pipeline; ``on_answer`` is called later.
+
+        It is not called if ``prepare`` returns None.
+        """
+        if self._closed:
+            self._loop.call_soon(on_answer, _closed())
+            return
+        self._waiting.append((prepare, on_answer))
+        if not (self._flush_due or self._in_flight):
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send ``command`` and return Redis' answer; texts in it are bytes.
@@ -70,105 +72,123 @@ class Link:
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
         """
-        if self._closed:
-            raise StoreUnavailable("the connection to Redis was closed")
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        if self._task is None:
-            self._task = asyncio.create_task(self._drain())
+        answer: asyncio.Future[Any] = self._loop.create_future()
+
+        def resolve(found: Any) -> None:
+            if answer.done():
+                return
+            if isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+
+        self.send(lambda: None if answer.done() else command, resolve)
         return await answer
 
     async def close(self) -> None:
         """Close the connection; commands that still wait fail with StoreUnavailable."""
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        self._fail_all(self._waiting)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
         if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+            self._connection.abort(LinkError("the connection was closed"))
+        self._fail(self._waiting, _closed())
 
-    async def _drain(self) -> None:
-        batch: list[Request] = []
-        try:
-            while self._waiting:
-                batch = self._next_batch()
-                await self._round_trip(batch)
-        finally:
-            self._task = None
-            self._fail_all([*batch, *self._waiting])  # none, unless this task was cancelled
-            self._waiting.clear()
+    def _flush(self) -> None:
+        """Send all waiting commands, unless others are in flight: these are sent after them."""
+        self._flush_due = False
+        if not self._waiting or self._in_flight or self._closed:
+            return
+        if self._connection is None:
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(self._connect())
+            return
+        batch = self._next_batch()
+        if batch:
+            self._metrics.redis_round_trips.inc()
+            self._metrics.redis_commands.inc(len(batch))
+            self._progress = self._loop.time()
+            if self._timer is None:
+                self._timer = self._loop.call_later(self._timeout, self._check_progress)
+            self._connection.send(batch)
 
-    @staticmethod
-    def _fail_all(left: deque[Request] | list[Request]) -> None:
-        for _, answer in left:
-            if not answer.done():
-                answer.set_exception(StoreUnavailable("the connection to Redis was closed"))
-
-    def _next_batch(self) -> list[Request]:
-        batch = [self._waiting.popleft()]
-        size = _size(batch[0][0])
-        while self._waiting and len(batch) < MAX_BATCH:
-            size += _size(self._waiting[0][0])
-            if size > MAX_BATCH_SIZE:
-                break
-            batch.append(self._waiting.popleft())
+    def _next_batch(self) -> list[Command]:
+        batch: list[Command] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_SIZE:
+            prepare, on_answer = self._waiting.popleft()
+            if (command := prepare()) is not None:
+                batch.append(command)
+                self._in_flight.append(on_answer)
+                size += sum(len(word) for word in command if not isinstance(word, int))
         return batch
 
-    async def _round_trip(self, batch: list[Request]) -> None:
-        self._metrics.redis_round_trips.inc()
-        self._metrics.redis_commands.inc(len(batch))
-        # The connection is kept only if all answers were read: a left-over answer must never be
-        # taken for the answer to another command.
-        connection, self._connection = self._connection or new_connection(self._pool), None
-        clock = asyncio.get_running_loop().time
+    async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                if _is_stale(connection):
-                    await connection.disconnect(nowait=True)
-                if not connection.is_connected:
-                    await connection.connect()  # type: ignore[no-untyped-call]
-                await connection.send_packed_command(
-                    connection.pack_commands(command for command, _ in batch), check_health=False
-                )
-                for _, answer in batch:
-                    limit.reschedule(clock() + self._timeout)
-                    await self._read(connection, answer)
-            self._connection = connection
+            self._connection = await OpenConnection.open(
+                self._pool, self._timeout, self._handle_answers, self._handle_lost
+            )
         except (RedisError, OSError, TimeoutError) as problem:
             self._metrics.redis_failures.inc()
-            for _, answer in batch:
-                if not answer.done():
-                    failure = StoreUnavailable("Redis does not answer")
-                    failure.__cause__ = problem
-                    answer.set_exception(failure)
+            self._fail(self._waiting, _unavailable(problem))
         finally:
-            if self._connection is not connection:
-                await connection.disconnect(nowait=True)
+            self._connecting = None
+        self._flush()
+
+    def _handle_answers(self, answers: list[Any]) -> None:
+        in_flight = self._in_flight
+        for answer in answers:
+            if isinstance(answer, LEFT_SERVER):
+                raise answer
+            if not in_flight:
+                raise InvalidResponse("Redis has answered what nobody asked")
+            in_flight.popleft()(answer)
+        self._progress = self._loop.time()
+        if not in_flight:
+            self._flush()
+
+    def _handle_lost(self, problem: Exception) -> None:
+        """Fail the commands in flight, and begin anew.
+
+        The connection is not used again: a left-over answer must never be taken for the answer to
+        another command.
+        """
+        self._connection = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._in_flight:
+            self._metrics.redis_failures.inc()
+        failed, self._in_flight = self._in_flight, deque()
+        failure = _closed() if self._closed else _unavailable(problem)
+        for on_answer in failed:
+            on_answer(failure)
+        self._flush()
+
+    def _check_progress(self) -> None:
+        self._timer = None
+        if not self._in_flight:
+            return
+        left = self._progress + self._timeout - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check_progress)
+        elif self._connection is not None:
+            self._connection.abort(TimeoutError("Redis has not answered in time"))
 
     @staticmethod
-    async def _read(connection: Connection, answer: asyncio.Future[Any]) -> None:
-        try:
-            response = await connection.read_response(timeout=float("inf"))
-        except ReadOnlyError:
-            raise  # this server is a replica now: a new connection may reach the new master
-        except ResponseError as problem:
-            if not answer.done():
-                answer.set_exception(problem)
-        else:
-            if not answer.done():
-                answer.set_result(response)
+    def _fail(waiting: deque[tuple[Prepare, OnAnswer]], problem: StoreUnavailable) -> None:
+        failed = list(waiting)
+        waiting.clear()
+        for _, on_answer in failed:
+            on_answer(problem)
 
 
-def _size(command: Command) -> int:
-    return sum(len(word) for word in command if not isinstance(word, int))
+def _unavailable(problem: BaseException) -> StoreUnavailable:
+    failure = StoreUnavailable("Redis does not answer")
+    failure.__cause__ = problem
+    return failure
 
 
-def _is_stale(connection: Connection) -> bool:
-    """Whether Redis closed the connection while it was idle.
-
-    Without this check the next command would fail although Redis is up.
-    """
-    reader = connection._reader
-    return reader is not None and (reader.at_eof() or reader.exception() is not None)
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("the connection to Redis was closed")

@@ -70,6 +70,21 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class NextCommit:
+    """A commit, and its place: behind the entry ``last`` of the journal ``epoch``.
+
+    If that is not the journal's last entry, Redis refuses an ``exact`` commit, and appends another.
+    The commit is announced if the room's channel has other subscriptions than the node's ``own``.
+    """
+
+    epoch: str
+    last: EntryId
+    commit: Commit
+    exact: bool
+    own: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """A successful commit: the journal's last entry, its size, and the entries missed before it."""
 

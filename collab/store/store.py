@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
@@ -16,14 +16,16 @@ from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import scripts
 from collab.store.channel import Announcement
+from collab.store.connection import Command, connection_pool
 from collab.store.keys import PROBE, room_channel, room_keys, script_keys
-from collab.store.link import Link, connection_pool
+from collab.store.link import Link
 from collab.store.records import (
     ZERO,
     Commit,
     Committed,
     Entry,
     EntryId,
+    NextCommit,
     Reading,
     Refused,
     Standing,
@@ -45,6 +47,9 @@ RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach a Redis that is not up yet."""
 USAGE_INTERVAL = 5.0
 """Seconds between two questions for the memory that Redis uses."""
+
+
+OnOutcome = Callable[[Committed | Refused | Exception], None]
 
 
 class Store:
@@ -153,16 +158,49 @@ class Store:
     def _link(self) -> Link:
         return min(self._links, key=lambda link: link.load)
 
-    async def commit(
-        self, room: str, epoch: str, last: EntryId, commit: Commit, *, exact: bool
-    ) -> Committed | Refused:
-        """Append to the journal ``epoch`` after the entry ``last`` (see commit.lua)."""
+    async def commit(self, room: str, next_commit: NextCommit) -> Committed | Refused:
+        """Append to the room's journal (see commit.lua)."""
         asked = _now()
-        answer = await self.run(
-            scripts.COMMIT, room, epoch, entry_text(last), _milliseconds(commit.ttl),
-            "exact" if exact else "append", commit.text, *self._announcement(room, epoch, commit),
-            commit.nonce, *_entries(commit),
+        arguments = self._commit_arguments(room, next_commit)
+        return self._parse_outcome(await self.run(scripts.COMMIT, room, *arguments), asked)
+
+    def send_commit(
+        self, room: str, prepare: Callable[[], NextCommit | None], on_outcome: OnOutcome
+    ) -> None:
+        """Append to the room's journal, without a task or a Future.
+
+        ``prepare`` returns the commit when it is sent; None if there is none any more. Then
+        ``on_outcome`` gets Redis' answer, or the exception that `commit` would raise, or one for a
+        script that Redis does not have: `commit` sends the script.
+        """
+        asked = 0.0
+
+        def command() -> Command | None:
+            nonlocal asked
+            next_commit = prepare()
+            if next_commit is None:
+                return None
+            asked = _now()
+            arguments = self._commit_arguments(room, next_commit)
+            keys = script_keys(room)
+            return "EVALSHA", scripts.COMMIT.digest, len(keys), *keys, *arguments
+
+        def handle(answer: Any) -> None:
+            problem = isinstance(answer, Exception)
+            on_outcome(answer if problem else self._parse_outcome(answer, asked))
+
+        self._link().send(command, handle)
+
+    def _commit_arguments(self, room: str, next_commit: NextCommit) -> Command:
+        epoch, commit = next_commit.epoch, next_commit.commit
+        return (
+            epoch, entry_text(next_commit.last), _milliseconds(commit.ttl),
+            "exact" if next_commit.exact else "append", commit.text,
+            *self._announcement(room, epoch, commit), next_commit.own, commit.nonce,
+            *_entries(commit),
         )  # fmt: skip
+
+    def _parse_outcome(self, answer: Any, asked: float) -> Committed | Refused:
         word = answer[0].decode()
         self._metrics.commits.labels(word).inc()
         if word == "ok":

@@ -9,13 +9,14 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
-from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from collab.errors import StoreUnavailable
+from collab.store.connection import OpenConnection
 from collab.store.keys import PROBE
-from collab.store.link import new_connection
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,10 @@ class Subscriber:
         self._handlers: dict[str, list[Handler]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._unconfirmed: Counter[str] = Counter()
-        self._connection: Connection | None = None
+        self._connection: OpenConnection | None = None
+        self._lost: asyncio.Future[None] | None = None
+        self._all_confirmed: asyncio.Future[None] | None = None
+        self._heard = False
         self._task: asyncio.Task[None] | None = None
         self._probe_channel = PROBE + node
         self._probes: dict[bytes, asyncio.Future[None]] = {}
@@ -66,7 +70,7 @@ class Subscriber:
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = asyncio.get_running_loop().create_future()
-            await self._send("SUBSCRIBE", channel)
+            self._send("SUBSCRIBE", channel)
         try:
             async with asyncio.timeout(self._timeout):
                 await asyncio.shield(confirmed)
@@ -76,6 +80,11 @@ class Subscriber:
                 raise StoreUnavailable("Redis has not confirmed a subscription in time") from None
             raise
 
+    def is_subscribed(self, channel: str) -> bool:
+        """Whether Redis has confirmed the subscription, and the connection has not ended since."""
+        confirmed = self._confirmed.get(channel)
+        return self._connection is not None and confirmed is not None and confirmed.done()
+
     async def unsubscribe(self, channel: str, handler: Handler) -> None:
         """Stop calling ``handler``; without handlers the subscription of the channel ends."""
         handlers = self._handlers.get(channel, [])
@@ -84,7 +93,7 @@ class Subscriber:
         if not handlers and self._handlers.pop(channel, None) is not None:
             if confirmed := self._confirmed.pop(channel, None):
                 confirmed.cancel()
-            await self._send("UNSUBSCRIBE", channel)
+            self._send("UNSUBSCRIBE", channel)
 
     async def probe(self, publish: Callable[[str, bytes], asyncio.Future[int]]) -> None:
         """Publish a message to this node by ``publish`` and wait until the node receives it.
@@ -108,79 +117,96 @@ class Subscriber:
         if (received := self._probes.get(token)) and not received.done():
             received.set_result(None)
 
-    async def _send(self, command: str, *channels: str) -> None:
-        # If sending fails, the reading task fails too and subscribes again on a new connection. A
-        # closed connection must not be used: redis-py would reconnect it, without its channels.
-        connection = self._connection
-        if connection is None or not connection.is_connected:
-            return
-        if command == "SUBSCRIBE":
-            self._unconfirmed.update(channels)
-        with contextlib.suppress(RedisError, OSError):
-            await connection.send_command(command, *channels, check_health=False)
+    def _send(self, command: str, *channels: str) -> None:
+        """Send a command, unless the next connection will subscribe to all channels anyway."""
+        if self._connection is not None:
+            if command == "SUBSCRIBE":
+                self._unconfirmed.update(channels)
+            self._connection.send([(command, *channels)])
 
     async def _run(self) -> None:
         interval, first = FIRST_RETRY_INTERVAL, True
+        loop = asyncio.get_running_loop()
         while True:
-            connection = new_connection(self._pool)
+            self._lost, self._all_confirmed = loop.create_future(), loop.create_future()
             try:
-                async with asyncio.timeout(self._timeout):
-                    await connection.connect()  # type: ignore[no-untyped-call]
-                self._connection = connection
-                await self._send("SUBSCRIBE", *self._handlers)
-                await self._read_until_confirmed(connection)
+                self._connection = await OpenConnection.open(
+                    self._pool, self._timeout, self._handle_answers, self._handle_lost
+                )
+                self._send("SUBSCRIBE", *self._handlers)
+                await self._wait_until_confirmed(self._all_confirmed, self._lost)
                 if not first:
                     log.info("pub/sub is back", extra={"channels": len(self._handlers)})
                     for callback in self.on_reconnect:
                         callback()
                 interval, first = FIRST_RETRY_INTERVAL, False
-                await self._read_forever(connection)
+                await self._watch(self._connection, self._lost)
             except (RedisError, OSError, TimeoutError) as problem:
                 log.warning("the pub/sub connection is lost", extra={"reason": str(problem)})
             finally:
+                if self._connection is not None:
+                    self._connection.abort(TimeoutError("the connection is not used any more"))
                 self._connection = None
                 self._unconfirmed.clear()
                 for channel, confirmed in self._confirmed.items():
                     if confirmed.done():
-                        self._confirmed[channel] = confirmed.get_loop().create_future()
-                await connection.disconnect(nowait=True)
+                        self._confirmed[channel] = loop.create_future()
             await asyncio.sleep(interval * random.uniform(0.5, 1.0))
             interval = min(2 * interval, MAX_RETRY_INTERVAL)
 
-    async def _read_until_confirmed(self, connection: Connection) -> None:
-        async with asyncio.timeout(self._timeout):
-            while self._unconfirmed:
-                await self._read(connection)
+    def _handle_lost(self, problem: Exception) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_exception(problem)
+            self._lost.exception()  # it may be the one that `_run` raises itself
 
-    async def _read_forever(self, connection: Connection) -> None:
+    async def _wait_until_confirmed(
+        self, confirmed: asyncio.Future[None], lost: asyncio.Future[None]
+    ) -> None:
+        async with asyncio.timeout(self._timeout):
+            await asyncio.wait([confirmed, lost], return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            lost.result()
+
+    async def _watch(self, connection: OpenConnection, lost: asyncio.Future[None]) -> None:
+        """Return when the connection is lost. Raises what the reason is.
+
+        Silence is normal, but a dead connection is silent too: ping once, then give up.
+        """
         pinged = False
         while True:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._read(connection)
+            self._heard = False
+            await asyncio.wait([lost], timeout=self._timeout)
+            if lost.done():
+                lost.result()
+            if self._heard:
                 pinged = False
-            except TimeoutError:
-                # Silence is normal, but a dead connection is silent too: ping once, then give up.
-                if pinged or self._unconfirmed:
-                    raise
+            elif pinged or self._unconfirmed:
+                raise TimeoutError("Redis does not answer")
+            else:
                 pinged = True
-                await connection.send_command("PING", check_health=False)
+                connection.send([("PING",)])
 
-    async def _read(self, connection: Connection) -> None:
-        message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
-        kind = message[0]
-        if kind == b"message":
-            self._dispatch(message[1].decode(), message[2])
-        elif kind == b"subscribe":
-            # After unsubscribing and subscribing again, only Redis' last answer confirms: an
-            # earlier one belongs to the subscription that was ended.
-            channel = message[1].decode()
-            self._unconfirmed[channel] -= 1
-            if self._unconfirmed[channel] <= 0:
-                del self._unconfirmed[channel]
-                confirmed = self._confirmed.get(channel)
-                if confirmed is not None and not confirmed.done():
-                    confirmed.set_result(None)
+    def _handle_answers(self, answers: list[Any]) -> None:
+        self._heard = True
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+            if answer[0] == b"message":
+                self._dispatch(answer[1].decode(), answer[2])
+            elif answer[0] == b"subscribe":
+                self._confirm(answer[1].decode())
+        if not self._unconfirmed and self._all_confirmed and not self._all_confirmed.done():
+            self._all_confirmed.set_result(None)
+
+    def _confirm(self, channel: str) -> None:
+        # After unsubscribing and subscribing again, only Redis' last answer confirms: an earlier
+        # one belongs to the subscription that was ended.
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
+            del self._unconfirmed[channel]
+            confirmed = self._confirmed.get(channel)
+            if confirmed is not None and not confirmed.done():
+                confirmed.set_result(None)
 
     def _dispatch(self, channel: str, message: bytes) -> None:
         for handler in tuple(self._handlers.get(channel, ())):
