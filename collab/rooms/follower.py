@@ -5,7 +5,6 @@ This module knows no Redis: `Journal` and `Recovery` send the commands and pass 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
@@ -135,9 +134,9 @@ class Follower:
 
     # Commits
 
-    def touch(self) -> asyncio.Future[None]:
-        """Refresh the room's expiry with the next commit; the Future is done when Redis has it."""
-        return self.waiting.wait(self.clock(), self.ttl)
+    def touch(self) -> None:
+        """Refresh the room's expiry with the next commit."""
+        self.waiting.request(self.clock(), self.ttl)
 
     def start_commit(self) -> Commit:
         """Return all updates that wait as one commit, which is in flight from now on."""

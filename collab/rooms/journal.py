@@ -7,6 +7,7 @@ journal, `journal_state` decides which work is next, and `recovery` repairs diff
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable
 
@@ -20,16 +21,19 @@ from collab.rooms.recovery import Recovery
 from collab.rooms.slices import in_slices
 from collab.rooms.worker import Worker
 from collab.store.channel import Announcement
-from collab.store.records import ZERO, Committed, EntryId, Reading
+from collab.store.records import ZERO, Committed, EntryId, NextCommit, Reading, Refused
 from collab.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
     """Follows and extends the journal of one room.
 
     ``on_edit`` is called with each edit of the replica that no member of this node has made,
-    ``on_end`` when somebody has ended the room. ``ttl`` is in seconds; ``max_entries`` and
-    ``max_bytes`` bound the history.
+    ``on_end`` when somebody has ended the room. ``own_subscriptions`` returns how many
+    subscriptions of the room's channel are this node's, as far as it knows: nobody else needs the
+    announcements. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the history.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Journal:
         on_edit: OnEdit,
         *,
         on_end: Callable[[], None] = lambda: None,
+        own_subscriptions: Callable[[], int] = lambda: 0,
         ttl: float,
         max_entries: int,
         max_bytes: int,
@@ -48,6 +53,7 @@ class Journal:
         self._store = store
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._own_subscriptions = own_subscriptions
         clock = asyncio.get_running_loop().time
         self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock)
         self._state = self._follower.state
@@ -104,31 +110,30 @@ class Journal:
 
     # Edits of this node's members
 
-    def append(self, update: bytes, author: str) -> asyncio.Future[None]:
-        """Commit an update that is in the replica already; the Future is done when Redis has it.
-
-        While Redis is away the Future waits, and does not fail.
-        """
+    def append(self, update: bytes, author: str) -> None:
+        """Commit an update that is in the replica already. `stored` tells when Redis has it."""
         self._follower.waiting.add(author, update)
-        return self.touch()
+        self.touch()
 
-    def touch(self) -> asyncio.Future[None]:
-        """Refresh the room's expiry with the next commit; the Future is done when Redis has it."""
-        done = self._follower.touch()
+    def touch(self) -> None:
+        """Refresh the room's expiry with the next commit."""
+        self._follower.touch()
         self._start_work()
         if self._state.over:
             self._give_up()
-        return done
 
     def stored(self) -> asyncio.Future[None] | None:
         """Return a Future that is done when Redis has the present replica; None if Redis has it.
 
-        All callers share the Future.
+        All callers share the Future. While Redis is away it waits, and does not fail.
         """
         unsaved = self._follower.waiting or self._follower.in_flight
-        if unsaved:
-            return unsaved.stored()
-        return self.touch() if self._state.over else None  # touch returns a failed Future
+        if not (unsaved or self._state.over):
+            return None
+        stored = (unsaved or self._follower.waiting).stored()
+        if self._state.over:
+            self._give_up()
+        return stored
 
     def _give_up(self) -> None:
         """Fail all updates that Redis has not confirmed; nothing is written any more."""
@@ -186,11 +191,48 @@ class Journal:
         return not self._follower.waiting
 
     def _start_work(self) -> None:
-        """Start the worker if work is due; while the room is being loaded, `open` does the work."""
-        if self._state.phase is Phase.LOADING:
+        """Begin the work that is due; while the room is being loaded, `open` does the work.
+
+        A commit, the most frequent work, needs no task: Redis' answer is handled where it arrives.
+        If anything is not as usual, the worker does the work again, step by step.
+        """
+        if self._state.phase is Phase.LOADING or self._worker.busy:
             return
-        if self._state.next(waiting=bool(self._follower.waiting)) is not None:
+        work = self._state.next(waiting=bool(self._follower.waiting))
+        if work is Work.COMMIT and self._worker.begin():
+            self._store.send_commit(self._room, self._prepare_commit, self._handle_outcome)
+        elif work is not None:
             self._worker.start()
+
+    def _prepare_commit(self) -> NextCommit | None:
+        """Return the commit of all updates that wait now; None if other work is more urgent now."""
+        follower, state = self._follower, self._state
+        if not self._worker.begun:
+            return None  # the room was closed
+        if state.next(waiting=bool(follower.waiting)) is not Work.COMMIT:
+            self._worker.end()
+            self._start_work()
+            return None
+        state.start(waiting=True)
+        return self._next_commit()
+
+    def _handle_outcome(self, outcome: Committed | Refused | Exception) -> None:
+        if not self._worker.begun:
+            return  # the room was closed
+        if isinstance(outcome, Exception):  # the worker's next step finds that this work failed
+            self._worker.end()
+            self._worker.start()
+            return
+        try:
+            self._handle_answer(outcome)
+            self._state.finish()
+        except Exception:
+            log.exception("a room's work failed", extra={"room": self._room})
+            self._recover()
+        self._worker.end()
+        self._start_work()
+        if self._state.over:
+            self._give_up()
 
     async def _step(self) -> bool:
         """Do the most urgent work; return False if no work is due."""
@@ -225,16 +267,20 @@ class Journal:
 
     async def _commit(self) -> None:
         """Commit the updates that wait. If Redis refuses, they still wait afterwards."""
+        self._handle_answer(await self._store.commit(self._room, self._next_commit()))
+
+    def _next_commit(self) -> NextCommit:
         follower = self._follower
         assert follower.epoch is not None, "CATCH_UP begins a journal before the first COMMIT"
-        answer = await self._store.commit(
-            self._room, follower.epoch, follower.last, follower.start_commit(),
-            exact=not self._state.may_append,
-        )  # fmt: skip
+        last, exact = follower.last, not self._state.may_append
+        commit = follower.start_commit()
+        return NextCommit(follower.epoch, last, commit, exact, self._own_subscriptions())
+
+    def _handle_answer(self, answer: Committed | Refused) -> None:
         if not isinstance(answer, Committed):
-            follower.handle_refused(answer)
+            self._follower.handle_refused(answer)
             return
-        follower.handle_committed(answer)
+        self._follower.handle_committed(answer)
         if answer.length > self._max_entries or answer.bytes > self._size_limit():
             self._state.on(Event.TOO_LONG)
 

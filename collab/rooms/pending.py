@@ -21,14 +21,16 @@ SEVERAL = ""
 class Pending:
     """Updates that wait for a commit, and the Futures that are done when Redis has the updates.
 
-    ``since`` is the time of the oldest of them, ``ttl`` the seconds that the room lives from the
-    commit on. ``whole``: the commit contains the whole document in place of the updates, which are
-    part of it. The first ``sent_count`` updates were sent before, and no answer came: if Redis
-    has them, the ids of their entries contain ``nonce``.
+    ``requested`` says that a commit is due even without updates. ``since`` is the time of the
+    oldest request, ``ttl`` the seconds that the room lives from the commit on. ``whole``: the
+    commit contains the whole document in place of the updates, which are part of it. The first
+    ``sent_count`` updates were sent before, and no answer came: if Redis has them, the ids of their
+    entries contain ``nonce``.
     """
 
     updates: list[Update] = field(default_factory=list)
     done: list[asyncio.Future[None]] = field(default_factory=list)
+    requested: bool = False
     since: float = 0.0
     ttl: float = 0.0
     whole: bool = False
@@ -37,7 +39,7 @@ class Pending:
     _all_stored: asyncio.Future[None] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.updates or self.done or self.whole)
+        return self.requested or self.whole or bool(self.updates)
 
     def add(self, author: str, update: bytes) -> None:
         """Append an update; it is merged into the last one if both have the same author."""
@@ -50,13 +52,11 @@ class Pending:
             updates[:] = [Update(SEVERAL, merged(each.update for each in updates))]
             self.nonce = self.sent_count = 0
 
-    def wait(self, now: float, ttl: float) -> asyncio.Future[None]:
-        """Request a commit that lets the room live ``ttl`` seconds; done when Redis has it."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done.append(done)
+    def request(self, now: float, ttl: float) -> None:
+        """Request a commit that lets the room live ``ttl`` seconds."""
+        self.requested = True
         self.since = self.since or now
         self.ttl = max(self.ttl, ttl)
-        return done
 
     def stored(self) -> asyncio.Future[None]:
         """Return a Future that is done when Redis has all of this; all callers share it."""
@@ -94,6 +94,7 @@ class Pending:
         return Pending(
             self.updates + later.updates,
             self.done + later.done,
+            self.requested or later.requested,
             self.since or later.since,
             max(self.ttl, later.ttl),
             self.whole or later.whole,

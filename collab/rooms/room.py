@@ -77,7 +77,9 @@ class Room:
         self._replies: set[asyncio.Task[bool]] = set()
         self._journal = Journal(
             name, store, metrics, lambda edit: me.broadcast(edit),
-            on_end=lambda: me._end(), ttl=config.room_ttl, max_entries=config.max_journal_entries,
+            on_end=lambda: me._end(),
+            own_subscriptions=lambda: int(subscriber.is_subscribed(me._channel)),
+            ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes,
         )  # fmt: skip
         self.texts = TextMembers(self._members, self._journal, self.presence, searches, metrics)
@@ -195,16 +197,22 @@ class Room:
             self.texts.broadcast(edit.delta, exclude=by)
         self.yjs.broadcast(edit.update, exclude=by)
 
-    def commit(
-        self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None
-    ) -> asyncio.Future[None]:
-        """Broadcast and commit an edit that was made here; the Future is done when Redis has it."""
+    def commit(self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None) -> None:
+        """Broadcast and commit an edit that was made here."""
         self.broadcast(edit, by)
         size = len(edit.update)
         self._metrics.written.inc(size)
         if by is not None:
             self._written.spend(by.identity, size, self._clock())
-        return self._journal.append(edit.update, str(author))
+        self._journal.append(edit.update, str(author))
+
+    def stored(self) -> asyncio.Future[None]:
+        """Return a Future that is done when Redis has all edits that were made here."""
+        stored = self._journal.stored()
+        if stored is None:
+            stored = asyncio.get_running_loop().create_future()
+            stored.set_result(None)
+        return stored
 
     async def wait_for_quota(self, identity: Identity) -> None:
         """Wait before an edit if its author has written too much. Raises RateLimited."""
@@ -213,15 +221,16 @@ class Room:
 
     def edit(
         self, delta: Delta, author: Author, by: TextMember | None = None, expected: str = ""
-    ) -> asyncio.Future[None]:
+    ) -> None:
         """Edit the text; an edit that changes nothing only refreshes the room's expiry.
 
         ``expected`` is the text that probably results (see `Replica.edit`).
         """
         if delta.is_identity:
-            return self._journal.touch()
-        update = self._journal.replica.edit(delta, expected)
-        return self.commit(Edit(delta, update), author, by)
+            self._journal.touch()
+        else:
+            update = self._journal.replica.edit(delta, expected)
+            self.commit(Edit(delta, update), author, by)
 
     async def merge_text(
         self, code: str, base: str | None, author: Author, person: Identity | None = None
@@ -246,7 +255,8 @@ class Room:
         if person is not None:
             self._written.spend(person, len(code.encode()), self._clock())
         delta, _ = transform(Delta.from_splices(diff(base, code)), to_present)
-        return self.edit(delta, author)
+        self.edit(delta, author)
+        return self.stored()
 
     async def _delta_from(self, text: str) -> Delta:
         """Return the delta to the present text from a text that the room had, or may have had."""

@@ -77,8 +77,8 @@ class TextMembers:
     def _text(self) -> str:
         return self._journal.replica.text
 
-    def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> asyncio.Future[None]:
-        """Merge a member's text; the Future is done when Redis has it.
+    def change(self, member: TextMember, code: str, turn: Turn = UNDELAYED) -> None:
+        """Merge a member's text.
 
         ``turn`` says whether the client may have delayed the text. Raises NotAllowed if the member
         may only read; the member then gets the room's text again.
@@ -93,7 +93,7 @@ class TextMembers:
         if outcome.late:
             self._metrics.late.inc()
         author = Author(member.identity.subject, member.identity.name)
-        return member.room.edit(outcome.delta, author, member, expected=code)
+        member.room.edit(outcome.delta, author, member, expected=code)
 
     def broadcast(self, delta: Delta, exclude: object) -> None:
         """Pass an edit of the replica to all members except ``exclude``, and to kept views."""

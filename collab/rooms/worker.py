@@ -21,6 +21,8 @@ class Worker:
     ``step`` returns False when it finds no work. If Redis was away, the next call does the same
     work again. ``on_error`` is called after any other exception, and must prepare the next attempt:
     a bug must not stop a room's commits.
+
+    Work that needs no task is done between `begin` and `end`.
     """
 
     def __init__(
@@ -30,26 +32,50 @@ class Worker:
         self._step = step
         self._on_error = on_error
         self._task: asyncio.Task[None] | None = None
+        self.begun = False
+        """Whether work was begun without a task, and is not over."""
+        self._flushing: list[asyncio.Future[None]] = []
         self._closed = False
 
     @property
     def busy(self) -> bool:
         """Whether work may be left."""
-        return self._task is not None
+        return self.begun or self._task is not None
 
     def start(self) -> None:
         """Start working, unless the worker is running already."""
-        if self._task is None and not self._closed:
+        if not self.busy and not self._closed:
             self._task = asyncio.create_task(self._work())
+
+    def begin(self) -> bool:
+        """Begin work without a task; return whether it may begin. It is over with `end`."""
+        if self.busy or self._closed:
+            return False
+        self.begun = True
+        return True
+
+    def end(self) -> None:
+        """End the work that was begun."""
+        self.begun = False
+        flushing, self._flushing = self._flushing, []
+        for each in flushing:
+            if not each.done():
+                each.set_result(None)
 
     async def flush(self) -> None:
         """Wait until no work is left."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while self.busy:
+            if self._task is not None:
+                await asyncio.wait([self._task])
+            else:
+                ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._flushing.append(ended)
+                await ended
 
     async def close(self) -> None:
         """Stop, between two steps or within one."""
         self._closed = True
+        self.end()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -111,7 +111,19 @@ class Peer:
         delta = Delta.from_splices(splices)
         update = self.journal.replica.edit(delta)
         self._edited(Edit(delta, update))
-        return self.journal.append(update, author or self.name)
+        return self.commit(update, author or self.name)
+
+    def commit(self, update: bytes, author: str) -> asyncio.Future[None]:
+        """Commit an update that is in the replica."""
+        self.journal.append(update, author)
+        stored = self.journal.stored()
+        assert stored is not None
+        return stored
+
+    async def stored(self) -> None:
+        """Wait until Redis has the replica of this node."""
+        if (stored := self.journal.stored()) is not None:
+            await stored
 
     def type(self, random: Random) -> None:
         """Make a random edit: a token of its own and some filler in, or a run of filler out."""
@@ -257,7 +269,7 @@ def set_key(node: Peer, key: str, value: str | None) -> asyncio.Future[None]:
     elif key in shared:
         del shared[key]
     edit = node.journal.replica.apply_update(client.get_update(before))
-    return node.journal.append(edit.update, "a Yjs member")
+    return node.commit(edit.update, "a Yjs member")
 
 
 def keys_of(replica: Replica) -> dict[str, Any]:

@@ -271,4 +271,5 @@ async def test_closing_a_room_fails_updates_that_wait_and_later_ones(
         node.journal.check()
         assert not node.journal._worker.busy
         with pytest.raises(StoreUnavailable):
-            await node.journal.touch()
+            node.journal.touch()
+            await node.stored()

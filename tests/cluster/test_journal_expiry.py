@@ -55,7 +55,8 @@ async def test_every_node_knows_a_rooms_deadline_from_announcements(
         assert 45 < node.journal._follower.deadline - clock() <= 50
         assert 45 < other.journal._follower.deadline - clock() <= 50
         assert 45 < await store.ttl(f"code_{room}") <= 50
-        await other.journal.touch()
+        other.journal.touch()
+        await other.stored()
         await eventually(lambda: node.journal._follower.deadline - clock() > 590)
         for key in room_keys(room):
             assert await store.ttl(key) > 590

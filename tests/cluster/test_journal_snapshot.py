@@ -12,7 +12,7 @@ import redis.asyncio
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.rooms import journal_state
-from collab.store.records import Commit, Committed, Refused, Update
+from collab.store.records import Commit, Committed, NextCommit, Refused, Update
 from tests.cluster.peers import (
     assert_one_truth,
     converge,
@@ -57,8 +57,11 @@ async def test_other_nodes_settle_in_place_of_a_node_that_died(
         await node.insert("!", 0)
         await converge(node, other)
         answer = await node.store.commit(
-            room, node.journal.epoch or "", before, Commit([Update("", update)], update, "", 1800),
-            exact=False,
+            room,
+            NextCommit(
+                node.journal.epoch or "", before, Commit([Update("", update)], update, "", 1800),
+                exact=False,
+            ),
         )  # fmt: skip
         assert isinstance(answer, Committed)
         assert [entry.update for entry in answer.missed] != []

@@ -85,12 +85,15 @@ async def test_the_journal_of_a_large_text_that_is_replaced_again_and_again_stay
         member = there.enter("m", somebody("m"), Silent(), Habit())
         size, most = 100 * KIB, 0
         for seed in range(30):
-            await there.texts.change(member, noise(size, seed))
+            there.texts.change(member, noise(size, seed))
+            await there.stored()
             await there.flush()
             most = max(most, await journal_bytes(store, room))
         assert size < most <= TEXTS_KEPT * size
-        await there.texts.change(member, "short")
-        await there.texts.change(member, "shorter")
+        there.texts.change(member, "short")
+        await there.stored()
+        there.texts.change(member, "shorter")
+        await there.stored()
         await there.flush()
         assert await journal_bytes(store, room) <= MIN_LIMIT
         held.release(room)
@@ -173,7 +176,8 @@ async def test_of_two_members_that_come_from_another_node_at_once_only_as_many_e
         left = []
         for name in ("ann", "ben"):
             member = there.enter(name, somebody(name), Silent(), Habit())
-            await there.texts.change(member, f"by {name}")
+            there.texts.change(member, f"by {name}")
+            await there.stored()
             there.texts.leave(member, may_return=True)
             departed = await there.texts.hand_over(name, room)
             assert departed is not None

@@ -47,7 +47,8 @@ class Node:
         """Edit the replica, and let the edit wait for a commit."""
         follower = self.follower
         follower.waiting.add(author, follower.replica.edit(Delta.of(text)))
-        return follower.touch()
+        follower.touch()
+        return follower.waiting.stored()
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ async def test_updates_futures_and_a_requested_document_each_wait_for_a_commit()
     typist, asked, whole = Typist(), Pending(), Pending()
     assert not typist.pending
     typist.type("a", "ada")
-    asked.wait(1.0, 1.0)
+    asked.request(1.0, 1.0)
     whole.request_whole(1.0)
     assert typist.pending and asked and whole
 
@@ -176,7 +176,9 @@ async def test_all_callers_of_stored_share_a_future_that_is_done_when_all_is_sto
 
 async def test_sent_updates_wait_again_before_later_ones_with_the_longer_ttl() -> None:
     sent, later = Pending(), Pending()
-    first, second = sent.wait(5.0, 30.0), later.wait(9.0, 1800.0)
+    sent.request(5.0, 30.0)
+    later.request(9.0, 1800.0)
+    first, second = sent.stored(), later.stored()
     sent.add("a", b"1")
     later.add("b", b"2")
     both = sent.followed_by(later)
@@ -191,7 +193,8 @@ async def test_sent_updates_wait_again_before_later_ones_with_the_longer_ttl() -
 
 async def test_futures_that_nobody_awaits_fail_without_a_warning() -> None:
     pending = Pending()
-    done = pending.wait(0.0, 1.0)
+    pending.request(0.0, 1.0)
+    done = pending.stored()
     pending.fail(StoreUnavailable("closed"))
     with pytest.raises(StoreUnavailable):
         await done
