@@ -26,7 +26,7 @@ from collab.sio.grants import Grants
 from collab.sio.manager import RoomManager
 from collab.sio.memberships import Memberships
 from collab.sio.returns import Returns, may_be_pid, new_pid
-from collab.sio.server import Handler, Reply, Server
+from collab.sio.server import Handler, LaterReply, Reply, Server
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -187,7 +187,7 @@ class SocketIOEndpoint:
         member.room.texts.greet(member)
         return {"ok": True, "room": name, "node": self._config.node_id}
 
-    async def _change(self, sid: str, payload: Any) -> asyncio.Future[Reply]:
+    async def _change(self, sid: str, payload: Any) -> LaterReply:
         client, turn = await self._begin_event(sid)
         fields = check_fields(payload)
         name = self._room_in(fields)
@@ -197,7 +197,8 @@ class SocketIOEndpoint:
         await member.room.texts.recognise(member, code)
         if name not in client.lines:  # it has disconnected meanwhile, or was removed
             self._admission.recheck(client.grant, name, member.identity)
-        return _reply_when(member.room.texts.change(member, code, turn))
+        member.room.texts.change(member, code, turn)
+        return lambda: _reply_when(member.room.stored())
 
     async def _leave(self, sid: str, payload: Any) -> Reply:
         client, _ = await self._begin_event(sid)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 PACKET_BYTES: Final = 512
 """Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
+CHANGE: Final = re.compile('42[0-9]{0,9}\\["change",')
+"""The beginning of a change, with or without the id of an acknowledgement."""
 LAST_POLL_TIMEOUT: Final = 1.0
 """Seconds after the end of a session in which the open poll takes what waits for the client."""
 
@@ -216,7 +219,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         writer = asyncio.create_task(self._write(ws))
         try:
             with contextlib.suppress(exceptions.SocketIsClosedError):
-                await ws.read_messages(self._handle_raw)
+                await ws.read_messages(self._handle_raw, _is_change, self._handle_pong)
         finally:
             self.outbox.close()
             await self.end(self.server.reason.TRANSPORT_CLOSE)
@@ -224,6 +227,15 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 writer.cancel()
             await asyncio.wait([writer])
             self.outbox.clear()
+
+    def _handle_pong(self, message: str | bytes) -> bool:
+        """Handle a PONG; return False if it is another packet."""
+        if message != "3":
+            return False
+        if self.last_ping:
+            self.schedule_ping()
+        self.pings.handle_pong()
+        return True
 
     async def _handle_raw(self, message: str | bytes) -> None:
         if eio.is_over(message, self.server.max_http_buffer_size):
@@ -306,3 +318,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     def _abort_transport(self) -> None:
         if self._ws is not None:
             self._ws.abort()
+
+
+def _is_change(message: str | bytes) -> bool:
+    """Whether a message is a ``change``, which needs no task until it waits."""
+    return isinstance(message, str) and CHANGE.match(message) is not None

@@ -55,7 +55,7 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_backlog", "_first_timer", "_is_paused", "_is_stopped", "_is_websocket", "_listener",
-        "_uncharged", "_unread", "_write_timer", "meter",
+        "_uncharged", "_unread", "_write_timer", "meter", "new_parser", "on_writable",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
@@ -69,6 +69,10 @@ class Connection(RequestHandler):
         self._is_websocket = False
         self._write_timer: asyncio.TimerHandle | None = None
         self.meter: Meter
+        self.on_writable: Callable[[], None] | None = None
+        """Called when the client has read enough that more may be written."""
+        self.new_parser: Callable[[], Any] | None = None
+        """Makes the parser of a WebSocket, in place of aiohttp's."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to charge the client's address; that of a proxy's clients is not known yet."""
@@ -99,6 +103,10 @@ class Connection(RequestHandler):
             self.meter.close()
         super().connection_lost(exc)
         self._data_received_cb = None  # it is a method of the WebSocket, which refers to this
+        self.new_parser = None
+        if self.on_writable is not None:
+            self.on_writable()  # it finds that there is no transport any more
+            self.on_writable = None
 
     def belongs_to(self, meter: Meter) -> None:
         """Charge ``meter`` from now on: the connection is the WebSocket of one session.
@@ -111,6 +119,12 @@ class Connection(RequestHandler):
         meter.replace(self.meter)
         self.meter = meter
         self._is_websocket = True
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Let the bytes be those of a WebSocket; some may have come already."""
+        if self.new_parser is not None:
+            parser, self.new_parser = self.new_parser(), None
+        super().set_parser(parser, data_received_cb)
 
     def stop_reading(self, end: Callable[[], None]) -> None:
         """Read nothing more, and drop the unfinished message; ``end`` is called at the end."""
@@ -207,6 +221,8 @@ class Connection(RequestHandler):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+        if self.on_writable is not None:
+            self.on_writable()
 
     def _check_backlog(self) -> None:
         """Drop a client that has read nothing for the whole write time-out."""

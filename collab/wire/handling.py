@@ -63,6 +63,19 @@ class Timed(Generic[T]):
         return self._result
 
 
+class Begun:
+    """A message that was begun where it arrived, and must be finished by the task that reads."""
+
+    __slots__ = ("problem", "timed", "wait")
+
+    def __init__(
+        self, timed: Timed[None] | None, wait: float, problem: BaseException | None
+    ) -> None:
+        self.timed = timed
+        self.wait = wait
+        self.problem = problem
+
+
 class Handling:
     """The handling of one client's messages, one after another, at the expense of ``meter``."""
 
@@ -92,6 +105,49 @@ class Handling:
                 self._left = left - timed.busy - MESSAGE_COST
         finally:
             wait = self._charge(timed.busy + MESSAGE_COST)
+        if wait:
+            await asyncio.sleep(wait)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a message may be handled at once."""
+        return self._scheduler.is_free
+
+    def begin(self, work: Awaitable[None], task: asyncio.Task[Any]) -> Begun | None:
+        """Handle a message at once, outside of a task; return what is left to `finish`.
+
+        ``task`` is the one that will finish it: a time-out that begins here is for that task.
+        """
+        timed, problem = Timed(work), None
+        loop = task.get_loop()
+        asyncio._enter_task(loop, task)
+        try:
+            timed.start()
+        except BaseException as raised:
+            problem = raised
+        finally:
+            asyncio._leave_task(loop, task)
+        wait = self._charge(timed.busy + MESSAGE_COST)
+        if timed.is_done and not wait:
+            return None
+        return Begun(None if timed.is_done or problem else timed, wait, problem)
+
+    def count(self) -> Begun | None:
+        """Charge a message that was handled already; return what is left to `finish`."""
+        wait = self._charge(MESSAGE_COST)
+        return Begun(None, wait, None) if wait else None
+
+    async def finish(self, begun: Begun) -> None:
+        """Do the rest of a message; return when the next one may be read."""
+        wait = begun.wait
+        if begun.problem is not None:
+            raise begun.problem
+        if begun.timed is not None:
+            before = begun.timed.busy
+            try:
+                await begun.timed
+            finally:
+                wait += self._charge(begun.timed.busy - before)
         if wait:
             await asyncio.sleep(wait)
 

@@ -61,6 +61,8 @@ class Outbox(Generic[M]):
         self._idle: dict[str, Render[M]] = {}
         self._closed = False
         self._waker: asyncio.Future[None] | None = None
+        self.on_waiting: Callable[[], None] | None = None
+        """Called when something waits, or when the outbox is closed."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._idle)
@@ -158,5 +160,7 @@ class Outbox(Generic[M]):
         self._hold(size)
 
     def _wake(self) -> None:
+        if self.on_waiting is not None:
+            self.on_waiting()
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)

@@ -10,23 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp._websocket.reader import WebSocketReader
 from aiohttp.abc import AbstractStreamWriter
 
 from collab.budget import Meter
 from collab.wire.connection import Connection
 from collab.wire.cork import Cork
-from collab.wire.handling import Handling
+from collab.wire.direct import DirectQueue, Take
+from collab.wire.frames import Message, frame
+from collab.wire.handling import Begun, Handling
 from collab.wire.outbox import Outbox
 
 M = TypeVar("M")
-Message = str | bytes
-"""The content of one text frame or one binary frame."""
 
 RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
+MAX_QUEUED_BYTES: Final = 1 << 16
+"""Half of the bytes of messages that may be queued before the connection is not read any more."""
+CONTENT: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+MAX_WRITE: Final = 1 << 18
+"""Bytes of frames after which a write is made, if more wait."""
 MAX_REASON_BYTES: Final = 120
 """Bytes of the reason in a Close frame; the protocol allows 123."""
 LAST_WORDS_TIMEOUT: Final = 1.0
@@ -87,18 +93,32 @@ class WebSocket(web.WebSocketResponse):
         self._connection: Connection | None = None
         self._meter = meter
         self._handling = Handling(meter) if meter is not None else None
+        self._queue: DirectQueue | None = None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Answer the handshake; from then on the connection can be read, written and ended."""
         self._request = request
+        if self._meter is not None and isinstance(request.protocol, Connection):
+            self._connection = request.protocol
+            if self._queue is None:  # aiohttp prepares a response again when its handler returns
+                self._connection.new_parser = self._new_parser
         stream = await super().prepare(request)
         assert self._writer is not None
         self._writer.transport = self._cork = Cork(self._writer.transport)
         self._drain = stream.drain
-        if self._meter is not None and isinstance(request.protocol, Connection):
-            self._connection = request.protocol
+        if self._connection is not None and self._meter is not None:
             self._connection.belongs_to(self._meter)
         return stream
+
+    def _new_parser(self) -> WebSocketReader:
+        assert self._connection is not None and self._loop is not None
+        self._reader = self._queue = DirectQueue(
+            self._connection, MAX_QUEUED_BYTES, loop=self._loop
+        )
+        self._parser = WebSocketReader(
+            self._queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
+        )
+        return self._parser
 
     @property
     def _exception(self) -> None:
@@ -147,19 +167,71 @@ class WebSocket(web.WebSocketResponse):
             raise Closed(message.data.code)
         raise Closed(self.close_code or WSCloseCode.ABNORMAL_CLOSURE)
 
-    async def read_messages(self, handle: Callable[[Message], Awaitable[None]]) -> int:
+    async def read_messages(
+        self,
+        handle: Callable[[Message], Awaitable[None]],
+        is_quick: Callable[[Message], bool] = lambda message: False,
+        handle_now: Callable[[Message], bool] = lambda message: False,
+    ) -> int:
         """Call ``handle`` with each message of the client, in order; return the close code.
 
         The next message is read when ``handle`` has returned, and when the client's budget allows
-        it. Errors of ``handle`` are raised.
+        it. Errors of ``handle`` are raised. A message that ``is_quick`` may be handled where it
+        arrives: until its first wait ``handle`` must need no task. ``handle_now`` is asked first:
+        it handles messages that never wait, and returns False for others.
         """
-        handling = self._handling
+        handling, queue = self._handling, self._queue
+        take = self._taker(handle, is_quick, handle_now)
         while True:
+            if queue is not None:
+                queue.take = take
             try:
-                work = handle(await self.read())  # no name keeps the message until the next one
+                message = await self.read()
             except Closed as end:
                 return end.code
-            await (work if handling is None else handling.handle(work, self._queued))
+            finally:
+                if queue is not None:
+                    queue.take = None
+            if handling is None:
+                await handle(message)
+            elif isinstance(message, Begun):
+                await handling.finish(message)
+            else:
+                work = handle(message)
+                del message  # nothing keeps it until the next one
+                await handling.handle(work, self._queued)
+
+    def _taker(
+        self,
+        handle: Callable[[Message], Awaitable[None]],
+        is_quick: Callable[[Message], bool],
+        handle_now: Callable[[Message], bool],
+    ) -> Take | None:
+        """Return what handles messages where they arrive, if nothing is queued."""
+        handling, queue, connection = self._handling, self._queue, self._connection
+        if handling is None or queue is None or connection is None:
+            return None
+
+        task = asyncio.current_task()
+        assert task is not None
+
+        def take(message: WSMessage) -> bool:
+            if not handling.is_free or message.type not in CONTENT or asyncio.current_task():
+                return False
+            data = message.data
+            if handle_now(data):
+                begun = handling.count()
+            elif is_quick(data):
+                connection.take_read()
+                begun = handling.begin(handle(data), task)
+            else:
+                return False
+            if begun is not None:
+                queue.take = None
+                queue.put(begun)
+            return True
+
+        return take
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the transport's buffer has room for more."""
@@ -178,8 +250,11 @@ class WebSocket(web.WebSocketResponse):
         All messages of one `Outbox.pop` leave in one write.
         """
         with contextlib.suppress(OSError, RuntimeError):  # the reader sees this end too
-            while await outbox.wait() and self.is_open:
-                await self.send_messages([encode(message) for message in outbox.pop()])
+            if self._connection is None or self.compress:
+                while await outbox.wait() and self.is_open:
+                    await self.send_messages([encode(message) for message in outbox.pop()])
+            else:
+                await Flushing(self, self._connection, outbox, encode).run()
 
     async def _send(self, message: Message) -> None:
         if isinstance(message, str):
@@ -238,6 +313,58 @@ class WebSocket(web.WebSocketResponse):
         """Drop the connection without a Close frame: a peer that is gone would not answer it."""
         if (transport := self._transport) is not None:
             transport.abort()
+
+
+class Flushing(Generic[M]):
+    """Writes what waits in an outbox at the end of the event loop's round, in as few writes as may.
+
+    No task is woken for that: one that did would cost more than the write.
+    """
+
+    def __init__(
+        self, ws: WebSocket, connection: Connection, outbox: Outbox[M],
+        encode: Callable[[M], Message],
+    ) -> None:  # fmt: skip
+        self._ws = ws
+        self._connection = connection
+        self._outbox = outbox
+        self._encode = encode
+        self._loop = asyncio.get_running_loop()
+        self._due = False
+        self._over: asyncio.Future[None] = self._loop.create_future()
+
+    async def run(self) -> None:
+        """Write until the outbox is closed and empty, or the connection has ended."""
+        self._outbox.on_waiting = self._flush_soon
+        self._connection.on_writable = self._flush_soon
+        self._flush_soon()
+        try:
+            await self._over
+        finally:
+            self._outbox.on_waiting = self._connection.on_writable = None
+
+    def _flush_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._due = False
+        outbox, encode, transport = self._outbox, self._encode, self._connection.transport
+        if self._over.done():
+            return
+        if transport is None or not self._ws.is_open:
+            self._over.set_result(None)
+            return
+        while outbox and not self._connection.writing_paused:
+            frames, size = [], 0
+            while outbox and size < MAX_WRITE:
+                for message in outbox.pop():
+                    frames.append(framed := frame(encode(message)))
+                    size += len(framed)
+            transport.write(b"".join(frames))
+        if outbox.closed and not outbox:
+            self._over.set_result(None)
 
 
 def _reason(reason: str) -> bytes:

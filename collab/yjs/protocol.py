@@ -198,6 +198,14 @@ def update_message(update: bytes) -> bytes:
     return packed(MessageType.SYNC, SyncStep.UPDATE, update)
 
 
+QUICK = frozenset((MessageType.SYNC, MessageType.AWARENESS))
+
+
+def is_quick(message: str | bytes) -> bool:
+    """Whether a client's message is one of those that typing sends, and needs no task to handle."""
+    return isinstance(message, bytes) and message[:1] != b"" and message[0] in QUICK
+
+
 def is_update(message: bytes) -> bool:
     """Whether a message that this node sends was made by `update_message`."""
     return message[:2] == bytes((MessageType.SYNC, SyncStep.UPDATE))

@@ -121,7 +121,7 @@ class Session:
         self._sync.request_missing()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
-            ended = Ended(await self._ws.read_messages(self._read), "")
+            ended = Ended(await self._ws.read_messages(self._read, protocol.is_quick), "")
         except Ended as problem:
             ended = without_frames(problem)
         finally:
