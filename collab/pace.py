@@ -19,6 +19,10 @@ class Pace:
         self._next = float("-inf")
         self._slowed_since: float | None = None
 
+    def is_free(self, now: float) -> bool:
+        """Whether the next event would not be delayed."""
+        return self._next + self._period <= now
+
     def wait(self, now: float) -> float | None:
         """Return how many seconds to delay this event, or None to refuse it.
 

@@ -214,6 +214,10 @@ class Room:
             stored.set_result(None)
         return stored
 
+    def overdraft(self, identity: Identity) -> float:
+        """Return how many seconds an edit must wait because its author has written too much."""
+        return self._written.overdraft(identity, self._clock())
+
     async def wait_for_quota(self, identity: Identity) -> None:
         """Wait before an edit if its author has written too much. Raises RateLimited."""
         if await self._written.wait(identity, self._clock()):

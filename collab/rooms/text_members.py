@@ -203,13 +203,17 @@ class TextMembers:
 
     # Unknown members
 
+    def is_known(self, member: TextMember) -> bool:
+        """Whether it is known what a member shows, so that `recognise` need not find out."""
+        return member.peer.is_known() or not self._journal.exists
+
     async def recognise(self, member: TextMember, code: str) -> None:
         """Find the view that a member was showing that sends its first text, ``code``.
 
         Raises StoreUnavailable. Then no receive overwrites the member's screen until it sends
         another text or joins.
         """
-        if member.peer.is_known() or not self._journal.exists:
+        if self.is_known(member):
             return
         member.peer.withhold_receives()  # a receive would overwrite the text on its screen
         shown = partial(self._other_peers, member)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from engineio import packet as eio
-
 from collab.access.expiry import Expiry
 from collab.access.grant import Grant
 from collab.access.holders import LetGo
@@ -23,6 +21,7 @@ from collab.rooms.room import Room
 from collab.rooms.text_members import TextMember
 from collab.sio.engine_socket import EngineSocket
 from collab.sio.server import encode_event
+from collab.wire.frames import Message
 from collab.wire.outbox import Render
 
 
@@ -99,7 +98,7 @@ class Line:
     def ended(self) -> None:
         self._on_end()
 
-    def _due(self, slot: str, render: Render[eio.Packet]) -> None:
+    def _due(self, slot: str, render: Render[Message]) -> None:
         if not self._gone:
             self._socket.outbox.put_slot(slot, render)
 
@@ -113,21 +112,19 @@ class Line:
         # These refer to this line and hold texts or a client: no cycle is left to the collector.
         del self.member, self._on_end
 
-    def _render_mark(self) -> list[eio.Packet]:
+    def _render_mark(self) -> list[Message]:
         return [self._socket.ping_packet(self.member.peer.handle_pong)]
 
-    def _render_receive(self) -> list[eio.Packet]:
+    def _render_receive(self) -> list[Message]:
         receive = self.member.next_receive()
         if receive is None:
             return []
         self._metrics.receives.inc()
         ping = self._socket.ping_packet
-        encoded = _encode_receive(receive.text)
-        return [ping(receive.before), eio.Packet(eio.MESSAGE, encoded), ping(receive.behind)]
+        return [ping(receive.before), _encode_receive(receive.text), ping(receive.behind)]
 
-    def _render_presence(self) -> list[eio.Packet]:
-        encoded = _encode_presence(self._room.name, self._room.presence.people())
-        return [eio.Packet(eio.MESSAGE, encoded)]
+    def _render_presence(self) -> list[Message]:
+        return [_encode_presence(self._room.name, self._room.presence.people())]
 
 
 @dataclass(slots=True, eq=False)

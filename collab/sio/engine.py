@@ -38,6 +38,7 @@ from collab.sio.engine_socket import EngineSocket
 from collab.sio.polling import MAX_READ_PAST
 from collab.sio.unconnected import Unconnected
 from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
+from collab.wire.frames import Message
 from collab.wire.outbox import Render
 from collab.wire.websocket import Farewell, WebSocket
 
@@ -70,7 +71,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self, *, config: Config, metrics: Metrics, admission: Admission,
         encode_error: Callable[[CollabError], str],
         encode_refusal: Callable[[CollabError], str],
-        on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]], **options: Any,
+        on_message: Callable[[EngineSocket, str | bytes], Awaitable[None]],
+        on_change: Callable[[EngineSocket, str], bool], **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.config = config
@@ -79,6 +81,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self.encode_error = encode_error
         self.encode_refusal = encode_refusal
         self.on_message = on_message
+        self.on_change = on_change
         self.unconnected = Unconnected(config.max_unconnected, config.connect_timeout)
 
     def _log_error_once(self, message: str, message_key: str) -> None:
@@ -128,21 +131,21 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             headers.append(("Access-Control-Allow-Origin", origin))
         return web.Response(status=status, headers=headers, body=refusal["response"])
 
-    def last_words(self, socket: EngineSocket, problem: CollabError) -> packet.Packet:
-        """Return the packet that tells a client why it is let go, and count the error.
+    def last_words(self, socket: EngineSocket, problem: CollabError) -> str:
+        """Return the encoded packet that tells a client why it is let go, and count the error.
 
         A client that is not connected to the default namespace handles no events.
         """
         self.metrics.errors.labels(problem.code).inc()
         if socket in self.unconnected:
-            return packet.Packet(packet.MESSAGE, self.encode_refusal(problem))
-        return packet.Packet(packet.MESSAGE, self.encode_error(problem))
+            return self.encode_refusal(problem)
+        return self.encode_error(problem)
 
     async def send_error(self, socket: EngineSocket, problem: CollabError) -> None:
         """Send the contract's ``error``."""
         await socket.send_render(self.render_error(problem))
 
-    def render_error(self, problem: CollabError) -> Render[packet.Packet]:
+    def render_error(self, problem: CollabError) -> Render[Message]:
         """Return a function that makes the contract's ``error``, and counts it, when it is sent.
 
         It does not refer to ``problem``, whose traceback refers to the session: if the client ends
@@ -150,9 +153,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         """
         code, encoded = problem.code, self.encode_error(problem)
 
-        def render() -> list[packet.Packet]:
+        def render() -> list[Message]:
             self.metrics.errors.labels(code).inc()
-            return [packet.Packet(packet.MESSAGE, encoded)]
+            return [encoded]
 
         return render
 
@@ -173,7 +176,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         if code != WSCloseCode.MESSAGE_TOO_BIG:
             return Farewell()
         render = self.render_error(self.message_too_large())
-        return Farewell([pkt.encode() for pkt in render()])
+        return Farewell(render())
 
     def message_too_large(self) -> FrameTooLarge:
         """Return the error of a WebSocket message over the limit."""

@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from aiohttp import WSCloseCode, web
 from engineio import exceptions, packet
@@ -27,6 +27,7 @@ from collab.sio import packets as eio
 from collab.sio import polling
 from collab.sio.leaving import Leaving
 from collab.sio.upgrade import Upgrade
+from collab.wire.frames import Message
 from collab.wire.outbox import Outbox, OutboxFull, Render
 from collab.wire.websocket import WebSocket
 
@@ -57,7 +58,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         super().__init__(server, sid)
         self.address = address
         self.meter = meter = server.admission.budgets.open(address, self.dismiss_soon)
-        self.outbox: Outbox[packet.Packet] = Outbox(
+        self.outbox: Outbox[Message] = Outbox(
             server.config.max_unsent_packets, hold=lambda count: meter.hold(count * PACKET_BYTES)
         )
         self.is_posting = False
@@ -72,10 +73,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     # Marks
 
-    def ping_packet(self, pong: OnPong) -> packet.Packet:
+    def ping_packet(self, pong: OnPong) -> str:
         """Return a PING to be written now; ``pong`` is called when the client has answered it."""
         self.pings.add(pong)
-        return packet.Packet(packet.PING)
+        return eio.PING_PACKET
 
     def ping_soon(self, pong: OnPong) -> None:
         """Let a PING be written behind what waits; ``pong`` is called when it is answered."""
@@ -96,9 +97,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.last_ping = time.time()
             self.outbox.put_slot("heartbeat", self._render_heartbeat)
 
-    def _render_heartbeat(self) -> list[packet.Packet]:
+    def _render_heartbeat(self) -> list[Message]:
         self.pings.add(None)
-        return [packet.Packet(packet.PING)]
+        return [eio.PING_PACKET]
 
     async def check_ping_timeout(self) -> bool:
         """Close the session if the client has sent nothing for too long after a heartbeat."""
@@ -116,11 +117,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     async def send(self, pkt: packet.Packet) -> None:
         """Queue ``pkt``; a client with too many waiting packets is disconnected."""
         try:
-            self.outbox.put(pkt)
+            self.outbox.put(pkt.encode())
         except OutboxFull:
             await self._disconnect_slow_client()
 
-    async def send_render(self, render: Render[packet.Packet]) -> None:
+    async def send_render(self, render: Render[Message]) -> None:
         """Queue the packets that ``render`` will make when they are sent, as `send` does."""
         try:
             self.outbox.put_render(render)
@@ -137,21 +138,21 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         A client that is moved to another node gets a response with another status.
         """
         if not self._upgrade.settled.is_set() and not self.outbox:
-            return eio.noop()
+            return [packet.Packet(packet.NOOP)]
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
                 packets = await polling.next_answer(self.outbox)
         except TimeoutError:
             raise exceptions.QueueEmpty() from None
         if packets:
-            return packets
+            return [eio.decode(each) for each in packets]
         if not self._leaving.begun:
             raise exceptions.SocketIsClosedError()
         await self._leaving.wait_for_last_post()
         return self.server.refusal(Draining(), HTTPStatus.GONE)
 
     async def _write(self, ws: WebSocket) -> None:
-        await ws.write_outbox(self.outbox, packet.Packet.encode)
+        await ws.write_outbox(self.outbox)
         if self._leaving.begun:
             await self._leaving.send_away(ws, self.ping_packet)
         elif self._dismissing is not None:
@@ -219,7 +220,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         writer = asyncio.create_task(self._write(ws))
         try:
             with contextlib.suppress(exceptions.SocketIsClosedError):
-                await ws.read_messages(self._handle_raw, _is_change, self._handle_pong)
+                await ws.read_messages(self._handle_raw, _is_change, self._handle_now)
         finally:
             self.outbox.close()
             await self.end(self.server.reason.TRANSPORT_CLOSE)
@@ -228,13 +229,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             await asyncio.wait([writer])
             self.outbox.clear()
 
-    def _handle_pong(self, message: str | bytes) -> bool:
-        """Handle a PONG; return False if it is another packet."""
-        if message != "3":
+    def _handle_now(self, message: str | bytes) -> bool:
+        """Handle a PONG, or a change that need not wait; return False for any other packet."""
+        if message == eio.PONG_PACKET:
+            self.pings.handle_pong()
+        elif not (_is_change(message) and self.server.on_change(self, message)):
             return False
         if self.last_ping:
             self.schedule_ping()
-        self.pings.handle_pong()
         return True
 
     async def _handle_raw(self, message: str | bytes) -> None:
@@ -276,11 +278,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _dismiss(self, problem: CollabError, last: packet.Packet) -> None:
         log.warning("client let go", extra={"sid": self.sid, "reason": problem.code})
-        self.outbox.end_with([last, packet.Packet(packet.CLOSE)])
+        self.outbox.end_with([last, eio.CLOSE_PACKET])
         await self.end(self.server.reason.SERVER_DISCONNECT)
         if self._ws is not None and self.upgraded:
             self.outbox.clear()
-            await self._ws.dismiss([last.encode()], WSCloseCode.POLICY_VIOLATION, str(problem))
+            await self._ws.dismiss([last], WSCloseCode.POLICY_VIOLATION, str(problem))
 
     async def end(self, reason: str) -> None:
         """End the session for one of the ``server.reason``s; this queues no CLOSE packet."""
@@ -300,7 +302,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             "disconnect", self.sid, reason or reasons.SERVER_DISCONNECT, run_async=False
         )
         if not abort and not self.outbox.closed:
-            self.outbox.put(packet.Packet(packet.CLOSE))
+            self.outbox.put(eio.CLOSE_PACKET)
         self.outbox.close()
         self.pings.clear()  # they refer to members, which refer to this socket
         self.closed = True
@@ -320,6 +322,6 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self._ws.abort()
 
 
-def _is_change(message: str | bytes) -> bool:
+def _is_change(message: str | bytes) -> TypeGuard[str]:
     """Whether a message is a ``change``, which needs no task until it waits."""
     return isinstance(message, str) and CHANGE.match(message) is not None

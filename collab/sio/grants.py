@@ -65,8 +65,7 @@ class Grants:
 
     def expiring(self, sid: str, left: float) -> None:
         """Tell a client that its token expires in ``left`` seconds."""
-        event = encode_event("expiring", {"expires_in": round(left)})
-        packet = eio.Packet(eio.MESSAGE, event)
+        packet = encode_event("expiring", {"expires_in": round(left)})
         self._clients[sid].socket.outbox.put_slot("expiring", lambda: [packet])
 
     def expired(self, sid: str) -> None:

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from engineio.packet import Packet
-
 from collab.errors import Draining
 from collab.sio.packets import UNKNOWN_PACKET
 from collab.wire.websocket import RESTART, WebSocket
@@ -32,7 +30,7 @@ class Leaving:
         self.posted = asyncio.Event()
 
     async def send_away(
-        self, ws: WebSocket, ping_packet: Callable[[Callable[[], None]], Packet]
+        self, ws: WebSocket, ping_packet: Callable[[Callable[[], None]], str]
     ) -> None:
         """End a WebSocket session so that the client keeps the events that it emits meanwhile.
 
@@ -45,7 +43,7 @@ class Leaving:
         """
         answered = asyncio.Event()
         with contextlib.suppress(OSError, RuntimeError):
-            await ws.send_messages([ping_packet(answered.set).encode()])
+            await ws.send_messages([ping_packet(answered.set)])
             await _wait_for(ANSWER_TIMEOUT, answered)
             await ws.send_messages([UNKNOWN_PACKET])
             await _wait_for(ANSWER_TIMEOUT, self.over)

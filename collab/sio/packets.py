@@ -5,15 +5,25 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from engineio.packet import MESSAGE, NOOP, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, Packet
 
+from collab.wire.frames import Message
+
+PING_PACKET: Final = str(PING)
+PONG_PACKET: Final = str(PONG)
+CLOSE_PACKET: Final = str(CLOSE)
 UNKNOWN_PACKET: Final = "9"
 """An Engine.IO packet of an unknown type (the known types are 0 to 6)."""
 
 
-def noop() -> list[Packet]:
-    """Return the packet that only ends a poll."""
-    return [Packet(NOOP)]
+def noop() -> list[Message]:
+    """Return the packet that only ends a poll, encoded."""
+    return [str(NOOP)]
+
+
+def message(content: str) -> str:
+    """Return an encoded MESSAGE."""
+    return f"{MESSAGE}{content}"
 
 
 def decode(raw: str | bytes) -> Packet:
@@ -32,6 +42,6 @@ def is_over(raw: str | bytes, limit: int) -> bool:
     return len(raw.encode()) > limit
 
 
-def size(packets: list[Packet]) -> int:
-    """Return the number of characters in packets (a lower bound of the bytes; that is enough)."""
-    return sum(len(packet.data) for packet in packets if isinstance(packet.data, str))
+def size(packets: list[Message]) -> int:
+    """Return the number of characters in encoded packets (a lower bound of the bytes)."""
+    return sum(map(len, packets))

@@ -11,6 +11,7 @@ from engineio.packet import Packet
 
 from collab.errors import BadEvent, CollabError, FrameTooLarge
 from collab.sio import packets as eio
+from collab.wire.frames import Message
 from collab.wire.handling import Handling
 from collab.wire.outbox import Outbox
 
@@ -27,9 +28,9 @@ MAX_READ_PAST: Final = 8
 A client that is cut off while it sends seldom reads the reason. Above this the connection ends."""
 
 
-async def next_answer(outbox: Outbox[Packet]) -> list[Packet]:
+async def next_answer(outbox: Outbox[Message]) -> list[Message]:
     """Wait for packets and return those that wait; none if the outbox is closed and empty."""
-    packets: list[Packet] = []
+    packets: list[Message] = []
     while not packets:
         if not await outbox.wait():
             return []

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -32,6 +32,7 @@ from collab.errors import (
 from collab.merge.pings import OnPong
 from collab.metrics import Metrics
 from collab.sio import json
+from collab.sio import packets as eio
 from collab.sio.engine import EngineServer
 from collab.sio.engine_socket import EngineSocket
 
@@ -62,6 +63,12 @@ class Application(Protocol):
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
         """Handle a new client; CONNECT is answered afterwards."""
+
+    def change_now(self, sid: str, payload: Any) -> LaterReply | None:
+        """Handle a ``change`` as its handler does, if that need not wait and raises no error.
+
+        Otherwise it returns None, and has done nothing.
+        """
 
     def pid_of(self, sid: str) -> str:
         """Return the pid that the answer to CONNECT carries."""
@@ -95,6 +102,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             encode_error=_encode_error,
             encode_refusal=_encode_refusal,
             on_message=self._handle_message,
+            on_change=self._change_now,
             cors_allowed_origins=partial(_may_connect, admission),
             cors_credentials=False,
             max_http_buffer_size=config.max_frame_bytes,
@@ -129,6 +137,26 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self.eio.send_error(socket, problem)
         except Exception as fault:
             await self.eio.send_error(socket, _internal_error(fault, socket.sid))
+
+    def _change_now(self, socket: EngineSocket, message: str) -> bool:
+        """Handle an encoded ``change`` at once; return False if it may have to wait."""
+        head = PLAIN_EVENT.match(message, 1)
+        sid = self.manager.sid_from_eio_sid(socket.sid, "/")
+        if head is None or sid is None or len(message) > self.eio.max_http_buffer_size // 4:
+            return False
+        try:
+            _, payload = orjson.loads(message[head.end() :])
+        except ValueError:
+            return False
+        id = _event_id(head[1])
+        try:
+            reply = self._application.change_now(sid, payload)
+        except Exception as fault:
+            self._send_soon(self._send_failure(socket.sid, id, _internal_error(fault, socket.sid)))
+            return True
+        if reply is not None and id is not None:
+            self._acknowledge_later(socket.sid, id, reply)
+        return reply is not None
 
     @staticmethod
     def _parse(message: str | bytes) -> packet.Packet:
@@ -216,9 +244,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         if id is None:
             return
         if callable(reply):
-            reply().add_done_callback(lambda done: self._acknowledge_when_done(eio_sid, id, done))
+            self._acknowledge_later(eio_sid, id, reply)
         else:
             await self._acknowledge(eio_sid, id, reply)
+
+    def _acknowledge_later(self, eio_sid: str, id: int, reply: LaterReply) -> None:
+        reply().add_done_callback(lambda done: self._acknowledge_when_done(eio_sid, id, done))
 
     def _acknowledge_when_done(self, eio_sid: str, id: int, done: asyncio.Future[Reply]) -> None:
         if done.cancelled() or eio_sid not in self.eio.sockets:
@@ -230,6 +261,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             if not isinstance(problem, CollabError):
                 problem = _internal_error(problem, eio_sid)
             answer = self._send_failure(eio_sid, id, problem)
+        self._send_soon(answer)
+
+    def _send_soon(self, answer: Coroutine[Any, Any, None]) -> None:
         sending = asyncio.ensure_future(answer)
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
@@ -270,9 +304,9 @@ def _encode_error(problem: CollabError) -> str:
 
 
 def _encode_refusal(problem: CollabError) -> str:
-    """Return a CONNECT_ERROR, with which clients make a ``connect_error``."""
+    """Return an encoded CONNECT_ERROR, with which clients make a ``connect_error``."""
     refusal = {"message": str(problem), "data": problem.payload()}
-    return f"{packet.CONNECT_ERROR}" + orjson.dumps(refusal).decode()
+    return eio.message(f"{packet.CONNECT_ERROR}" + orjson.dumps(refusal).decode())
 
 
 def _internal_error(fault: BaseException, sid: str) -> CollabError:
@@ -282,5 +316,5 @@ def _internal_error(fault: BaseException, sid: str) -> CollabError:
 
 
 def encode_event(event: str, argument: Any) -> str:
-    """Return an event of the default namespace as the content of an Engine.IO message."""
-    return "2" + orjson.dumps([event, argument]).decode()
+    """Return an event of the default namespace as an encoded Engine.IO packet."""
+    return "42" + orjson.dumps([event, argument]).decode()

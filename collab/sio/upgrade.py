@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from engineio.packet import Packet
-
 from collab.sio import packets as eio
+from collab.wire.frames import Message
 from collab.wire.outbox import Outbox
 from collab.wire.websocket import Closed, WebSocket
 
@@ -21,7 +20,7 @@ class Upgrade:
     ``settled`` is clear while the client switches: nothing is sent then.
     """
 
-    def __init__(self, outbox: Outbox[Packet]) -> None:
+    def __init__(self, outbox: Outbox[Message]) -> None:
         self.settled = asyncio.Event()
         self.settled.set()
         self._outbox = outbox

@@ -33,8 +33,9 @@ CONNECTION_COST: Final = 0.0001
 """Seconds charged for a new connection: accepting it takes so long."""
 HANDSHAKE_COST: Final = 0.005
 """Seconds charged for a handshake, which makes a session: 50 a second on one TCP connection."""
-SMALL_READ: Final = 2048
-"""Bytes up to which reads are charged together: that is as cheap as not to charge a PONG."""
+SMALL_READ: Final = 8192
+"""Bytes up to which reads are charged together: that is as cheap as not to charge a PONG, or a
+keystroke in a small text."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
 MAX_READ: Final = 256_000
@@ -54,15 +55,17 @@ class Connection(RequestHandler):
     """One TCP connection; ``meter`` is that of its client."""
 
     __slots__ = (
-        "_backlog", "_first_timer", "_is_paused", "_is_stopped", "_is_websocket", "_listener",
-        "_uncharged", "_unread", "_write_timer", "meter", "new_parser", "on_writable",
+        "_backlog", "_feed", "_first_timer", "_is_paused", "_is_stopped", "_is_websocket",
+        "_listener", "_uncharged", "_write_timer", "meter", "new_parser", "on_writable", "unread",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
         super().__init__(listener, **options)
         self._listener = listener
         self._uncharged = 0
-        self._unread = 0
+        self.unread = 0
+        """Bytes that were read, and not taken from the connection yet."""
+        self._feed: Callable[[bytes], tuple[bool, bytes]] | None = None
         self._backlog = 0
         self._is_paused = False
         self._is_stopped = False
@@ -102,8 +105,8 @@ class Connection(RequestHandler):
         if not self._is_websocket:
             self.meter.close()
         super().connection_lost(exc)
-        self._data_received_cb = None  # it is a method of the WebSocket, which refers to this
-        self.new_parser = None
+        # These are methods of the WebSocket and its parser, which refer to this.
+        self._data_received_cb = self._feed = self.new_parser = None
         if self.on_writable is not None:
             self.on_writable()  # it finds that there is no transport any more
             self.on_writable = None
@@ -125,11 +128,12 @@ class Connection(RequestHandler):
         if self.new_parser is not None:
             parser, self.new_parser = self.new_parser(), None
         super().set_parser(parser, data_received_cb)
+        self._feed = parser.feed_data
 
     def stop_reading(self, end: Callable[[], None]) -> None:
         """Read nothing more, and drop the unfinished message; ``end`` is called at the end."""
         self._is_stopped = True
-        self._payload_parser = _Nothing(end)
+        self._payload_parser, self._feed = _Nothing(end), None
         self.take_read()
         self._pause_transport_reading()
 
@@ -142,14 +146,18 @@ class Connection(RequestHandler):
         self._uncharged += len(data)
         if self._uncharged >= SMALL_READ:
             self._charge_read()
-        super().data_received(data)
-        if self._messages and isinstance(bad := self._messages[-1][0], _ErrInfo):
-            without_frames(bad.exc)
+        feed = self._feed
+        if feed is None or self._data_received_cb is not None or self._close or self._force_close:
+            super().data_received(data)
+            if self._messages and isinstance(bad := self._messages[-1][0], _ErrInfo):
+                without_frames(bad.exc)
+        elif feed(data)[0]:  # as aiohttp does for the bytes of a WebSocket
+            self.close()
 
     def _charge_read(self) -> None:
         size, self._uncharged = self._uncharged, 0
         meter, scheduler = self.meter, self._listener.budgets.scheduler
-        self._unread += size
+        self.unread += size
         meter.hold(size)
         now = meter.budgets.clock()
         scheduler.add(size * COPY_COST)
@@ -170,9 +178,9 @@ class Connection(RequestHandler):
 
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
-        if self._unread:
-            self.meter.hold(-self._unread)
-            self._unread = 0
+        if self.unread:
+            self.meter.hold(-self.unread)
+            self.unread = 0
 
     async def finish_response(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
         """Send a response; the request and its body are no longer held then."""

@@ -79,11 +79,11 @@ class Begun:
 class Handling:
     """The handling of one client's messages, one after another, at the expense of ``meter``."""
 
-    __slots__ = ("_busy", "_left", "_meter", "_scheduler", "_uncharged")
+    __slots__ = ("_busy", "_left", "_meter", "_uncharged", "scheduler")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._scheduler = meter.budgets.scheduler
+        self.scheduler = meter.budgets.scheduler
         self._uncharged = 0.0
         self._left = 0.0  # seconds of the present turn
         self._busy = UNKNOWN_COST  # until its first message shows how costly they are
@@ -93,7 +93,7 @@ class Handling:
 
         ``queued`` is how many messages of the client are ready behind it.
         """
-        if self._left <= 0.0 and not self._scheduler.is_free:
+        if self._left <= 0.0 and not self.scheduler.is_free:
             await self._turn(queued)
         left, self._left = self._left, 0.0
         timed = Timed(work)
@@ -107,11 +107,6 @@ class Handling:
             wait = self._charge(timed.busy + MESSAGE_COST)
         if wait:
             await asyncio.sleep(wait)
-
-    @property
-    def is_free(self) -> bool:
-        """Whether a message may be handled at once."""
-        return self._scheduler.is_free
 
     def begin(self, work: Awaitable[None], task: asyncio.Task[Any]) -> Begun | None:
         """Handle a message at once, outside of a task; return what is left to `finish`.
@@ -132,9 +127,9 @@ class Handling:
             return None
         return Begun(None if timed.is_done or problem else timed, wait, problem)
 
-    def count(self) -> Begun | None:
-        """Charge a message that was handled already; return what is left to `finish`."""
-        wait = self._charge(MESSAGE_COST)
+    def count(self, busy: float) -> Begun | None:
+        """Charge a message that was handled in ``busy`` seconds; return what is left to `finish`."""
+        wait = self._charge(busy + MESSAGE_COST)
         return Begun(None, wait, None) if wait else None
 
     async def finish(self, begun: Begun) -> None:
@@ -156,12 +151,12 @@ class Handling:
         wait = self._charge(MESSAGE_COST)
         if wait:
             await asyncio.sleep(wait)
-        elif not self._scheduler.is_free:
+        elif not self.scheduler.is_free:
             await self._turn(queued)
 
     def _charge(self, busy: float) -> float:
         self._busy = busy
-        self._scheduler.add(busy)
+        self.scheduler.add(busy)
         self._uncharged += busy
         if self._uncharged < CHARGED_TOGETHER:
             return 0.0
@@ -171,5 +166,5 @@ class Handling:
     async def _turn(self, queued: int) -> None:
         cost = self._meter.budgets.cost(self._busy)
         used = self._meter.used_after(cost, monotonic())
-        await self._scheduler.turn(used, self._busy, queued=queued)
+        await self.scheduler.turn(used, self._busy, queued=queued)
         self._left = TURN

@@ -11,10 +11,10 @@ from typing import Final, Generic, TypeVar
 M = TypeVar("M")
 
 Render = Callable[[], list[M]]
-"""Makes messages at the moment when they are sent; may return none."""
+"""Makes messages at the moment when they are sent, in a new list; may return none."""
 
-SLOT_SIZE: Final = 1
-"""The size of a slot for the limit: its content is not known before it is rendered."""
+RENDER_SIZE: Final = 1
+"""The size of a render for the limit: its content is not known before it is sent."""
 
 
 class OutboxFull(Exception):
@@ -43,7 +43,8 @@ class Outbox(Generic[M]):
 
     ``limit`` bounds the sum of ``size_of`` over the waiting messages; without ``size_of`` it is a
     number of messages. A message larger than the limit is accepted if no other waits: a document
-    must be sent, however large it is. ``hold`` is called with each change of that sum.
+    must be sent, however large it is. ``hold`` is called with each change of that sum. Slots are
+    not counted: there is one of each name, and it holds nothing before it is rendered.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Outbox(Generic[M]):
         self._hold = hold or _ignore
         self._size = 0
         self._waiting: deque[M | _Slot[M]] = deque()
-        self._slots: dict[str | None, _Slot[M]] = {}
+        self._slots: dict[str, _Slot[M]] = {}
         self._idle: dict[str, Render[M]] = {}
         self._closed = False
         self._waker: asyncio.Future[None] | None = None
@@ -78,7 +79,7 @@ class Outbox(Generic[M]):
 
     def put_render(self, render: Render[M]) -> None:
         """Queue the messages that ``render`` will make. Raises OutboxFull."""
-        self._put(_Slot(None, render), SLOT_SIZE)
+        self._put(_Slot(None, render), RENDER_SIZE)
 
     def _put(self, entry: M | _Slot[M], size: int) -> None:
         if self._closed:
@@ -92,7 +93,8 @@ class Outbox(Generic[M]):
         if self._closed or name in self._slots:
             return
         self._slots[name] = slot = _Slot(name, render)
-        self._append(slot, SLOT_SIZE)
+        self._waiting.append(slot)
+        self._wake()
 
     def put_when_idle(self, name: str, render: Render[M]) -> None:
         """Let the slot ``name`` wait until the queue is empty; a slot is never refused."""
@@ -105,18 +107,19 @@ class Outbox(Generic[M]):
         """Remove a waiting slot; if it is put again, it goes to the end of the queue."""
         if (slot := self._slots.pop(name, None)) is not None:
             self._waiting.remove(slot)
-            self._add(-SLOT_SIZE)
 
     def pop(self) -> list[M]:
         """Remove and return the next messages: none if the queue or the next slot is empty."""
         if self._waiting:
             head = self._waiting.popleft()
-            if isinstance(head, _Slot):
-                self._add(-SLOT_SIZE)
-                self._slots.pop(head.name, None)
-                return head.render()
-            self._add(-self._size_of(head))
-            return [head]
+            if not isinstance(head, _Slot):
+                self._add(-self._size_of(head))
+                return [head]
+            if head.name is None:
+                self._add(-RENDER_SIZE)
+            else:
+                del self._slots[head.name]
+            return head.render()
         if self._idle:
             name = next(iter(self._idle))
             return self._idle.pop(name)()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from time import monotonic
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
@@ -24,7 +25,7 @@ from collab.wire.frames import Message, frame
 from collab.wire.handling import Begun, Handling
 from collab.wire.outbox import Outbox
 
-M = TypeVar("M")
+M = TypeVar("M", bound=Message)
 
 RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
@@ -176,9 +177,11 @@ class WebSocket(web.WebSocketResponse):
         """Call ``handle`` with each message of the client, in order; return the close code.
 
         The next message is read when ``handle`` has returned, and when the client's budget allows
-        it. Errors of ``handle`` are raised. A message that ``is_quick`` may be handled where it
-        arrives: until its first wait ``handle`` must need no task. ``handle_now`` is asked first:
-        it handles messages that never wait, and returns False for others.
+        it. Errors of ``handle`` are raised.
+
+        A message need not wait for this task. ``handle_now`` is asked first: it handles a message
+        where it arrives, without waiting, or returns False and has done nothing. ``handle`` begins
+        there with a message that ``is_quick``, if it needs no task until its first wait.
         """
         handling, queue = self._handling, self._queue
         take = self._taker(handle, is_quick, handle_now)
@@ -214,18 +217,20 @@ class WebSocket(web.WebSocketResponse):
 
         task = asyncio.current_task()
         assert task is not None
+        scheduler = handling.scheduler
 
         def take(message: WSMessage) -> bool:
-            if not handling.is_free or message.type not in CONTENT or asyncio.current_task():
+            if not scheduler.is_free or message.type not in CONTENT:
                 return False
-            data = message.data
+            data, began = message.data, monotonic()
             if handle_now(data):
-                begun = handling.count()
+                begun = handling.count(monotonic() - began)
             elif is_quick(data):
-                connection.take_read()
                 begun = handling.begin(handle(data), task)
             else:
                 return False
+            if connection.unread:
+                connection.take_read()
             if begun is not None:
                 queue.take = None
                 queue.put(begun)
@@ -244,17 +249,23 @@ class WebSocket(web.WebSocketResponse):
         # aiohttp waited for the client while the frames were still held back, so it is done here.
         await self._drain()
 
-    async def write_outbox(self, outbox: Outbox[M], encode: Callable[[M], Message]) -> None:
+    async def write_outbox(
+        self, outbox: Outbox[M], on_write: Callable[[M], None] | None = None
+    ) -> None:
         """Send what waits in ``outbox`` until it is closed and empty, or the connection has ended.
 
-        All messages of one `Outbox.pop` leave in one write.
+        All messages of one `Outbox.pop` leave in one write. ``on_write`` is called with each.
         """
         with contextlib.suppress(OSError, RuntimeError):  # the reader sees this end too
             if self._connection is None or self.compress:
                 while await outbox.wait() and self.is_open:
-                    await self.send_messages([encode(message) for message in outbox.pop()])
+                    messages = outbox.pop()
+                    if on_write is not None:
+                        for message in messages:
+                            on_write(message)
+                    await self.send_messages(messages)
             else:
-                await Flushing(self, self._connection, outbox, encode).run()
+                await Flushing(self, self._connection, outbox, on_write).run()
 
     async def _send(self, message: Message) -> None:
         if isinstance(message, str):
@@ -323,12 +334,12 @@ class Flushing(Generic[M]):
 
     def __init__(
         self, ws: WebSocket, connection: Connection, outbox: Outbox[M],
-        encode: Callable[[M], Message],
+        on_write: Callable[[M], None] | None,
     ) -> None:  # fmt: skip
         self._ws = ws
         self._connection = connection
         self._outbox = outbox
-        self._encode = encode
+        self._on_write = on_write
         self._loop = asyncio.get_running_loop()
         self._due = False
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -350,19 +361,23 @@ class Flushing(Generic[M]):
 
     def _flush(self) -> None:
         self._due = False
-        outbox, encode, transport = self._outbox, self._encode, self._connection.transport
+        outbox, connection = self._outbox, self._connection
+        transport = connection.transport
         if self._over.done():
             return
-        if transport is None or not self._ws.is_open:
+        if transport is None or transport.is_closing() or self._ws.closed:
             self._over.set_result(None)
             return
-        while outbox and not self._connection.writing_paused:
-            frames, size = [], 0
+        while outbox and not connection.writing_paused:
+            messages, size = outbox.pop(), 0
             while outbox and size < MAX_WRITE:
-                for message in outbox.pop():
-                    frames.append(framed := frame(encode(message)))
-                    size += len(framed)
-            transport.write(b"".join(frames))
+                more = outbox.pop()
+                messages += more
+                size += sum(map(len, more))
+            if self._on_write is not None:
+                for message in messages:
+                    self._on_write(message)
+            transport.write(b"".join(map(frame, messages)))
         if outbox.closed and not outbox:
             self._over.set_result(None)
 

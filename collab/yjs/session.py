@@ -171,10 +171,9 @@ class Session:
         except protocol.BadFrame as problem:
             raise Ended(WSCloseCode.PROTOCOL_ERROR, str(problem), "bad_frame") from None
 
-    def _count_update(self, message: bytes) -> bytes:
+    def _count_update(self, message: bytes) -> None:
         if protocol.is_update(message):
             self._metrics.updates.inc()
-        return message
 
     def _send(self, message: bytes) -> None:
         try:
