@@ -43,6 +43,20 @@ def diff(old: str, new: str) -> list[Splice]:
     return [Splice(start + a, start + b, insert) for a, b, insert in splices]
 
 
+def inserted(old: str, new: str, at: int) -> Splice | None:
+    """Return the edit from ``old`` to ``new`` if it is an insertion at ``at``: as `diff` does.
+
+    This is most of what is typed, because most letters are typed behind another. It takes a few
+    comparisons, a tenth of `diff`.
+    """
+    more = len(new) - len(old)
+    if more <= 0 or new[at : at + 1] == old[at : at + 1]:  # it begins later, or is none
+        return None
+    if new[:at] != old[:at] or new[at + more :] != old[at:]:
+        return None
+    return Splice(at, at, new[at : at + more])
+
+
 def quick_diff(old: str, new: str) -> list[Splice]:
     """Return an edit from ``old`` to ``new``, at a fraction of the cost of `diff`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from .diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, quick_diff
+from .diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, inserted, quick_diff
 from .splice import Splice, edit_size
 
 Diff = Callable[[str, str], list[Splice]]
@@ -24,12 +24,13 @@ class Differ:
 
     A change may have to be compared with several dozen texts. Usually it is near to all of them.
     If it is far from most of them, the first comparisons are as exact as those of `diff`, and the
-    others are those of `quick_diff`.
+    others are those of `quick_diff`. The edit probably begins at ``caret``.
     """
 
-    __slots__ = ("_effort", "_known")
+    __slots__ = ("_caret", "_effort", "_known")
 
-    def __init__(self) -> None:
+    def __init__(self, caret: int = 0) -> None:
+        self._caret = caret
         self._known: dict[tuple[str, str], list[Splice]] = {}
         self._effort = 0.0
 
@@ -41,6 +42,8 @@ class Differ:
                 return known
         if self._effort >= MAX_EFFORT:
             return quick_diff(old, new)
+        if insertion := inserted(old, new, self._caret):
+            return [insertion]
         splices = diff(old, new)
         size = edit_size(splices)
         if size > MAX_QUICK_DISTANCE and not _is_at_one_place(splices):

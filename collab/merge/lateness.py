@@ -97,6 +97,8 @@ class Pasts:
 
     def forget(self, now: float) -> None:
         """Drop the views that a page can't show any more at the time ``now``."""
+        if not (self._pasts or self._edits):
+            return
         while self._pasts and self._pasts[0].since <= now - PAST_WINDOW:
             self._pasts.popleft()
             self._seen.popleft()
@@ -106,9 +108,10 @@ class Pasts:
 
     def clear(self) -> None:
         """Drop all views: the page has shown another text since."""
-        self._pasts.clear()
-        self._seen.clear()
-        self._edits.clear()
+        if self._pasts or self._edits:
+            self._pasts.clear()
+            self._seen.clear()
+            self._edits.clear()
 
     def find(
         self,
@@ -127,6 +130,8 @@ class Pasts:
         If the client may have kept the text back since ``kept_since``, any view replaced since
         then may be the base too; such a change says nothing about how late its pages render.
         """
+        if not self._pasts:
+            return None
         late = late_edit(self._pasts, screen, splices, text, habit, now, diff)
         if late is None and kept_since is not None:
             kept = [Past(view, now) for view, since in self._pasts if since >= kept_since]

@@ -70,6 +70,7 @@ class Views:
     """
 
     __slots__ = (
+        "_caret",
         "_confirmed",
         "_first_confirmed",
         "_habit",
@@ -95,6 +96,8 @@ class Views:
         self._reached = 0
         self._first_confirmed: float | None = None
         self._unsure = False
+        self._caret = 0
+        """Where the member's last edit ended, as far as that edit tells."""
 
     @classmethod
     def blank(cls, text: str, habit: Habit) -> Views:
@@ -110,7 +113,8 @@ class Views:
         self._screen = self._screen.advanced(delta)
 
     def _follow(self, delta: Delta) -> None:
-        self._others = [view.advanced(delta) for view in self._others]
+        if self._others:
+            self._others = [view.advanced(delta) for view in self._others]
         self._pasts.advance(delta)
         self._trail.advance(delta)
 
@@ -196,7 +200,7 @@ class Views:
         self._unsure &= len(self._trail) > 0
         self._pasts.forget(now if kept_since is None else min(now, kept_since))
         candidates = self._candidates()
-        diff = Differ()
+        diff = Differ(self._caret)
         base, splices = self._base(candidates, text, diff, kept=kept_since is not None)
         late = self._pasts.find(
             base.text, splices, text, now, diff, habit=self._habit, kept_since=kept_since
@@ -214,6 +218,7 @@ class Views:
             self._pasts.add([self._screen], now)
         self._follow(delta)
         self._screen = View(text, to_present)
+        self._caret = splices[-1].start + len(splices[-1].insert) if splices else 0
         return Outcome(
             delta,
             echo=not splices,

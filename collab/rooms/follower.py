@@ -152,7 +152,8 @@ class Follower:
 
     def handle_committed(self, answer: Committed) -> None:
         """Handle a commit that Redis appended, maybe behind entries that this node had missed."""
-        self.apply_entries(answer.missed)
+        if answer.missed:
+            self.apply_entries(answer.missed)
         self.state.on(Event.SNAPSHOT_OWED if answer.missed else Event.SNAPSHOT_SET)
         if self.in_flight:  # otherwise the announcement came first
             self.confirm(answer.id, answer.deadline)
@@ -167,7 +168,7 @@ class Follower:
         """Acknowledge the commit in flight, which Redis has as the entries up to ``last``."""
         confirmed, self.in_flight = self.in_flight, Pending()
         self.state.on(Event.CONFIRMED)
-        self.advance_to(last)
+        self.last = max(self.last, last)
         self.set_deadline(deadline)
         if confirmed.since:
             self._metrics.commit_seconds.observe(self.clock() - confirmed.since)

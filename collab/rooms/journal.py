@@ -199,9 +199,11 @@ class Journal:
         if self._state.phase is Phase.LOADING or self._worker.busy:
             return
         work = self._state.next(waiting=bool(self._follower.waiting))
+        if work is None:
+            return
         if work is Work.COMMIT and self._worker.begin():
             self._store.send_commit(self._room, self._prepare_commit, self._handle_outcome)
-        elif work is not None:
+        else:
             self._worker.start()
 
     def _prepare_commit(self) -> NextCommit | None:

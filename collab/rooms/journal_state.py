@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum, auto
+from enum import IntEnum, auto
 
 REFUSALS_BEFORE_APPEND = 3
 """Refusals in a row after which a node appends without setting the snapshot (a saturated room)."""
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """The relation of a node to a room's journal."""
 
     LOADING = auto()
@@ -49,7 +49,7 @@ class Work(IntEnum):
     """Set the snapshot, if the replica is what the journal adds up to."""
 
 
-class Event(Enum):
+class Event(IntEnum):
     """A change of the journal, or of what the node knows about it."""
 
     LOADED = auto()
@@ -137,14 +137,11 @@ class JournalState:
 
     def __init__(self) -> None:
         self.phase = Phase.LOADING
+        self.over = False
+        """Whether nothing is written any more."""
         self.due: set[Work] = set()
         self._running: Work | None = None
         self._refusals = 0
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is written any more."""
-        return self.phase in (Phase.ENDED, Phase.CLOSED)
 
     @property
     def may_append(self) -> bool:
@@ -154,9 +151,13 @@ class JournalState:
     def on(self, event: Event) -> None:
         """Apply the effects of an event."""
         transition = TRANSITIONS[event]
-        self.phase = transition.phases.get(self.phase, self.phase)
-        self.due.update(transition.due)
-        self.due.difference_update(transition.dropped)
+        if self.phase in transition.phases:
+            self.phase = transition.phases[self.phase]
+            self.over = self.phase in (Phase.ENDED, Phase.CLOSED)
+        if transition.due:
+            self.due.update(transition.due)
+        if self.due:
+            self.due.difference_update(transition.dropped)
         if event is Event.REFUSED:
             self._refusals += 1
         elif event is Event.CONFIRMED:
@@ -164,10 +165,8 @@ class JournalState:
 
     def next(self, *, waiting: bool) -> Work | None:
         """Return the most urgent work; ``waiting`` says whether any update waits for a commit."""
-        if self.over:
-            return None
         commit = TO_COMMIT.get(self.phase) if waiting else None
-        if not self.due:
+        if self.over or not self.due:
             return commit
         return min(self.due if commit is None else {*self.due, commit})
 

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from engineio import packet as eio
-
 from collab.access.grant import Grant
 from collab.admission import Admission
 from collab.errors import CollabError, RoomNotAllowed, Unauthorized

@@ -128,7 +128,7 @@ class Handling:
         return Begun(None if timed.is_done or problem else timed, wait, problem)
 
     def count(self, busy: float) -> Begun | None:
-        """Charge a message that was handled in ``busy`` seconds; return what is left to `finish`."""
+        """Charge a message that took ``busy`` seconds; return what is left to `finish`."""
         wait = self._charge(busy + MESSAGE_COST)
         return Begun(None, wait, None) if wait else None
 

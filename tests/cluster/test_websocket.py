@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
+from collab.wire.frames import Message
 from collab.wire.outbox import Outbox
 from collab.wire.websocket import MAX_REASON_BYTES, RESTART, Closed, Farewell, WebSocket
 
@@ -99,21 +100,23 @@ async def test_reading_ends_with_what_is_raised_where_a_message_is_handled() -> 
 
 
 async def test_an_outbox_is_written_in_order_until_it_is_closed_and_empty() -> None:
-    outbox: Outbox[int] = Outbox(10)
+    outbox: Outbox[Message] = Outbox(10)
+    written: list[Message] = []
 
     async def serve(ws: WebSocket) -> None:
-        await ws.write_outbox(outbox, lambda number: str(number) if number % 2 else bytes([number]))
+        await ws.write_outbox(outbox, written.append)
         await ws.close()
 
     async with connected(serve) as client:
-        outbox.put(1)
-        outbox.put_render(lambda: [2, 3])
+        outbox.put("1")
+        outbox.put_render(lambda: [b"\2", "3"])
         assert await client.receive_str() == "1"
         assert await client.receive_bytes() == b"\2"
         assert await client.receive_str() == "3"
-        outbox.put(4)
+        outbox.put(b"\4")
         outbox.close()
         assert await client.receive_bytes() == b"\4"
+        assert written == ["1", b"\2", "3", b"\4"]
         assert (await next_from(client))[:2] == (WSMsgType.CLOSE, 1000)
         await client.close()
 
@@ -122,7 +125,7 @@ async def test_writing_an_outbox_ends_when_the_client_is_gone() -> None:
     outbox: Outbox[str] = Outbox(10)
 
     async def serve(ws: WebSocket) -> None:
-        writing = asyncio.create_task(ws.write_outbox(outbox, str))
+        writing = asyncio.create_task(ws.write_outbox(outbox))
         with pytest.raises(Closed):
             await ws.read()
         outbox.put("into the void")

@@ -7,45 +7,46 @@ import asyncio
 import pytest
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
-from engineio.packet import MESSAGE, Packet
+from engineio.packet import MESSAGE
 
 from collab.errors import FrameTooLarge
 from collab.sio.packets import decode, is_over
 from collab.sio.polling import MAX_ANSWER_SIZE, next_answer, read_payload
+from collab.wire.frames import Message
 from collab.wire.outbox import Outbox
 
 
 async def test_an_answer_has_all_that_waits() -> None:
-    outbox: Outbox[Packet] = Outbox(10)
+    outbox: Outbox[Message] = Outbox(10)
     for text in "abc":
-        outbox.put(Packet(MESSAGE, text))
-    assert [packet.data for packet in await next_answer(outbox)] == ["a", "b", "c"]
+        outbox.put(text)
+    assert await next_answer(outbox) == ["a", "b", "c"]
 
 
 async def test_a_full_answer_leaves_the_rest_for_the_next_poll() -> None:
-    outbox: Outbox[Packet] = Outbox(10)
+    outbox: Outbox[Message] = Outbox(10)
     half = "x" * (MAX_ANSWER_SIZE // 2)
     for text in (half, half, "the rest"):
-        outbox.put(Packet(MESSAGE, text))
-    assert [packet.data for packet in await next_answer(outbox)] == [half, half]
-    assert [packet.data for packet in await next_answer(outbox)] == ["the rest"]
+        outbox.put(text)
+    assert await next_answer(outbox) == [half, half]
+    assert await next_answer(outbox) == ["the rest"]
 
 
 async def test_a_poll_waits_on_when_a_slot_turns_out_to_have_nothing() -> None:
-    outbox: Outbox[Packet] = Outbox(10)
+    outbox: Outbox[Message] = Outbox(10)
     outbox.put_slot("nothing", list)
     polling = asyncio.create_task(next_answer(outbox))
     await asyncio.sleep(0)
     assert not outbox
-    outbox.put(Packet(MESSAGE, "something"))
-    assert [packet.data for packet in await polling] == ["something"]
+    outbox.put("something")
+    assert await polling == ["something"]
 
 
 async def test_a_closed_outbox_gives_what_waits_and_then_nothing() -> None:
-    outbox: Outbox[Packet] = Outbox(10)
-    outbox.put(Packet(MESSAGE, "the last"))
+    outbox: Outbox[Message] = Outbox(10)
+    outbox.put("the last")
     outbox.close()
-    assert [packet.data for packet in await next_answer(outbox)] == ["the last"]
+    assert await next_answer(outbox) == ["the last"]
     assert await next_answer(outbox) == []
 
 

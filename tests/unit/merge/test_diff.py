@@ -6,9 +6,10 @@ from time import perf_counter
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from collab.merge import diff as module
-from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
+from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance, inserted
 from collab.merge.splice import Splice, apply_splices, edit_size
 
 from .strategies import texts
@@ -37,6 +38,22 @@ def test_a_diff_beyond_its_bound_is_still_right(old: str, new: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_DISTANCE", 2)
         assert apply_splices(old, diff(old, new)) == new
+
+
+@given(texts, texts, texts, st.integers(0, 40))
+def test_an_insertion_is_found_as_by_a_diff(before: str, typed: str, after: str, at: int) -> None:
+    old, new = before + after, before + typed + after
+    for place in (at, len(before), len(before) + len(typed)):
+        found = inserted(old, new, place)
+        assert found is None or [found] == diff(old, new)
+    if typed and typed[0] != after[:1]:
+        assert inserted(old, new, len(before)) == (len(before), len(before), typed)
+
+
+@given(texts, texts, st.integers(0, 40))
+def test_another_edit_is_not_taken_for_an_insertion(old: str, new: str, at: int) -> None:
+    found = inserted(old, new, at)
+    assert found is None or [found] == diff(old, new)
 
 
 def test_equal_texts_give_no_splice() -> None:

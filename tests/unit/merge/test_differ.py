@@ -58,7 +58,7 @@ def test_pastes_are_no_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     computed, differ = _full_diffs(monkeypatch), Differ()
     old = "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))
     for number in range(100):
-        differ(old, old[:number] + "paste" * 100 + old[number:])
+        differ(old, old[: number + 1] + "paste" * 100 + old[number + 1 :])
         differ(old, old[:number] + old[number + 500 :])
     assert len(computed) == 200
 
