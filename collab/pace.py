@@ -19,8 +19,8 @@ class Pace:
         self._next = float("-inf")
         self._slowed_since: float | None = None
 
-    def is_free(self, now: float) -> bool:
-        """Whether the next event would not be delayed."""
+    def passes(self, now: float) -> bool:
+        """Whether `wait` would let an event pass without a delay."""
         return self._next + self._period <= now
 
     def wait(self, now: float) -> float | None:

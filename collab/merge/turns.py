@@ -86,13 +86,12 @@ class Turns:
 
     def handle_event(self) -> Turn:
         """Handle an event of the client when it arrives, and return its turn."""
-        kept_since = self._kept_since()
-        return Turn(kept_since, self.may_wait)
+        if self._overlaps:
+            return UNDELAYED
+        return Turn(self._kept_since(), self.may_wait)
 
     def _kept_since(self) -> float | None:
         now = self._clock()
-        if self._overlaps:
-            return None
         if self._unanswered:
             self._overlaps = True
             self._unanswered = False

@@ -199,9 +199,12 @@ class Views:
         """
         self._unsure &= len(self._trail) > 0
         self._pasts.forget(now if kept_since is None else min(now, kept_since))
-        candidates = self._candidates()
         diff = Differ(self._caret)
-        base, splices = self._base(candidates, text, diff, kept=kept_since is not None)
+        candidates = self._candidates() if self._others or len(self._trail) else []
+        if len(candidates) > 1:
+            base, splices = self._choose(candidates, text, diff, kept=kept_since is not None)
+        else:
+            base, splices = self._screen, diff(self._screen.text, text)
         late = self._pasts.find(
             base.text, splices, text, now, diff, habit=self._habit, kept_since=kept_since
         )
@@ -237,12 +240,10 @@ class Views:
         views.append((0, self._screen.text))
         return views
 
-    def _base(
+    def _choose(
         self, candidates: list[tuple[int, str]], text: str, diff: Differ, *, kept: bool
     ) -> tuple[View, list[Splice]]:
         """Choose the view that ``text`` is an edit of, drop older views, return it and the edit."""
-        if len(candidates) == 1:
-            return self._screen, diff(self._screen.text, text)
         others, self._others = self._others, []
         index, splices = choose(text, [candidate for _, candidate in candidates], diff)
         number, chosen = candidates[index]

@@ -22,6 +22,9 @@ class AbsentPeers:
     def __init__(self) -> None:
         self._peers: dict[str, tuple[TextPeer, float]] = {}  # in the order in which they left
 
+    def __len__(self) -> int:
+        return len(self._peers)
+
     def __iter__(self) -> Iterator[TextPeer]:
         return (peer for peer, _ in self._peers.values())
 

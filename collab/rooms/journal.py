@@ -232,7 +232,8 @@ class Journal:
             log.exception("a room's work failed", extra={"room": self._room})
             self._recover()
         self._worker.end()
-        self._start_work()
+        if self._follower.waiting or self._state.due:
+            self._start_work()
         if self._state.over:
             self._give_up()
 

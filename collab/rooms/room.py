@@ -195,7 +195,8 @@ class Room:
         """
         if not edit.delta.is_identity:
             self.texts.broadcast(edit.delta, exclude=by)
-        self.yjs.broadcast(edit.update, exclude=by)
+        if self._members.yjs:
+            self.yjs.broadcast(edit.update, exclude=by)
 
     def commit(self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None) -> None:
         """Broadcast and commit an edit that was made here."""
@@ -214,9 +215,9 @@ class Room:
             stored.set_result(None)
         return stored
 
-    def overdraft(self, identity: Identity) -> float:
-        """Return how many seconds an edit must wait because its author has written too much."""
-        return self._written.overdraft(identity, self._clock())
+    def may_commit(self, identity: Identity, now: float) -> bool:
+        """Whether `wait_for_quota` would return at once."""
+        return not self._written.overdraft(identity, now)
 
     async def wait_for_quota(self, identity: Identity) -> None:
         """Wait before an edit if its author has written too much. Raises RateLimited."""

@@ -100,10 +100,9 @@ class TextMembers:
         for member in self._members.text.values():
             if member is not exclude:
                 member.peer.advance(delta)
-        for peer in self._absent:
-            peer.advance(delta)
-        for trail in self._trails:
-            trail.advance(delta)
+        if self._absent or self._trails:
+            for kept in (*self._absent, *self._trails):
+                kept.advance(delta)
 
     # Joining and leaving
 

@@ -209,22 +209,25 @@ class SocketIOEndpoint:
         client = self._clients.get(sid)
         if client is None or not isinstance(payload, dict):
             return None
-        name, code = payload.get("room"), payload.get("code")
+        name = payload.get("room")
         line = client.lines.get(name) if isinstance(name, str) else None
-        if line is None or not client.pace.is_free(self._clock()):
+        if line is None:
             return None
-        member = line.member
-        room, limit = member.room, self._config.max_code_bytes
+        member, now = line.member, self._clock()
+        room, identity = member.room, member.identity
         try:
-            code = check_code(code, limit)
+            code = check_code(payload.get("code"), self._config.max_code_bytes)
             client.grant.check()
         except CollabError:
             return None
-        if not (member.identity.may_write and room.texts.is_known(member)):
+        if not (
+            client.pace.passes(now)
+            and identity.may_write
+            and room.texts.is_known(member)
+            and room.may_commit(identity, now)
+        ):
             return None
-        if room.overdraft(member.identity):
-            return None
-        client.pace.wait(self._clock())
+        client.pace.wait(now)
         room.texts.change(member, code, client.turns.handle_event())
         return lambda: _reply_when(room.stored())
 

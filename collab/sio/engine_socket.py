@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, web
 from engineio import exceptions, packet
@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 PACKET_BYTES: Final = 512
 """Bytes for which a waiting packet counts, acknowledgements mostly; texts are made when sent."""
-CHANGE: Final = re.compile('42[0-9]{0,9}\\["change",')
-"""The beginning of a change, with or without the id of an acknowledgement."""
+CHANGE: Final = re.compile('42([0-9]{0,9})(?=\\["change",)')
+"""The beginning of a change, with the id of its acknowledgement, if there is one."""
 LAST_POLL_TIMEOUT: Final = 1.0
 """Seconds after the end of a session in which the open poll takes what waits for the client."""
 
@@ -233,7 +233,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """Handle a PONG, or a change that need not wait; return False for any other packet."""
         if message == eio.PONG_PACKET:
             self.pings.handle_pong()
-        elif not (_is_change(message) and self.server.on_change(self, message)):
+        elif not (isinstance(message, str) and self.server.on_change(self, message)):
             return False
         if self.last_ping:
             self.schedule_ping()
@@ -322,6 +322,6 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self._ws.abort()
 
 
-def _is_change(message: str | bytes) -> TypeGuard[str]:
+def _is_change(message: str | bytes) -> bool:
     """Whether a message is a ``change``, which needs no task until it waits."""
     return isinstance(message, str) and CHANGE.match(message) is not None

@@ -34,7 +34,7 @@ from collab.metrics import Metrics
 from collab.sio import json
 from collab.sio import packets as eio
 from collab.sio.engine import EngineServer
-from collab.sio.engine_socket import EngineSocket
+from collab.sio.engine_socket import CHANGE, EngineSocket
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +139,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
             await self.eio.send_error(socket, _internal_error(fault, socket.sid))
 
     def _change_now(self, socket: EngineSocket, message: str) -> bool:
-        """Handle an encoded ``change`` at once; return False if it may have to wait."""
-        head = PLAIN_EVENT.match(message, 1)
+        """Handle an encoded ``change`` at once; return False if it must wait, or is none."""
+        head = CHANGE.match(message)
         sid = self.manager.sid_from_eio_sid(socket.sid, "/")
         if head is None or sid is None or len(message) > self.eio.max_http_buffer_size // 4:
             return False

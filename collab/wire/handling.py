@@ -129,7 +129,10 @@ class Handling:
 
     def count(self, busy: float) -> Begun | None:
         """Charge a message that took ``busy`` seconds; return what is left to `finish`."""
-        wait = self._charge(busy + MESSAGE_COST)
+        self._busy = busy = busy + MESSAGE_COST
+        self.scheduler.add(busy)
+        self._uncharged += busy
+        wait = self._charge_together() if self._uncharged >= CHARGED_TOGETHER else 0.0
         return Begun(None, wait, None) if wait else None
 
     async def finish(self, begun: Begun) -> None:
@@ -158,8 +161,9 @@ class Handling:
         self._busy = busy
         self.scheduler.add(busy)
         self._uncharged += busy
-        if self._uncharged < CHARGED_TOGETHER:
-            return 0.0
+        return self._charge_together() if self._uncharged >= CHARGED_TOGETHER else 0.0
+
+    def _charge_together(self) -> float:
         busy, self._uncharged = self._uncharged, 0.0
         return self._meter.spend(0, busy, monotonic())
 
