@@ -51,13 +51,14 @@ class Changes:
 class Document:
     """A document with a shared text.
 
-    ``client_id`` is the Yjs id of the edits that are made here.
+    ``client_id`` is the Yjs id of the edits that are made here. ``length`` is that of the text, in
+    UTF-8 bytes; an embed counts as one.
 
     The document is observed from the first edit or `apply` on; the text only while something is
     applied, because to find out what changed takes time that grows with the document.
     """
 
-    __slots__ = ("_changes", "_doc", "_observing", "_text", "client_id")
+    __slots__ = ("_changes", "_doc", "_observing", "_text", "client_id", "length")
 
     def __init__(self, client_id: int | None = None) -> None:
         self._doc = Doc(client_id, None, None)
@@ -66,6 +67,7 @@ class Document:
         self.client_id = self._doc.client_id()
         transaction = self._doc.create_transaction()
         self._text = self._doc.get_or_insert_text(transaction, ROOT)
+        self.length = 0
         _finish(transaction)
 
     @property
@@ -73,11 +75,8 @@ class Document:
         """The update that the last edit made, or what the last `apply` changed."""
         return self._changes.update
 
-    def edit(self, ops: Iterable[ByteOp]) -> int:
-        """Make one transaction of ``ops``, one after the other; return the text's length then.
-
-        The length is in bytes, and an embed counts as one.
-        """
+    def edit(self, ops: Iterable[ByteOp]) -> None:
+        """Make one transaction of ``ops``, one after the other."""
         self._observe()
         text, transaction = self._text, self._doc.create_transaction()
         try:
@@ -86,7 +85,7 @@ class Document:
                     text.insert(transaction, index, op)
                 else:
                     text.remove_range(transaction, index, -op)
-            return text.len(transaction)
+            self.length = text.len(transaction)
         finally:
             _finish(transaction)
 
@@ -109,12 +108,12 @@ class Document:
         event, changes.event = changes.event, None
         return event
 
-    def apply_part(self, update: bytes) -> int:
-        """Apply ``update``, and return the text's length then; keep nothing of what it changed."""
+    def apply_part(self, update: bytes) -> None:
+        """Apply ``update``, without an answer what it changed."""
         transaction = self._doc.create_transaction()
         try:
             self._doc.apply_update(transaction, update)
-            return self._text.len(transaction)
+            self.length = self._text.len(transaction)
         finally:
             _finish(transaction)
 
@@ -131,14 +130,6 @@ class Document:
         transaction = self._doc.create_transaction()
         try:
             return self._doc.get_state(transaction)
-        finally:
-            transaction.drop()
-
-    def length(self) -> int:
-        """Return the length of the text in UTF-8 bytes; an embed counts as one."""
-        transaction = self._doc.create_transaction()
-        try:
-            return self._text.len(transaction)
         finally:
             transaction.drop()
 

@@ -28,7 +28,7 @@ def without_embeds(
     If something in the document is ``formatted``, pycrdt does not list the embeds: it reads memory
     that is not its own if the formatting is forged.
     """
-    length = document.length()
+    length = document.length
     if not formatted and length - size <= MAX_REPAIRS:
         embeds = document.embeds()
         if length - len(embeds) == size:

@@ -37,7 +37,7 @@ class SharedText:
 
         Raises `BadUpdate` if the copy has another text.
         """
-        if (document.length(), document.content()) != (self.document.length(), self.content):
+        if (document.length, document.content()) != (self.document.length, self.content):
             raise BadUpdate("the replica cannot be copied")
         other = SharedText(document)
         other.content, other.size, other.is_plain = self.content, self.size, self.is_plain
@@ -64,8 +64,8 @@ class SharedText:
         if after == expected:
             after = expected
         size = utf8_size(after)
-        length = self.document.edit((*self._without_embeds(), *byte_ops(before, delta)))
-        assert length == size, "pycrdt moved an index"
+        self.document.edit((*self._without_embeds(), *byte_ops(before, delta)))
+        assert self.document.length == size, "pycrdt moved an index"
         self.content, self.size, self.is_plain = after, size, True
 
     def follow(self, event: TextEvent | None) -> Delta:
@@ -81,7 +81,7 @@ class SharedText:
             return self.compare()
         after = delta.apply(before)
         size = utf8_size(after)
-        if self.document.length() != size:
+        if self.document.length != size:
             return self.compare()  # the event is not the whole change
         self.content, self.size = after, size
         return delta.coarse(before)
@@ -96,7 +96,7 @@ class SharedText:
         """Read the content from the document."""
         self.content = self.document.content()
         self.size = utf8_size(self.content)
-        self.is_plain = self.document.length() == self.size
+        self.is_plain = self.document.length == self.size
 
     def repair(self) -> bool:
         """Make the document representable as text, in one transaction; return whether it was not.
@@ -110,7 +110,8 @@ class SharedText:
             return False
         with refusals():
             ops = self._without_embeds()
-            if self.document.edit((*ops, *written_again(self.content, halves))) != self.size:
+            self.document.edit((*ops, *written_again(self.content, halves)))
+            if self.document.length != self.size:
                 raise BadUpdate("the document cannot be reduced to its text")
         self.is_plain = True
         return True
@@ -119,7 +120,7 @@ class SharedText:
         """Assert that the content is the document's. For tests: it reads the document."""
         assert self.document.content() == self.content
         assert utf8_size(self.content) == self.size
-        assert not self.is_plain or self.document.length() == self.size
+        assert not self.is_plain or self.document.length == self.size
 
     def _without_embeds(self) -> Iterable[ByteOp]:
         if self.is_plain:

@@ -145,6 +145,10 @@ class YjsMembers:
             raise NotAllowed("this member may read, not write")
         try:
             async with self._admitting:
+                edit = self._gate.admit_keystroke(update)
+                if edit is not None:
+                    self._commit_admitted(member, edit, None)
+                    return
                 slices = Slices()
                 for admitted in self._gate.steps(update):
                     if admitted is not None:
