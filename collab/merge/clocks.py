@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from .cursor import Cursor
 from .errors import BadUpdate, EarlyUpdate, UpdateTooLarge
+from .keystroke import Keystroke
 from .limits import Limits
 from .survey import Survey
 
@@ -65,6 +66,16 @@ class Clocks:
         for client, _, end in seen.deleted:
             if end > known.get(client, 0) and end > reach.get(client, 0):
                 raise EarlyUpdate("the update deletes content that is missing")
+
+    def precede(self, stroke: Keystroke) -> bool:
+        """Whether a keystroke builds only on what is there, and is the next of a known client."""
+        known = self._known
+        if stroke.size and known.get(stroke.client) != stroke.clock:
+            return False
+        for client, clock in stroke.needs:
+            if clock >= known.get(client, 0):
+                return False
+        return stroke.deleted is None or stroke.deleted[2] <= known.get(stroke.deleted[0], 0)
 
     def check(self, state_vector: bytes) -> None:
         """Assert that the clocks are those of the document's ``state_vector``; for tests."""

@@ -10,6 +10,8 @@ from .errors import BadUpdate
 
 def varuint(number: int) -> bytes:
     """Encode a number."""
+    if number < 0x80:
+        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(0x80 | number & 0x7F)

@@ -30,6 +30,9 @@ class Reader:
     def read_var_uint(self) -> int:
         """Read a number of at most `MAX_NUMBER`."""
         raw, at = self._raw, self._at
+        if at < len(raw) and raw[at] < 0x80:
+            self._at = at + 1
+            return raw[at]
         number = shift = 0
         for byte in raw[at : at + MAX_NUMBER_BYTES]:
             number |= (byte & 0x7F) << shift
@@ -59,8 +62,11 @@ class Reader:
             raise BadEncoding("there are bytes after the message's end")
 
 
+def prefixed(content: bytes) -> bytes:
+    """Return ``content`` behind its length."""
+    return varuint(len(content)) + content
+
+
 def packed(*parts: int | bytes) -> bytes:
     """Return numbers and length-prefixed bytes, encoded; a string is sent as its UTF-8 bytes."""
-    return b"".join(
-        varuint(part) if isinstance(part, int) else varuint(len(part)) + part for part in parts
-    )
+    return b"".join(varuint(part) if isinstance(part, int) else prefixed(part) for part in parts)

@@ -1,7 +1,6 @@
 """The merge core's errors: what can be wrong with its input."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 
 class MergeError(Exception):
@@ -48,15 +47,24 @@ class DocumentTooLarge(MergeError):
     code = "code_too_large"
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turn any error that pycrdt raises for an update that it cannot apply into `BadUpdate`."""
-    try:
-        yield
-    except (ValueError, RuntimeError, ExceptionGroup) as error:
-        raise BadUpdate("pycrdt refuses the update") from error
-    except BaseException as error:
+class _Refusals:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ValueError | RuntimeError | ExceptionGroup):
+            raise BadUpdate("pycrdt refuses the update") from error
         # A panic in Rust derives from BaseException, and its class cannot be imported.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise BadUpdate("pycrdt fails on the update") from error
+        if error is not None and type(error).__name__ == "PanicException":
+            raise BadUpdate("pycrdt fails on the update") from error
+
+
+_REFUSALS = _Refusals()
+
+
+def refusals() -> AbstractContextManager[None]:
+    """Turn any error that pycrdt raises for an update that it cannot apply into `BadUpdate`.
+
+    This is no generator, because entering one takes as long as applying a keystroke.
+    """
+    return _REFUSALS

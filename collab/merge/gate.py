@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .errors import BadUpdate, DocumentTooLarge, EarlyUpdate, UpdateTooLarge
+from .keystroke import read_keystroke
 from .limits import Limits
 from .replica import Edit, Replica
 from .steps import Steps
@@ -38,13 +39,23 @@ class Gate:
     twin, which is dropped. An honest keystroke is applied twice, which is cheap.
     """
 
-    __slots__ = ("_bytes", "_limits", "_replica", "_since", "_structs", "_twin", "_version")
+    __slots__ = (
+        "_bytes",
+        "_limits",
+        "_replica",
+        "_since",
+        "_structs",
+        "_twin",
+        "_unread",
+        "_version",
+    )
 
     def __init__(self, replica: Replica, limits: Limits) -> None:
         self._replica = replica
         self._limits = limits
         self._twin: Replica | None = None
         self._version = -1
+        self._unread = False
         self._bytes, self._structs = limits.document_bytes, replica.structs
         self._since = limits.document_bytes
 
@@ -56,8 +67,39 @@ class Gate:
         Raises `BadUpdate`, `EarlyUpdate` if the caller should ask the author for what the replica
         lacks, `UpdateTooLarge`, or `DocumentTooLarge`; the replica is unchanged then.
         """
+        edit = self.admit_keystroke(update)
+        if edit is not None:
+            return edit, None
         (admitted,) = filter(None, self._steps(update, max_parts=1))
         return admitted
+
+    def admit_keystroke(self, update: bytes) -> Edit | None:
+        """Apply ``update`` if it is what typing makes, and nothing stands against it.
+
+        Returns None, and changes nothing, if it is another update, or whenever there is a doubt:
+        then `steps` decides. The update needs no repair.
+        """
+        replica, limits = self._replica, self._limits
+        stroke = read_keystroke(update)
+        if (
+            stroke is None
+            or not replica.expects(stroke)
+            or replica.size + stroke.size > limits.text_bytes
+            or self._bytes + len(update) > limits.document_bytes
+            or self._structs + 1 > limits.document_structs
+        ):
+            return None
+        twin = self._ready_twin(exact=False)
+        try:
+            if not twin.try_keystroke(update, stroke):
+                return None
+        except BadUpdate:
+            return None
+        self._add(len(update), int(stroke.size > 0))
+        edit = replica.apply_keystroke(update, stroke)
+        if twin.share_text(replica):
+            self._twin, self._version, self._unread = twin, replica.version, True
+        return edit
 
     def steps(self, update: bytes) -> Iterator[Admitted | None]:
         """Apply ``update`` as `admit` does, in several steps if it is large.
@@ -80,7 +122,7 @@ class Gate:
         large = seen.parts > SLICE_STRUCTS or len(update) > SLICE_BYTES
         if large:
             yield None
-        twin, self._twin = self._ready_twin(), None
+        twin = self._ready_twin(exact=True)
         if twin.nesting_with(update, seen) > limits.nesting:
             raise UpdateTooLarge(f"at most {limits.nesting} types may be nested in each other")
         parts = 1
@@ -98,9 +140,7 @@ class Gate:
         limit = limits.text_bytes
         if twin.size > max(limit, replica.size):
             raise DocumentTooLarge(f"the text would have {twin.size} bytes; the limit is {limit}")
-        self._bytes += len(update)
-        self._structs += seen.built
-        self._since += len(update)
+        self._add(len(update), seen.built)
         if large:
             yield None
         expected = self._version
@@ -113,6 +153,11 @@ class Gate:
         if not repaired:
             # The twin lacks what others have changed between two steps.
             self._twin, self._version = twin, expected if replica.version == expected else -1
+
+    def _add(self, size: int, structs: int) -> None:
+        self._bytes += size
+        self._structs += structs
+        self._since += size
 
     def _check_size(self, update: bytes, seen: Survey) -> Steps[None]:
         """Refuse an update that would make the whole document, not only its text, too large.
@@ -142,13 +187,19 @@ class Gate:
                 f"in {limits.document_structs} structs"
             )
 
-    def _ready_twin(self) -> Replica:
-        twin, replica = self._twin, self._replica
-        if twin is None:
-            twin = replica.copy()
-        elif self._version != replica.version:
+    def _ready_twin(self, *, exact: bool) -> Replica:
+        """Take the twin, as it must be for the next trial; ``exact``: with the text that it has.
+
+        Of the keystrokes that were tried on it, only the text's size was read.
+        """
+        twin, self._twin = self._twin, None
+        replica = self._replica
+        if twin is not None and self._version != replica.version:
             twin.follow(replica)
-        if twin.text != replica.text:
-            raise BadUpdate("the replica cannot be copied")
+        if twin is not None and exact and self._unread:
+            twin.reload_text()
+        if twin is None or twin.text != replica.text:
+            twin = replica.copy()
         self._version = replica.version
+        self._unread = False
         return twin

@@ -16,6 +16,9 @@ class Pairs:
     def __init__(self) -> None:
         self._ids: set[Id] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
     def copy(self) -> Pairs:
         """Return the pairs of a copy of the document."""
         other = Pairs()

@@ -1,4 +1,4 @@
-"""Repairs of a document that contains what text cannot say, inside a transaction of it.
+"""Repairs of a document that contains what text cannot say: the steps of one transaction.
 
 Editors make one such place at a time. A forged update can make thousands, and each repair looks for
 its place from the beginning; so many places are repaired in one piece.
@@ -7,9 +7,10 @@ its place from the beginning; so many places are repaired in one piece.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from .document import Document
+from .document import ByteOp, Document
 from .survey import HALF
 from .units import utf8_size
 
@@ -19,20 +20,24 @@ MAX_REPAIRS: Final = 256
 _HALVES = re.compile(f"{HALF}+")
 
 
-def remove_embeds(document: Document, content: str, size: int, *, formatted: bool) -> None:
-    """Delete everything from a document's shared text but its ``content``, of ``size`` bytes.
+def without_embeds(
+    document: Document, content: str, size: int, *, formatted: bool
+) -> Iterator[ByteOp]:
+    """Yield what deletes everything from the shared text but its ``content``, of ``size`` bytes.
 
     If something in the document is ``formatted``, pycrdt does not list the embeds: it reads memory
     that is not its own if the formatting is forged.
     """
-    text = document.text
-    if not formatted and len(text) - size <= MAX_REPAIRS:
-        for index in reversed(document.embeds()):
-            del text[index]
-    if len(text) != size:
-        # There are many embeds, or some that count more than one or are not listed: all are forged.
-        text.clear()
-        text.insert(0, content)
+    length = document.length
+    if not formatted and length - size <= MAX_REPAIRS:
+        embeds = document.embeds()
+        if length - len(embeds) == size:
+            yield from ((index, -1) for index in reversed(embeds))
+            return
+    # There are many embeds, or some that count more than one or are not listed: all are forged.
+    if length:
+        yield 0, -length
+    yield 0, content
 
 
 def runs_of_halves(content: str) -> list[tuple[int, int]]:
@@ -41,11 +46,10 @@ def runs_of_halves(content: str) -> list[tuple[int, int]]:
     return runs if len(runs) <= MAX_REPAIRS else [(runs[0][0], runs[-1][1])]
 
 
-def write_again(document: Document, content: str, runs: list[tuple[int, int]]) -> None:
-    """Delete runs of a text's ``content``, and insert the same again."""
-    text = document.text
+def written_again(content: str, runs: list[tuple[int, int]]) -> Iterator[ByteOp]:
+    """Yield what deletes runs of a text's ``content``, and inserts the same again."""
     for start, end in runs:
         index = utf8_size(content[:start])
         run = content[start:end]
-        del text[index : index + utf8_size(run)]
-        text.insert(index, run)
+        yield index, -utf8_size(run)
+        yield index, run

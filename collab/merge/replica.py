@@ -11,6 +11,7 @@ from .clocks import Clocks, read_state_vector
 from .delta import Delta
 from .document import Document
 from .errors import BadUpdate, UpdateTooLarge, refusals
+from .keystroke import Keystroke, read_keystroke
 from .pairs import Pairs, break_pairs, pairs
 from .shared_text import SharedText
 from .steps import Steps
@@ -111,7 +112,11 @@ class Replica:
         then. Apply untrusted updates through a `Gate`: a forged one that is well encoded can make
         pycrdt fail, which also raises `BadUpdate`, and leaves the replica unusable.
         """
-        seen = seen or survey(update)
+        if seen is None:
+            stroke = read_keystroke(update)
+            if stroke is not None and self.expects(stroke):
+                return self.apply_keystroke(update, stroke)
+            seen = survey(update)
         self.refuse_early(seen)
         update, seen = self.normalized(update, seen)
         fresh, broken = self._pairs.find(update, seen)
@@ -130,6 +135,48 @@ class Replica:
         self._pairs.remove(broken)
         shared.has_halves = seen.has_halves
         return Edit(shared.follow(event) if observed else shared.compare(), gained)
+
+    def expects(self, stroke: Keystroke) -> bool:
+        """Whether a keystroke can be applied as what it seems to be.
+
+        It can if all that it builds on is there, and the document holds nothing that needs more
+        care: no formatting, embeds, nested types or surrogate pairs.
+        """
+        shared = self._shared
+        return (
+            shared.is_observable
+            and not self._pairs
+            and not self._nesting
+            and self._clocks.precede(stroke)
+        )
+
+    def apply_keystroke(self, update: bytes, stroke: Keystroke) -> Edit:
+        """Apply an update that the replica `expects`, as `apply_update` does."""
+        with refusals():
+            event = self._document.apply(update)
+        self._add_keystroke(stroke)
+        return Edit(self._shared.follow(event), self._document.update)
+
+    def try_keystroke(self, update: bytes, stroke: Keystroke) -> bool:
+        """Apply an update that the replica `expects`; return whether pycrdt did what it had to.
+
+        The replica must then `share_text` of another that has applied it, to read its own again.
+        """
+        shared = self._shared
+        with refusals():
+            self._document.apply_part(update)
+        self._add_keystroke(stroke)
+        grown, shared.size = self._document.length - shared.size, self._document.length
+        return grown == stroke.size or not self.has_pending()
+
+    def share_text(self, other: Replica) -> bool:
+        """Take over the text of a replica with the same document; return whether that may be so."""
+        self._shared.content = other._shared.content
+        return self._shared.size == other._shared.size
+
+    def reload_text(self) -> None:
+        """Read the text from the document."""
+        self._shared.reload()
 
     def apply_in_parts(
         self, update: bytes, seen: Survey, size: int, max_seconds: float
@@ -285,6 +332,13 @@ class Replica:
         self._clocks.add(seen)
         self.version += 1
         self.structs += seen.built
+
+    def _add_keystroke(self, stroke: Keystroke) -> None:
+        self.version += 1
+        self._shared.has_halves = False
+        if stroke.size:
+            self._clocks.extend(stroke.client, stroke.size)
+            self.structs += 1
 
     def _rebuild(self, update: bytes, broken: set[Id]) -> None:
         """Replace the document by one in which the pairs are split as in JavaScript, and update it.

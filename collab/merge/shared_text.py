@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .delta import IDENTITY, Delta
 from .diff import diff
-from .document import Document, TextEvent
+from .document import ByteOp, Document, TextEvent
 from .errors import BadUpdate, refusals
-from .repairs import remove_embeds, runs_of_halves, write_again
+from .repairs import runs_of_halves, without_embeds, written_again
 from .units import byte_ops, delta_from_event, utf8_size
 
 
@@ -35,8 +37,7 @@ class SharedText:
 
         Raises `BadUpdate` if the copy has another text.
         """
-        text = document.text
-        if len(text) != len(self.document.text) or str(text) != self.content:
+        if (document.length, document.content()) != (self.document.length, self.content):
             raise BadUpdate("the replica cannot be copied")
         other = SharedText(document)
         other.content, other.size, other.is_plain = self.content, self.size, self.is_plain
@@ -63,16 +64,8 @@ class SharedText:
         if after == expected:
             after = expected
         size = utf8_size(after)
-        text = self.document.text
-        with self.document.transaction():
-            if not self.is_plain:
-                self._remove_embeds()
-            for index, op in byte_ops(before, delta):
-                if isinstance(op, str):
-                    text.insert(index, op)
-                else:
-                    del text[index : index - op]
-            assert len(text) == size, "pycrdt moved an index"
+        self.document.edit((*self._without_embeds(), *byte_ops(before, delta)))
+        assert self.document.length == size, "pycrdt moved an index"
         self.content, self.size, self.is_plain = after, size, True
 
     def follow(self, event: TextEvent | None) -> Delta:
@@ -88,7 +81,7 @@ class SharedText:
             return self.compare()
         after = delta.apply(before)
         size = utf8_size(after)
-        if len(self.document.text) != size:
+        if self.document.length != size:
             return self.compare()  # the event is not the whole change
         self.content, self.size = after, size
         return delta.coarse(before)
@@ -101,10 +94,9 @@ class SharedText:
 
     def reload(self) -> None:
         """Read the content from the document."""
-        text = self.document.text
-        self.content = str(text)
+        self.content = self.document.content()
         self.size = utf8_size(self.content)
-        self.is_plain = len(text) == self.size
+        self.is_plain = self.document.length == self.size
 
     def repair(self) -> bool:
         """Make the document representable as text, in one transaction; return whether it was not.
@@ -116,21 +108,21 @@ class SharedText:
         self.has_halves = False
         if self.is_plain and not halves:
             return False
-        with refusals(), self.document.transaction():
-            if not self.is_plain:
-                self._remove_embeds()
-            write_again(self.document, self.content, halves)
-            if len(self.document.text) != self.size:
+        with refusals():
+            ops = self._without_embeds()
+            self.document.edit((*ops, *written_again(self.content, halves)))
+            if self.document.length != self.size:
                 raise BadUpdate("the document cannot be reduced to its text")
         self.is_plain = True
         return True
 
     def check(self) -> None:
         """Assert that the content is the document's. For tests: it reads the document."""
-        text = self.document.text
-        assert str(text) == self.content
+        assert self.document.content() == self.content
         assert utf8_size(self.content) == self.size
-        assert not self.is_plain or len(text) == self.size
+        assert not self.is_plain or self.document.length == self.size
 
-    def _remove_embeds(self) -> None:
-        remove_embeds(self.document, self.content, self.size, formatted=self.is_formatted)
+    def _without_embeds(self) -> Iterable[ByteOp]:
+        if self.is_plain:
+            return ()
+        return without_embeds(self.document, self.content, self.size, formatted=self.is_formatted)

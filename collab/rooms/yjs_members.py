@@ -136,14 +136,20 @@ class YjsMembers:
     async def change(self, member: YjsMember, update: bytes) -> None:
         """Merge a member's update, send it to all other members, and commit it.
 
-        A large update is merged in steps of some milliseconds. Raises BadUpdate, EarlyUpdate,
-        NotAllowed, UpdateTooLarge or CodeTooLarge, and changes nothing then.
+        A keystroke is merged at once, a large update in steps of some milliseconds. Raises
+        BadUpdate, EarlyUpdate, NotAllowed, UpdateTooLarge or CodeTooLarge, and changes nothing
+        then.
         """
         if update == EMPTY_UPDATE:
             return
         if not member.identity.may_write:
             raise NotAllowed("this member may read, not write")
         try:
+            if not self._admitting.locked():
+                edit = self._gate.admit_keystroke(update)
+                if edit is not None:
+                    self._commit_admitted(member, edit, None)
+                    return
             async with self._admitting:
                 slices = Slices()
                 for admitted in self._gate.steps(update):

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from collab.merge.awareness import State
-from collab.merge.encoding import BadEncoding, Reader, packed
+from collab.merge.encoding import BadEncoding, Reader, packed, prefixed
 
 MAX_STATE_BYTES = 4096
 """Bytes of one member's awareness state: a name, a color and some cursors need a tenth of it."""
@@ -193,9 +193,12 @@ def step2_message(update: bytes) -> bytes:
     return packed(MessageType.SYNC, SyncStep.STEP2, update)
 
 
+UPDATE_HEAD = bytes((MessageType.SYNC, SyncStep.UPDATE))
+
+
 def update_message(update: bytes) -> bytes:
     """Return an update that answers no request."""
-    return packed(MessageType.SYNC, SyncStep.UPDATE, update)
+    return UPDATE_HEAD + prefixed(update)
 
 
 QUICK = frozenset((MessageType.SYNC, MessageType.AWARENESS))
@@ -208,7 +211,7 @@ def is_quick(message: str | bytes) -> bool:
 
 def is_update(message: bytes) -> bool:
     """Whether a message that this node sends was made by `update_message`."""
-    return message[:2] == bytes((MessageType.SYNC, SyncStep.UPDATE))
+    return message.startswith(UPDATE_HEAD)
 
 
 def awareness_message(states: bytes) -> bytes:

@@ -194,7 +194,10 @@ class Session:
             await asyncio.sleep(delay)
         self._token.check()
         if isinstance(message, protocol.Update):
-            await self._wait_for_quota()
+            try:
+                await self.room.wait_for_quota(self.member.identity)
+            except RateLimited as problem:
+                raise Ended(ending.TRY_LATER, str(problem), problem.code) from None
             if message.answer:
                 self._greet()
             await self._sync.handle_update(self.member, message)
@@ -223,12 +226,6 @@ class Session:
         wrote, self.member.identity = self.member.identity.may_write, identity
         if identity.may_write and not wrote:
             self._sync.handle_write_access()
-
-    async def _wait_for_quota(self) -> None:
-        try:
-            await self.room.wait_for_quota(self.member.identity)
-        except RateLimited as problem:
-            raise Ended(ending.TRY_LATER, str(problem), problem.code) from None
 
     # Awareness
 
