@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import hiredis
@@ -27,6 +27,8 @@ OnAnswers = Callable[[list[Any]], None]
 answered is redis-py's exception for it. May raise RedisError, which ends the connection."""
 _MORE: Final = object()
 """What the parser returns while an answer is not complete."""
+pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
+"""Returns the bytes of a command."""
 
 
 def connection_pool(url: str, timeout: float) -> ConnectionPool:
@@ -79,9 +81,9 @@ class OpenConnection(asyncio.Protocol):
             await connection.disconnect(nowait=True)
             raise
 
-    def send(self, commands: Iterable[Command]) -> None:
-        """Send commands in one write."""
-        self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
+    def send(self, packed: bytes) -> None:
+        """Send commands that `pack` returned, joined."""
+        self._transport.write(packed)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the answers that are complete."""

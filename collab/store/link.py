@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ConnectionError as LinkError
@@ -13,18 +13,50 @@ from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.connection import Command, OpenConnection
+from collab.store.connection import Command, OpenConnection, pack
 
-Prepare = Callable[[], Command | None]
-"""Makes a command at the moment when it is sent; None if there is nothing to send any more."""
-OnAnswer = Callable[[Any], None]
-"""Called with Redis' answer to a command; texts in it are bytes. If Redis answers with an error, it
-is redis-py's exception for it; if Redis can't be reached or does not answer, StoreUnavailable."""
+log = logging.getLogger(__name__)
+
 MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
-"""Commands, and their characters, in one round trip. That is enough for a burst, and no command
-waits for the answers to thousands of others, or until megabytes before it are sent."""
+"""Commands, and their bytes, in one round trip. That is enough for a burst, and no command waits
+for the answers to thousands of others, or until megabytes before it are sent."""
 LEFT_SERVER: Final = (ReadOnlyError, LinkError)
 """Errors of a server that is a replica now, or still loads: another may answer a new connection."""
+
+
+class Request(Protocol):
+    """A command, and what becomes of its answer."""
+
+    def command(self) -> Command | None:
+        """Return the command when it is to be sent; None if there is nothing to send any more."""
+
+    def handle(self, answer: Any) -> None:
+        """Handle Redis' answer, unless `command` returned None; texts in it are bytes.
+
+        If Redis answers with an error, it is redis-py's exception for it; if Redis can't be reached
+        or does not answer, StoreUnavailable.
+        """
+
+
+class _Call:
+    """A request that somebody awaits."""
+
+    __slots__ = ("_command", "answer")
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def command(self) -> Command | None:
+        return None if self.answer.done() else self._command
+
+    def handle(self, answer: Any) -> None:
+        if self.answer.done():
+            return
+        if isinstance(answer, Exception):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
 
 
 class Link:
@@ -39,8 +71,8 @@ class Link:
         self._timeout = timeout
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[Prepare, OnAnswer]] = deque()
-        self._in_flight: deque[OnAnswer] = deque()
+        self._waiting: deque[Request] = deque()
+        self._in_flight: deque[Request] = deque()
         self._flush_due = False
         self._connecting: asyncio.Task[None] | None = None
         self._connection: OpenConnection | None = None
@@ -53,15 +85,12 @@ class Link:
         """The number of waiting commands, plus one during a round trip."""
         return len(self._waiting) + bool(self._in_flight)
 
-    def send(self, prepare: Prepare, on_answer: OnAnswer) -> None:
-        """Send a command with the next pipeline; ``on_answer`` is called later.
-
-        It is not called if ``prepare`` returns None.
-        """
+    def send(self, request: Request) -> None:
+        """Send a command with the next pipeline. Its methods are called later."""
         if self._closed:
-            self._loop.call_soon(on_answer, _closed())
+            self._loop.call_soon(request.handle, _closed())
             return
-        self._waiting.append((prepare, on_answer))
+        self._waiting.append(request)
         if not (self._flush_due or self._in_flight):
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -72,18 +101,9 @@ class Link:
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
         """
-        answer: asyncio.Future[Any] = self._loop.create_future()
-
-        def resolve(found: Any) -> None:
-            if answer.done():
-                return
-            if isinstance(found, Exception):
-                answer.set_exception(found)
-            else:
-                answer.set_result(found)
-
-        self.send(lambda: None if answer.done() else command, resolve)
-        return await answer
+        call = _Call(command)
+        self.send(call)
+        return await call.answer
 
     async def close(self) -> None:
         """Close the connection; commands that still wait fail with StoreUnavailable."""
@@ -107,21 +127,28 @@ class Link:
         batch = self._next_batch()
         if batch:
             self._metrics.redis_round_trips.inc()
-            self._metrics.redis_commands.inc(len(batch))
+            self._metrics.redis_commands.inc(len(self._in_flight))
             self._progress = self._loop.time()
             if self._timer is None:
                 self._timer = self._loop.call_later(self._timeout, self._check_progress)
-            self._connection.send(batch)
+            self._connection.send(b"".join(batch))
 
-    def _next_batch(self) -> list[Command]:
-        batch: list[Command] = []
+    def _next_batch(self) -> list[bytes]:
+        batch: list[bytes] = []
         size = 0
         while self._waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_SIZE:
-            prepare, on_answer = self._waiting.popleft()
-            if (command := prepare()) is not None:
-                batch.append(command)
-                self._in_flight.append(on_answer)
-                size += sum(len(word) for word in command if not isinstance(word, int))
+            request = self._waiting.popleft()
+            try:
+                command = request.command()
+                packed = None if command is None else pack(command)
+            except Exception as fault:  # it must not take the others' commands with it
+                log.exception("a command could not be made")
+                request.handle(fault)
+                continue
+            if packed is not None:
+                batch.append(packed)
+                self._in_flight.append(request)
+                size += len(packed)
         return batch
 
     async def _connect(self) -> None:
@@ -143,7 +170,7 @@ class Link:
                 raise answer
             if not in_flight:
                 raise InvalidResponse("Redis has answered what nobody asked")
-            in_flight.popleft()(answer)
+            in_flight.popleft().handle(answer)
         self._progress = self._loop.time()
         if not in_flight:
             self._flush()
@@ -162,8 +189,8 @@ class Link:
             self._metrics.redis_failures.inc()
         failed, self._in_flight = self._in_flight, deque()
         failure = _closed() if self._closed else _unavailable(problem)
-        for on_answer in failed:
-            on_answer(failure)
+        for request in failed:
+            request.handle(failure)
         self._flush()
 
     def _check_progress(self) -> None:
@@ -177,11 +204,11 @@ class Link:
             self._connection.abort(TimeoutError("Redis has not answered in time"))
 
     @staticmethod
-    def _fail(waiting: deque[tuple[Prepare, OnAnswer]], problem: StoreUnavailable) -> None:
+    def _fail(waiting: deque[Request], problem: StoreUnavailable) -> None:
         failed = list(waiting)
         waiting.clear()
-        for _, on_answer in failed:
-            on_answer(problem)
+        for request in failed:
+            request.handle(problem)
 
 
 def _unavailable(problem: BaseException) -> StoreUnavailable:

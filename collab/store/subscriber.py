@@ -15,7 +15,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from collab.errors import StoreUnavailable
-from collab.store.connection import OpenConnection
+from collab.store.connection import OpenConnection, pack
 from collab.store.keys import PROBE
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Subscriber:
         if self._connection is not None:
             if command == "SUBSCRIBE":
                 self._unconfirmed.update(channels)
-            self._connection.send([(command, *channels)])
+            self._connection.send(pack((command, *channels)))
 
     async def _run(self) -> None:
         interval, first = FIRST_RETRY_INTERVAL, True
@@ -184,7 +184,7 @@ class Subscriber:
                 raise TimeoutError("Redis does not answer")
             else:
                 pinged = True
-                connection.send([("PING",)])
+                connection.send(pack(("PING",)))
 
     def _handle_answers(self, answers: list[Any]) -> None:
         self._heard = True

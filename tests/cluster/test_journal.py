@@ -206,13 +206,16 @@ async def test_an_unexpected_error_in_the_journals_work_is_logged_and_the_work_g
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await node.insert("one ")
         for step in ("commit", "read", "check"):
-            right = getattr(node.store, step)
+            owner = node.journal._commits if step == "commit" else node.store
+            right = getattr(owner, step)
 
-            def wrong(*_: object, right: object = right, step: str = step, **__: object) -> None:
-                monkeypatch.setattr(node.store, step, right)
+            def wrong(
+                *_: object, owner: object = owner, right: object = right, step: str = step
+            ) -> None:
+                monkeypatch.setattr(owner, step, right)
                 raise RuntimeError(f"a mistake in {step}")
 
-            monkeypatch.setattr(node.store, step, wrong)
+            monkeypatch.setattr(owner, step, wrong)
             if step == "read":
                 node.journal._state.on(Event.MISSED)
             node.journal.check()

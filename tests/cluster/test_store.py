@@ -85,6 +85,14 @@ async def test_an_error_is_one_commands_alone(link: Link) -> None:
     assert isinstance(wrong, Exception) and "unknown command" in str(wrong)
 
 
+async def test_a_command_that_cannot_be_sent_takes_no_other_with_it(link: Link) -> None:
+    calls = link.call("ECHO", "before"), link.call("ECHO", "\ud800"), link.call("ECHO", "after")
+    answers: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+    before, wrong, after = answers
+    assert (before, after) == (b"before", b"after")
+    assert isinstance(wrong, UnicodeEncodeError)
+
+
 async def test_a_connection_that_was_cut_while_idle_fails_no_command(
     wire: Proxy, link: Link
 ) -> None:
