@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
 """Commands, and their bytes, in one round trip. That is enough for a burst, and no command waits
 for the answers to thousands of others, or until megabytes before it are sent."""
+WINDOW = 0.002
+"""Seconds from the start of one pipeline to the start of the next, unless a command is urgent. At
+1,500 commits a second three share a round trip; Redis' time for each falls from 65 to 50 µs."""
 LEFT_SERVER: Final = (ReadOnlyError, LinkError)
 """Errors of a server that is a replica now, or still loads: another may answer a new connection."""
 
@@ -62,8 +65,9 @@ class _Call:
 class Link:
     """One connection that sends all waiting commands as one pipeline, then the next pipeline.
 
-    Commands collect during a round trip. So one command costs an idle node one round trip, and
-    costs a busy node a fraction of one. ``timeout`` is how many seconds Redis has for each answer.
+    Commands collect during a round trip, and those that can wait also for a moment after the last
+    one began. So one command costs an idle node one round trip, and costs a busy node a fraction of
+    one. ``timeout`` is how many seconds Redis has for each answer.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
@@ -73,7 +77,9 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Request] = deque()
         self._in_flight: deque[Request] = deque()
-        self._flush_due = False
+        self._urgent = False
+        self._flushed = 0.0
+        self._next_flush: asyncio.Handle | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._connection: OpenConnection | None = None
         self._progress = 0.0
@@ -85,15 +91,21 @@ class Link:
         """The number of waiting commands, plus one during a round trip."""
         return len(self._waiting) + bool(self._in_flight)
 
-    def send(self, request: Request) -> None:
-        """Send a command with the next pipeline. Its methods are called later."""
+    def send(self, request: Request, *, urgent: bool = False) -> None:
+        """Send a command with the next pipeline. Its methods are called later.
+
+        The pipeline starts as soon as the one before it is answered; if no command in it is
+        ``urgent``, at least `WINDOW` after the start of that one.
+        """
         if self._closed:
             self._loop.call_soon(request.handle, _closed())
             return
         self._waiting.append(request)
-        if not (self._flush_due or self._in_flight):
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        if urgent and not self._urgent:
+            self._urgent = True
+            self._cancel_flush()
+        if self._next_flush is None and not self._in_flight:
+            self._schedule_flush()
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send ``command`` and return Redis' answer; texts in it are bytes.
@@ -102,7 +114,7 @@ class Link:
         ResponseError if it answers with an error.
         """
         call = _Call(command)
-        self.send(call)
+        self.send(call, urgent=True)
         return await call.answer
 
     async def close(self) -> None:
@@ -111,13 +123,27 @@ class Link:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
+        self._cancel_flush()
         if self._connection is not None:
             self._connection.abort(LinkError("the connection was closed"))
         self._fail(self._waiting, _closed())
 
+    def _schedule_flush(self) -> None:
+        """Flush when the window is over: after a pause, or with an urgent command, at once."""
+        wait = self._flushed + WINDOW - self._loop.time()
+        if wait <= 0 or self._urgent:
+            self._next_flush = self._loop.call_soon(self._flush)
+        else:
+            self._next_flush = self._loop.call_later(wait, self._flush)
+
+    def _cancel_flush(self) -> None:
+        if self._next_flush is not None:
+            self._next_flush.cancel()
+            self._next_flush = None
+
     def _flush(self) -> None:
         """Send all waiting commands, unless others are in flight: these are sent after them."""
-        self._flush_due = False
+        self._cancel_flush()
         if not self._waiting or self._in_flight or self._closed:
             return
         if self._connection is None:
@@ -125,10 +151,11 @@ class Link:
                 self._connecting = asyncio.create_task(self._connect())
             return
         batch = self._next_batch()
+        self._urgent = bool(self._waiting)
         if batch:
             self._metrics.redis_round_trips.inc()
             self._metrics.redis_commands.inc(len(self._in_flight))
-            self._progress = self._loop.time()
+            self._progress = self._flushed = self._loop.time()
             if self._timer is None:
                 self._timer = self._loop.call_later(self._timeout, self._check_progress)
             self._connection.send(b"".join(batch))
@@ -172,8 +199,8 @@ class Link:
                 raise InvalidResponse("Redis has answered what nobody asked")
             in_flight.popleft().handle(answer)
         self._progress = self._loop.time()
-        if not in_flight:
-            self._flush()
+        if self._waiting and not in_flight and self._next_flush is None:
+            self._schedule_flush()
 
     def _handle_lost(self, problem: Exception) -> None:
         """Fail the commands in flight, and begin anew.

@@ -11,7 +11,8 @@ import redis.asyncio
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.connection import connection_pool
+from collab.store import link as link_module
+from collab.store.connection import Command, connection_pool
 from collab.store.link import Link
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -161,6 +162,62 @@ async def test_a_server_that_became_a_replica_is_left_for_whoever_answers_there_
     finally:
         await client.aclose()
         await pair.stop()
+
+
+class Echo:
+    """A command that can wait."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.answered: list[object] = []
+
+    def command(self) -> Command:
+        return "ECHO", self.word
+
+    def handle(self, answer: object) -> None:
+        self.answered.append(answer)
+
+
+async def test_commands_that_can_wait_share_a_round_trip_and_a_lone_one_does_not_wait(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "WINDOW", 0.1)
+    metrics = Metrics()
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    await link.call("PING")
+    await asyncio.sleep(0.11)
+    first, *others = echoes = [Echo(str(number)) for number in range(5)]
+    link.send(first)
+    await eventually(lambda: first.answered == [b"0"], within=0.09)
+    for echo in others:
+        link.send(echo)
+        await asyncio.sleep(0.005)
+    assert metrics.redis_round_trips.value == 2
+    await eventually(lambda: all(echo.answered for echo in echoes))
+    assert [echo.answered for echo in echoes] == [[b"%d" % number] for number in range(5)]
+    assert metrics.redis_round_trips.value == 3
+    assert link._next_flush is None, "no timer runs when nothing waits"
+    await link.close()
+
+
+async def test_an_urgent_command_takes_those_that_wait_with_it(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "WINDOW", 60)
+    metrics = Metrics()
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    assert await link.call("ECHO", "x") == b"x"
+    echoes = [Echo(str(number)) for number in range(link_module.MAX_BATCH + 10)]
+    for echo in echoes:
+        link.send(echo)
+    await asyncio.sleep(0.01)
+    assert metrics.redis_round_trips.value == 1
+    assert await link.call("ECHO", "urgent") == b"urgent"
+    assert all(len(echo.answered) == 1 for echo in echoes)
+    assert metrics.redis_round_trips.value == 3
+    link.send(waiting := Echo("waiting"))
+    await link.close()
+    assert isinstance(waiting.answered[0], StoreUnavailable)
 
 
 # Channels
