@@ -66,6 +66,7 @@ class Store:
         self.metrics = metrics
         self._watching: asyncio.Task[None] | None = None
         self._links = self._new_links(LINKS)
+        self.main_link = self._links[0]
 
     def _new_links(self, count: int) -> list[Link]:
         return [Link(self.pool, self._timeout, self.metrics) for _ in range(count)]
@@ -94,6 +95,8 @@ class Store:
                 cause = problem.__cause__ or problem
                 if isinstance(cause, AuthenticationError):
                     raise StoreUnavailable(f"Redis refuses the login: {cause}") from cause
+                if isinstance(cause, ResponseError) and "HELLO" in str(cause):
+                    raise StoreUnavailable(f"Redis must be version 6 or later: {cause}") from cause
                 if loop.time() >= deadline:
                     raise StoreUnavailable(f"Redis can't be reached: {cause}") from cause
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
@@ -107,7 +110,7 @@ class Store:
         except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
             log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
             return
-        policy = found[1].decode() if found else "unknown"
+        policy = found.get(b"maxmemory-policy", b"unknown").decode()
         if policy != "noeviction":
             log.error(
                 "Redis may evict rooms: set maxmemory-policy to noeviction",
@@ -157,7 +160,7 @@ class Store:
 
     def send_commit(self, request: Request) -> None:
         """Send a commit with the others that wait. `Commits` makes the request."""
-        self._links[0].send(request)
+        self.main_link.send(request)
 
     async def start(
         self,
