@@ -21,6 +21,7 @@ from collab.rooms.recovery import Recovery
 from collab.rooms.slices import in_slices
 from collab.rooms.worker import Worker
 from collab.store.channel import Announcement
+from collab.store.commits import Commits
 from collab.store.records import ZERO, Committed, EntryId, NextCommit, Reading, Refused
 from collab.store.store import Store
 
@@ -51,6 +52,7 @@ class Journal:
     ) -> None:
         self._room = room
         self._store = store
+        self._commits = Commits(store, room)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._own_subscriptions = own_subscriptions
@@ -202,7 +204,7 @@ class Journal:
         if work is None:
             return
         if work is Work.COMMIT and self._worker.begin():
-            self._store.send_commit(self._room, self._prepare_commit, self._handle_outcome)
+            self._commits.send(self._prepare_commit, self._handle_outcome)
         else:
             self._worker.start()
 
@@ -270,7 +272,7 @@ class Journal:
 
     async def _commit(self) -> None:
         """Commit the updates that wait. If Redis refuses, they still wait afterwards."""
-        self._handle_answer(await self._store.commit(self._room, self._next_commit()))
+        self._handle_answer(await self._commits.commit(self._next_commit()))
 
     def _next_commit(self) -> NextCommit:
         follower = self._follower

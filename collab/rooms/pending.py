@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import random
 from dataclasses import dataclass, field
 
 from collab.errors import CollabError
@@ -105,7 +105,7 @@ class Pending:
 
     def make_commit(self, replica: Replica) -> Commit:
         """Return the commit of all this; ``replica`` is the document that it leads to."""
-        self.nonce = self.nonce or secrets.randbits(NONCE_BITS)
+        self.nonce = self.nonce or random.getrandbits(NONCE_BITS)
         self.sent_count = len(self.updates)
         updates = [Update(SEVERAL, replica.state())] if self.whole else self.updates
         together = merged(each.update for each in updates)

@@ -27,8 +27,7 @@ EMIT = b"{"
 """The first byte of a message of python-socketio, which is a JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """A commit, as its script published it.
 
     ``previous`` is the entry after which the commit was appended, ``id`` is the commit's last
@@ -43,11 +42,6 @@ class Announcement:
     id: EntryId
     ttl: float
     update: bytes
-
-    @staticmethod
-    def header(epoch: str, writer: str) -> bytes:
-        """Return the beginning of the message; the commit's script appends the rest."""
-        return ANNOUNCEMENT + f"{epoch} {writer}".encode()
 
     @classmethod
     def _parse(cls, body: bytes) -> Announcement:

@@ -8,7 +8,7 @@
 --                      then, and leave the snapshot to a node that has applied all entries
 --       5 text         the text after the entries up to `last` and these updates
 --       6 channel      the channel of the announcement
---       7 header       the first words of the announcement: 'J epoch writer'
+--       7 writer       the node that commits, for the announcement
 --       8 update       all updates merged, for the announcement
 --       9 own          subscriptions of the channel that are the node's own: the commit is announced
 --                      only if there are more
@@ -25,7 +25,7 @@
 --                                first one appended here
 local code_key, journal_key, head_key = KEYS[1], KEYS[2], KEYS[3]
 local epoch, last, ttl, mode, text = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local channel, header, update, own, nonce = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local channel, writer, update, own, nonce = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local FIRST_ENTRY = 11
 -- Milliseconds by which a commit must prolong the room's life: to set three expiries costs as much
 -- as to append the entry.
@@ -77,6 +77,7 @@ else
   redis.call('HSET', head_key, 'tail', id, 'bytes', bytes)
 end
 if redis.call('PUBSUB', 'NUMSUB', channel)[2] > own then
-  redis.call('PUBLISH', channel, header .. ' ' .. tail .. ' ' .. id .. ' ' .. ttl .. '\n' .. update)
+  local words = table.concat({'J', epoch, writer, tail, id, ttl}, ' ')
+  redis.call('PUBLISH', channel, words .. '\n' .. update)
 end
 return {'ok', id, ttl, redis.call('XLEN', journal_key), bytes, missed}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import hiredis
@@ -18,15 +18,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import InvalidResponse, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 log = logging.getLogger(__name__)
 
 Command = tuple[str | bytes | int, ...]
 OnAnswers = Callable[[list[Any]], None]
 """Called with the answers that came together; texts in them are bytes, and an error that Redis
-answered is redis-py's exception for it. May raise RedisError, which ends the connection."""
+answered is redis-py's exception for it. What Redis sends on channels, and its answers to SUBSCRIBE
+and UNSUBSCRIBE, are of the type `Push`. May raise RedisError, which ends the connection."""
+Push: Final = hiredis.PushNotification
 _MORE: Final = object()
 """What the parser returns while an answer is not complete."""
+pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
+"""Returns the bytes of a command."""
 
 
 def connection_pool(url: str, timeout: float) -> ConnectionPool:
@@ -36,9 +41,10 @@ def connection_pool(url: str, timeout: float) -> ConnectionPool:
     when to retry, because it knows what else is waiting. ``timeout`` (seconds) limits connecting.
     """
     return ConnectionPool.from_url(
-        url, protocol=2, socket_connect_timeout=timeout, socket_timeout=None,
+        url, protocol=3, socket_connect_timeout=timeout, socket_timeout=None,
         retry=Retry(NoBackoff(), 0), health_check_interval=0,
         driver_info=None,  # a login for nodes may not use CLIENT
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),  # nor this
     )  # fmt: skip
 
 
@@ -79,9 +85,9 @@ class OpenConnection(asyncio.Protocol):
             await connection.disconnect(nowait=True)
             raise
 
-    def send(self, commands: Iterable[Command]) -> None:
-        """Send commands in one write."""
-        self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
+    def send(self, packed: bytes) -> None:
+        """Send commands that `pack` returned, joined."""
+        self._transport.write(packed)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the answers that are complete."""

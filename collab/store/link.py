@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ConnectionError as LinkError
@@ -13,35 +14,113 @@ from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.connection import Command, OpenConnection
+from collab.store.connection import Command, OpenConnection, Push, pack
 
-Prepare = Callable[[], Command | None]
-"""Makes a command at the moment when it is sent; None if there is nothing to send any more."""
-OnAnswer = Callable[[Any], None]
-"""Called with Redis' answer to a command; texts in it are bytes. If Redis answers with an error, it
-is redis-py's exception for it; if Redis can't be reached or does not answer, StoreUnavailable."""
+log = logging.getLogger(__name__)
+
 MAX_BATCH, MAX_BATCH_SIZE = 256, 1 << 20
-"""Commands, and their characters, in one round trip. That is enough for a burst, and no command
-waits for the answers to thousands of others, or until megabytes before it are sent."""
+"""Commands, and their bytes, in one round trip. That is enough for a burst, and no command waits
+for the answers to thousands of others, or until megabytes before it are sent."""
+WINDOW = 0.002
+"""Seconds from the start of one pipeline to the start of the next, unless a command is urgent. At
+1,500 commits a second three share a round trip; Redis' time for each falls from 65 to 50 µs."""
 LEFT_SERVER: Final = (ReadOnlyError, LinkError)
 """Errors of a server that is a replica now, or still loads: another may answer a new connection."""
+CONFIRMATIONS: Final = (b"subscribe", b"unsubscribe")
+"""The kinds of pushes that are answers to commands. Others come on their own."""
+
+
+class Request(Protocol):
+    """A command, and what becomes of its answer."""
+
+    def command(self) -> Command | None:
+        """Return the command when it is to be sent; None if there is nothing to send any more."""
+
+    def handle(self, answer: Any) -> None:
+        """Handle Redis' answer, unless `command` returned None; texts in it are bytes.
+
+        If Redis answers with an error, it is redis-py's exception for it; if Redis can't be reached
+        or does not answer, StoreUnavailable.
+        """
+
+
+class _Call:
+    """A request that somebody awaits."""
+
+    __slots__ = ("_command", "answer")
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def command(self) -> Command | None:
+        return None if self.answer.done() else self._command
+
+    def handle(self, answer: Any) -> None:
+        if self.answer.done():
+            return
+        if isinstance(answer, Exception):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+class ChannelRequest:
+    """SUBSCRIBE or UNSUBSCRIBE for one channel, which Redis confirms by one push.
+
+    ``on_confirmed`` is called then. It is None if nobody needs the answer. A request that waits
+    when the connection is lost is dropped.
+    """
+
+    __slots__ = ("_command", "_on_confirmed")
+
+    def __init__(self, word: str, channel: str, on_confirmed: Callable[[], None] | None) -> None:
+        self._command = word, channel
+        self._on_confirmed = on_confirmed
+
+    def command(self) -> Command | None:
+        return self._command
+
+    def handle(self, answer: Any) -> None:
+        if isinstance(answer, Push):
+            if self._on_confirmed is not None:
+                self._on_confirmed()
+        elif isinstance(answer, RedisError):
+            raise answer
+        elif not isinstance(answer, Exception):
+            raise _unasked()
+
+
+class Listener(Protocol):
+    """What becomes of the messages on the channels that a link has subscribed to."""
+
+    def handle_message(self, channel: bytes, message: bytes) -> None:
+        """Handle a message. It comes before the answer to a command that was sent later."""
+
+    def handle_lost(self, problem: Exception) -> None:
+        """The connection has ended, with all subscriptions, or could not be opened."""
 
 
 class Link:
     """One connection that sends all waiting commands as one pipeline, then the next pipeline.
 
-    Commands collect during a round trip. So one command costs an idle node one round trip, and
-    costs a busy node a fraction of one. ``timeout`` is how many seconds Redis has for each answer.
+    Commands collect during a round trip, and those that can wait also for a moment after the last
+    one began. So one command costs an idle node one round trip, and costs a busy node a fraction of
+    one. ``timeout`` is how many seconds Redis has for each answer. The ``listener`` gets the
+    messages of channels.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
         self._pool = pool
         self._timeout = timeout
         self._metrics = metrics
+        self.listener: Listener | None = None
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[Prepare, OnAnswer]] = deque()
-        self._in_flight: deque[OnAnswer] = deque()
-        self._flush_due = False
+        self._waiting: deque[Request] = deque()
+        self._in_flight: deque[Request] = deque()
+        self._urgent = False
+        self._flushed = 0.0
+        self._next_flush: asyncio.Handle | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._connection: OpenConnection | None = None
         self._progress = 0.0
@@ -53,18 +132,21 @@ class Link:
         """The number of waiting commands, plus one during a round trip."""
         return len(self._waiting) + bool(self._in_flight)
 
-    def send(self, prepare: Prepare, on_answer: OnAnswer) -> None:
-        """Send a command with the next pipeline; ``on_answer`` is called later.
+    def send(self, request: Request, *, urgent: bool = False) -> None:
+        """Send a command with the next pipeline. Its methods are called later.
 
-        It is not called if ``prepare`` returns None.
+        The pipeline starts as soon as the one before it is answered; if no command in it is
+        ``urgent``, at least `WINDOW` after the start of that one.
         """
         if self._closed:
-            self._loop.call_soon(on_answer, _closed())
+            self._loop.call_soon(request.handle, _closed())
             return
-        self._waiting.append((prepare, on_answer))
-        if not (self._flush_due or self._in_flight):
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        self._waiting.append(request)
+        if urgent and not self._urgent:
+            self._urgent = True
+            self._cancel_flush()
+        if self._next_flush is None and not self._in_flight:
+            self._schedule_flush()
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send ``command`` and return Redis' answer; texts in it are bytes.
@@ -72,18 +154,9 @@ class Link:
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
         """
-        answer: asyncio.Future[Any] = self._loop.create_future()
-
-        def resolve(found: Any) -> None:
-            if answer.done():
-                return
-            if isinstance(found, Exception):
-                answer.set_exception(found)
-            else:
-                answer.set_result(found)
-
-        self.send(lambda: None if answer.done() else command, resolve)
-        return await answer
+        call = _Call(command)
+        self.send(call, urgent=True)
+        return await call.answer
 
     async def close(self) -> None:
         """Close the connection; commands that still wait fail with StoreUnavailable."""
@@ -91,13 +164,27 @@ class Link:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
+        self._cancel_flush()
         if self._connection is not None:
             self._connection.abort(LinkError("the connection was closed"))
         self._fail(self._waiting, _closed())
 
+    def _schedule_flush(self) -> None:
+        """Flush when the window is over: after a pause, or with an urgent command, at once."""
+        wait = self._flushed + WINDOW - self._loop.time()
+        if wait <= 0 or self._urgent:
+            self._next_flush = self._loop.call_soon(self._flush)
+        else:
+            self._next_flush = self._loop.call_later(wait, self._flush)
+
+    def _cancel_flush(self) -> None:
+        if self._next_flush is not None:
+            self._next_flush.cancel()
+            self._next_flush = None
+
     def _flush(self) -> None:
         """Send all waiting commands, unless others are in flight: these are sent after them."""
-        self._flush_due = False
+        self._cancel_flush()
         if not self._waiting or self._in_flight or self._closed:
             return
         if self._connection is None:
@@ -105,23 +192,31 @@ class Link:
                 self._connecting = asyncio.create_task(self._connect())
             return
         batch = self._next_batch()
+        self._urgent = bool(self._waiting)
         if batch:
             self._metrics.redis_round_trips.inc()
-            self._metrics.redis_commands.inc(len(batch))
-            self._progress = self._loop.time()
+            self._metrics.redis_commands.inc(len(self._in_flight))
+            self._progress = self._flushed = self._loop.time()
             if self._timer is None:
                 self._timer = self._loop.call_later(self._timeout, self._check_progress)
-            self._connection.send(batch)
+            self._connection.send(b"".join(batch))
 
-    def _next_batch(self) -> list[Command]:
-        batch: list[Command] = []
+    def _next_batch(self) -> list[bytes]:
+        batch: list[bytes] = []
         size = 0
         while self._waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_SIZE:
-            prepare, on_answer = self._waiting.popleft()
-            if (command := prepare()) is not None:
-                batch.append(command)
-                self._in_flight.append(on_answer)
-                size += sum(len(word) for word in command if not isinstance(word, int))
+            request = self._waiting.popleft()
+            try:
+                command = request.command()
+                packed = None if command is None else pack(command)
+            except Exception as fault:  # it must not take the others' commands with it
+                log.exception("a command could not be made")
+                request.handle(fault)
+                continue
+            if packed is not None:
+                batch.append(packed)
+                self._in_flight.append(request)
+                size += len(packed)
         return batch
 
     async def _connect(self) -> None:
@@ -132,6 +227,8 @@ class Link:
         except (RedisError, OSError, TimeoutError) as problem:
             self._metrics.redis_failures.inc()
             self._fail(self._waiting, _unavailable(problem))
+            if self.listener is not None:
+                self.listener.handle_lost(problem)
         finally:
             self._connecting = None
         self._flush()
@@ -139,14 +236,22 @@ class Link:
     def _handle_answers(self, answers: list[Any]) -> None:
         in_flight = self._in_flight
         for answer in answers:
-            if isinstance(answer, LEFT_SERVER):
+            if type(answer) is Push:
+                kind = answer[0]
+                if kind == b"message" and self.listener is not None:
+                    self.listener.handle_message(answer[1], answer[2])
+                if kind not in CONFIRMATIONS:
+                    continue
+                if not (in_flight and isinstance(in_flight[0], ChannelRequest)):
+                    raise _unasked()
+            elif isinstance(answer, LEFT_SERVER):
                 raise answer
-            if not in_flight:
-                raise InvalidResponse("Redis has answered what nobody asked")
-            in_flight.popleft()(answer)
+            elif not in_flight:
+                raise _unasked()
+            in_flight.popleft().handle(answer)
         self._progress = self._loop.time()
-        if not in_flight:
-            self._flush()
+        if self._waiting and not in_flight and self._next_flush is None:
+            self._schedule_flush()
 
     def _handle_lost(self, problem: Exception) -> None:
         """Fail the commands in flight, and begin anew.
@@ -158,12 +263,18 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.listener is not None:
+            self.listener.handle_lost(problem)
+        # Subscriptions end with the connection: the listener decides which to renew.
+        self._waiting = deque(
+            each for each in self._waiting if not isinstance(each, ChannelRequest)
+        )
         if self._in_flight:
             self._metrics.redis_failures.inc()
         failed, self._in_flight = self._in_flight, deque()
         failure = _closed() if self._closed else _unavailable(problem)
-        for on_answer in failed:
-            on_answer(failure)
+        for request in failed:
+            request.handle(failure)
         self._flush()
 
     def _check_progress(self) -> None:
@@ -177,17 +288,21 @@ class Link:
             self._connection.abort(TimeoutError("Redis has not answered in time"))
 
     @staticmethod
-    def _fail(waiting: deque[tuple[Prepare, OnAnswer]], problem: StoreUnavailable) -> None:
+    def _fail(waiting: deque[Request], problem: StoreUnavailable) -> None:
         failed = list(waiting)
         waiting.clear()
-        for _, on_answer in failed:
-            on_answer(problem)
+        for request in failed:
+            request.handle(problem)
 
 
 def _unavailable(problem: BaseException) -> StoreUnavailable:
     failure = StoreUnavailable("Redis does not answer")
     failure.__cause__ = problem
     return failure
+
+
+def _unasked() -> InvalidResponse:
+    return InvalidResponse("Redis has answered what nobody asked")
 
 
 def _closed() -> StoreUnavailable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 EntryId = tuple[int, int]
 """A journal entry's id: milliseconds, and a number that makes the id unique."""
@@ -46,16 +46,29 @@ class Entry:
         return cls(entry_id(id), author.decode(), update)
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+def parse_entries(raw: list[Any]) -> list[Entry]:
+    """Read what XRANGE returns."""
+    return [Entry.parse(each) for each in raw] if raw else []
+
+
+def milliseconds(seconds: float) -> int:
+    """Return the milliseconds that a key of Redis shall live."""
+    return round(seconds * 1000) or 1
+
+
+def deadline(asked: float, pttl: int) -> float | None:
+    """Return the deadline of a room that has ``pttl`` milliseconds left, as Redis answered."""
+    return asked + pttl / 1000 if pttl > 0 else None
+
+
+class Update(NamedTuple):
     """An update of one author, not yet an entry of the journal."""
 
     author: str
     update: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """Updates to append to a room's journal, the same updates merged, and the text after them.
 
     ``ttl`` is how many seconds the room lives after the commit. ``nonce`` is the second half of the
@@ -68,9 +81,12 @@ class Commit:
     ttl: float
     nonce: int = 0
 
+    def words(self) -> list[str | bytes]:
+        """Return the entries as the scripts take them: author, update, author, update…"""
+        return [word for update in self.updates for word in update]
 
-@dataclass(frozen=True, slots=True)
-class NextCommit:
+
+class NextCommit(NamedTuple):
     """A commit, and its place: behind the entry ``last`` of the journal ``epoch``.
 
     If that is not the journal's last entry, Redis refuses an ``exact`` commit, and appends another.
@@ -84,8 +100,7 @@ class NextCommit:
     own: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """A successful commit: the journal's last entry, its size, and the entries missed before it."""
 
     id: EntryId
@@ -95,8 +110,7 @@ class Committed:
     missed: list[Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A refused commit: ``reason`` is the script's word; ``missed`` are the entries of others."""
 
     reason: str

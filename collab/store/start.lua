@@ -9,7 +9,7 @@
 --       5 origin       'starter': another service wrote the text, which stays as it is;
 --                      'room': the text comes from a member or from a node that holds the room
 --       6 text         the text after the updates
---       7 channel  8 header  9 update   as in commit.lua
+--       7 channel  8 writer  9 update   as in commit.lua
 --       10 known_end   the newest end of the room that the node knows, '' if none: a node that
 --                      restores a lost room must not restore an ended one; '*' for a new room
 --       11... author, update   as in commit.lua
@@ -19,7 +19,7 @@
 --          {'ok', id, ttl, length, bytes}   ttl is the room's
 local code_key, journal_key, head_key, ends_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local there, expected, epoch, ttl = ARGV[1] == '1', ARGV[2], ARGV[3], tonumber(ARGV[4])
-local origin, text, channel, header, update = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local origin, text, channel, writer, update = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local known_end = ARGV[10]
 local FIRST_ENTRY = 11
 
@@ -55,5 +55,6 @@ else
 end
 redis.call('PEXPIRE', journal_key, ttl)
 redis.call('PEXPIRE', head_key, ttl)
-redis.call('PUBLISH', channel, header .. ' 0-0 ' .. id .. ' ' .. ttl .. '\n' .. update)
+local words = table.concat({'J', epoch, writer, '0-0', id, ttl}, ' ')
+redis.call('PUBLISH', channel, words .. '\n' .. update)
 return {'ok', id, ttl, redis.call('XLEN', journal_key), bytes}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -15,22 +15,22 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import scripts
-from collab.store.channel import Announcement
-from collab.store.connection import Command, connection_pool
+from collab.store.connection import connection_pool
 from collab.store.keys import PROBE, room_channel, room_keys, script_keys
-from collab.store.link import Link
+from collab.store.link import Link, Request
 from collab.store.records import (
     ZERO,
     Commit,
     Committed,
-    Entry,
     EntryId,
-    NextCommit,
     Reading,
     Refused,
     Standing,
+    deadline,
     entry_id,
     entry_text,
+    milliseconds,
+    parse_entries,
 )
 from collab.store.scripts import Script
 from collab.store.usage import Usage
@@ -49,15 +49,12 @@ USAGE_INTERVAL = 5.0
 """Seconds between two questions for the memory that Redis uses."""
 
 
-OnOutcome = Callable[[Committed | Refused | Exception], None]
-
-
 class Store:
     """The service's Redis. All methods raise StoreUnavailable if Redis can't serve.
 
     ``writer`` marks this node's announcements. It is the node's name and a random word, so that a
     restarted node, or one of two nodes with the same name, does not take the announcements of the
-    other for its own.
+    other for its own. `Commits` sends the commits of a room.
     """
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
@@ -66,12 +63,13 @@ class Store:
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self.usage = Usage(metrics)
         self._timeout = timeout
-        self._metrics = metrics
+        self.metrics = metrics
         self._watching: asyncio.Task[None] | None = None
         self._links = self._new_links(LINKS)
+        self.main_link = self._links[0]
 
     def _new_links(self, count: int) -> list[Link]:
-        return [Link(self.pool, self._timeout, self._metrics) for _ in range(count)]
+        return [Link(self.pool, self._timeout, self.metrics) for _ in range(count)]
 
     def with_own_links(self, count: int) -> Store:
         """Return the same store on ``count`` connections of its own.
@@ -97,6 +95,8 @@ class Store:
                 cause = problem.__cause__ or problem
                 if isinstance(cause, AuthenticationError):
                     raise StoreUnavailable(f"Redis refuses the login: {cause}") from cause
+                if isinstance(cause, ResponseError) and "HELLO" in str(cause):
+                    raise StoreUnavailable(f"Redis must be version 6 or later: {cause}") from cause
                 if loop.time() >= deadline:
                     raise StoreUnavailable(f"Redis can't be reached: {cause}") from cause
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
@@ -110,7 +110,7 @@ class Store:
         except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
             log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
             return
-        policy = found[1].decode() if found else "unknown"
+        policy = found.get(b"maxmemory-policy", b"unknown").decode()
         if policy != "noeviction":
             log.error(
                 "Redis may evict rooms: set maxmemory-policy to noeviction",
@@ -158,57 +158,9 @@ class Store:
     def _link(self) -> Link:
         return min(self._links, key=lambda link: link.load)
 
-    async def commit(self, room: str, next_commit: NextCommit) -> Committed | Refused:
-        """Append to the room's journal (see commit.lua)."""
-        asked = _now()
-        arguments = self._commit_arguments(room, next_commit)
-        return self._parse_outcome(await self.run(scripts.COMMIT, room, *arguments), asked)
-
-    def send_commit(
-        self, room: str, prepare: Callable[[], NextCommit | None], on_outcome: OnOutcome
-    ) -> None:
-        """Append to the room's journal, without a task or a Future.
-
-        ``prepare`` returns the commit when it is sent; None if there is none any more. Then
-        ``on_outcome`` gets Redis' answer, or the exception that `commit` would raise, or one for a
-        script that Redis does not have: `commit` sends the script.
-        """
-        asked = 0.0
-
-        def command() -> Command | None:
-            nonlocal asked
-            next_commit = prepare()
-            if next_commit is None:
-                return None
-            asked = _now()
-            arguments = self._commit_arguments(room, next_commit)
-            keys = script_keys(room)
-            return "EVALSHA", scripts.COMMIT.digest, len(keys), *keys, *arguments
-
-        def handle(answer: Any) -> None:
-            problem = isinstance(answer, Exception)
-            on_outcome(answer if problem else self._parse_outcome(answer, asked))
-
-        self._link().send(command, handle)
-
-    def _commit_arguments(self, room: str, next_commit: NextCommit) -> Command:
-        epoch, commit = next_commit.epoch, next_commit.commit
-        return (
-            epoch, entry_text(next_commit.last), _milliseconds(commit.ttl),
-            "exact" if next_commit.exact else "append", commit.text,
-            *self._announcement(room, epoch, commit), next_commit.own, commit.nonce,
-            *_entries(commit),
-        )  # fmt: skip
-
-    def _parse_outcome(self, answer: Any, asked: float) -> Committed | Refused:
-        word = answer[0].decode()
-        self._metrics.commits.labels(word).inc()
-        if word == "ok":
-            _, id, ttl, length, size, missed = answer
-            return Committed(
-                entry_id(id), _deadline(asked, ttl), length, size, _parse_entries(missed)
-            )
-        return Refused(word, _parse_entries(answer[1]) if len(answer) > 1 else [])
+    def send_commit(self, request: Request) -> None:
+        """Send a commit with the others that wait. `Commits` makes the request."""
+        self.main_link.send(request)
 
     async def start(
         self,
@@ -224,19 +176,15 @@ class Store:
         asked = _now()
         answer = await self.run(
             scripts.START, room, int(expected is not None), expected or b"", epoch,
-            _milliseconds(commit.ttl), origin, commit.text,
-            *self._announcement(room, epoch, commit), known_end, *_entries(commit),
+            milliseconds(commit.ttl), origin, commit.text,
+            room_channel(room), self.writer, commit.merged, known_end, *commit.words(),
         )  # fmt: skip
         word = answer[0].decode()
-        self._metrics.commits.labels("start_" + word).inc()
+        self.metrics.commits.labels("start_" + word).inc()
         if word == "ok":
             _, id, ttl, length, size = answer
-            return Committed(entry_id(id), _deadline(asked, ttl), length, size, [])
+            return Committed(entry_id(id), deadline(asked, ttl), length, size, [])
         return Refused(word, [])
-
-    def _announcement(self, room: str, epoch: str, commit: Commit) -> tuple[str, bytes, bytes]:
-        """Return channel, header and update of the announcement that the script publishes."""
-        return room_channel(room), Announcement.header(epoch, self.writer), commit.merged
 
     async def read(self, room: str, epoch: str | None, last: EntryId) -> Reading:
         """Read the entries after ``last``, or the whole journal (see read.lua)."""
@@ -246,14 +194,14 @@ class Store:
         if answer[0] == b"none":
             code, ttl = answer[2:]
             return Reading(
-                None, ZERO, [], _deadline(asked, ttl), complete=True, code=code, ends=ends
+                None, ZERO, [], deadline(asked, ttl), complete=True, code=code, ends=ends
             )
-        tail, deadline = entry_id(answer[2]), _deadline(asked, answer[3])
-        entries = _parse_entries(answer[4])
+        tail, expires = entry_id(answer[2]), deadline(asked, answer[3])
+        entries = parse_entries(answer[4])
         if answer[0] == b"since":
-            return Reading(epoch, tail, entries, deadline, ends=ends)
+            return Reading(epoch, tail, entries, expires, ends=ends)
         return Reading(
-            answer[5].decode(), tail, entries, deadline, complete=True,
+            answer[5].decode(), tail, entries, expires, complete=True,
             origin=answer[6].decode(), base=answer[7], base_id=entry_id(answer[8]), ends=ends,
         )  # fmt: skip
 
@@ -266,7 +214,7 @@ class Store:
             entry_id(tail) if tail else ZERO,
             entry_id(snapshot_at) if snapshot_at else ZERO,
             digest.decode(),
-            _deadline(asked, ttl),
+            deadline(asked, ttl),
         )
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
@@ -301,21 +249,5 @@ class Store:
         return int(await self.call("PUBLISH", channel, message))
 
 
-def _entries(commit: Commit) -> list[str | bytes]:
-    return [word for update in commit.updates for word in (update.author, update.update)]
-
-
-def _parse_entries(raw: list[Any]) -> list[Entry]:
-    return [Entry.parse(each) for each in raw]
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _deadline(asked: float, pttl: int) -> float | None:
-    return asked + pttl / 1000 if pttl > 0 else None

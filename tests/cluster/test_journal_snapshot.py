@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from typing import Any
 
 import pytest
 import redis.asyncio
@@ -12,7 +11,8 @@ import redis.asyncio
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.rooms import journal_state
-from collab.store.records import Commit, Committed, NextCommit, Refused, Update
+from collab.store.commits import Commits, OnOutcome, Prepare
+from collab.store.records import Commit, Committed, NextCommit, Update
 from tests.cluster.peers import (
     assert_one_truth,
     converge,
@@ -56,13 +56,10 @@ async def test_other_nodes_settle_in_place_of_a_node_that_died(
         update = dying.edit(Delta.of(5, "and gone"))
         await node.insert("!", 0)
         await converge(node, other)
-        answer = await node.store.commit(
-            room,
-            NextCommit(
-                node.journal.epoch or "", before, Commit([Update("", update)], update, "", 1800),
-                exact=False,
-            ),
-        )  # fmt: skip
+        commit = Commit([Update("", update)], update, "", 1800)
+        answer = await Commits(node.store, room).commit(
+            NextCommit(node.journal.epoch or "", before, commit, exact=False)
+        )
         assert isinstance(answer, Committed)
         assert [entry.update for entry in answer.missed] != []
         assert await store.get(f"code_{room}") == b"!seen "
@@ -94,14 +91,19 @@ async def test_a_node_that_is_always_late_appends_after_three_refusals_and_settl
         await node.insert("begun ")
         await converge(node, other)
         node.deaf = True
-        commit, exact = node.store.commit, []
+        send, exact, others = node.journal._commits.send, [], []
 
-        async def late_commit(*asked: Any, **how: Any) -> Committed | Refused:
-            exact.append(how["exact"])
-            await other.insert("x")
-            return await commit(*asked, **how)
+        def send_late(prepare: Prepare, on_outcome: OnOutcome) -> None:
+            def prepare_exact() -> NextCommit | None:
+                next_commit = prepare()
+                assert next_commit is not None
+                exact.append(next_commit.exact)
+                return next_commit
 
-        monkeypatch.setattr(node.store, "commit", late_commit)
+            others.append(other.insert("x"))
+            others[-1].add_done_callback(lambda _: send(prepare_exact, on_outcome))
+
+        monkeypatch.setattr(node.journal._commits, "send", send_late)
         await asyncio.wait_for(node.insert("mine"), 5)
         assert exact == [True, True, True, False]
         await wait_for_snapshot(store, room, node.text)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis.asyncio
+from redis.exceptions import ConnectionError as LinkError
+from redis.exceptions import NoScriptError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.connection import connection_pool
-from collab.store.link import Link
+from collab.store import link as link_module
+from collab.store.connection import Command, OpenConnection, Push, connection_pool, pack
+from collab.store.link import LEFT_SERVER, Link
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import eventually
@@ -34,6 +38,58 @@ async def link(wire: Proxy) -> AsyncIterator[Link]:
     one = Link(pool, 0.2, Metrics())
     yield one
     await one.close()
+
+
+# What redis-py and hiredis do for `OpenConnection`
+
+
+async def test_redis_py_has_the_private_parts_of_a_connection_that_are_used(
+    redis_server: Redis,
+) -> None:
+    connection: Any = connection_pool(redis_server.url, 2).make_connection()  # type: ignore[no-untyped-call]
+    await connection.connect()
+    transport = connection._writer.transport
+    assert not transport.is_closing() and callable(transport.set_protocol)
+    parse = connection._parser.parse_error
+    assert isinstance(parse("NOSCRIPT No matching script"), NoScriptError)
+    assert all(isinstance(parse(text), LEFT_SERVER) for text in ("READONLY x", "LOADING x"))
+    transport.abort()
+    connection._close()
+    assert connection._writer is None and not connection.is_connected
+    await connection.disconnect()  # as the garbage collector does: there is nothing left to close
+
+
+async def test_a_message_on_a_channel_is_told_from_an_answer_and_comes_before_it(
+    redis_server: Redis, room: str
+) -> None:
+    answers: list[Any] = []
+    connection = await OpenConnection.open(
+        connection_pool(redis_server.url, 2), 2, answers.extend, lambda problem: None
+    )
+    publish = f"redis.call('PUBLISH', '{room}', 'x') return {{{{'a', false}}, 1}}"
+    for command in (("SUBSCRIBE", room), ("EVAL", publish, 0), ("UNSUBSCRIBE", room), ("PING",)):
+        connection.send(pack(command))
+    await eventually(lambda: len(answers) == 5)
+    name = room.encode()
+    assert answers == [
+        [b"subscribe", name, 1], [b"message", name, b"x"], [[b"a", None], 1],
+        [b"unsubscribe", name, 0], b"PONG",
+    ]  # fmt: skip
+    assert [type(answer) is Push for answer in answers] == [True, True, False, True, False]
+    connection.abort(LinkError("the test is over"))
+
+
+async def test_a_redis_without_the_protocol_is_named_at_the_start() -> None:
+    old = Redis()
+    old.command += ("--rename-command", "HELLO", "")
+    await old.start()
+    store = Store(old.url, "n", 1, Metrics())
+    try:
+        with pytest.raises(StoreUnavailable, match="version 6 or later"):
+            await store.open(10)
+    finally:
+        await store.close()
+        await old.stop()
 
 
 # Commands
@@ -83,6 +139,14 @@ async def test_an_error_is_one_commands_alone(link: Link) -> None:
     right, wrong = answers
     assert right == b"fine"
     assert isinstance(wrong, Exception) and "unknown command" in str(wrong)
+
+
+async def test_a_command_that_cannot_be_sent_takes_no_other_with_it(link: Link) -> None:
+    calls = link.call("ECHO", "before"), link.call("ECHO", "\ud800"), link.call("ECHO", "after")
+    answers: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+    before, wrong, after = answers
+    assert (before, after) == (b"before", b"after")
+    assert isinstance(wrong, UnicodeEncodeError)
 
 
 async def test_a_connection_that_was_cut_while_idle_fails_no_command(
@@ -155,13 +219,69 @@ async def test_a_server_that_became_a_replica_is_left_for_whoever_answers_there_
         await pair.stop()
 
 
+class Echo:
+    """A command that can wait."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.answered: list[object] = []
+
+    def command(self) -> Command:
+        return "ECHO", self.word
+
+    def handle(self, answer: object) -> None:
+        self.answered.append(answer)
+
+
+async def test_commands_that_can_wait_share_a_round_trip_and_a_lone_one_does_not_wait(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "WINDOW", 0.1)
+    metrics = Metrics()
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    await link.call("PING")
+    await asyncio.sleep(0.11)
+    first, *others = echoes = [Echo(str(number)) for number in range(5)]
+    link.send(first)
+    await eventually(lambda: first.answered == [b"0"], within=0.09)
+    for echo in others:
+        link.send(echo)
+        await asyncio.sleep(0.005)
+    assert metrics.redis_round_trips.value == 2
+    await eventually(lambda: all(echo.answered for echo in echoes))
+    assert [echo.answered for echo in echoes] == [[b"%d" % number] for number in range(5)]
+    assert metrics.redis_round_trips.value == 3
+    assert link._next_flush is None, "no timer runs when nothing waits"
+    await link.close()
+
+
+async def test_an_urgent_command_takes_those_that_wait_with_it(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "WINDOW", 60)
+    metrics = Metrics()
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    assert await link.call("ECHO", "x") == b"x"
+    echoes = [Echo(str(number)) for number in range(link_module.MAX_BATCH + 10)]
+    for echo in echoes:
+        link.send(echo)
+    await asyncio.sleep(0.01)
+    assert metrics.redis_round_trips.value == 1
+    assert await link.call("ECHO", "urgent") == b"urgent"
+    assert all(len(echo.answered) == 1 for echo in echoes)
+    assert metrics.redis_round_trips.value == 3
+    link.send(waiting := Echo("waiting"))
+    await link.close()
+    assert isinstance(waiting.answered[0], StoreUnavailable)
+
+
 # Channels
 
 
 @asynccontextmanager
 async def subscriber(port: int, timeout: float = 0.4) -> AsyncIterator[Subscriber]:
     store = Store(f"redis://127.0.0.1:{port}/0", "n", timeout, Metrics())
-    one = Subscriber(store.pool, "n", timeout)
+    one = Subscriber(store.main_link, "n", timeout)
     await one.open()
     try:
         yield one
@@ -247,6 +367,60 @@ async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
         await eventually(lambda: heard == [b"back"])
 
 
+async def test_a_connection_that_is_lost_takes_subscriptions_with_it_and_commands_open_another(
+    wire: Proxy, store: Client, room: str
+) -> None:
+    """A node that counted a lost subscription as its own would keep others from being told."""
+    heard: list[bytes] = []
+    async with subscriber(wire.port) as one:
+        await one.subscribe(room, heard.append)
+        assert one.is_subscribed(room)
+        asking = asyncio.create_task(one._link.call("BLPOP", "nothing", 5))
+        await asyncio.sleep(0.02)
+        wire.cut()
+        with pytest.raises(StoreUnavailable):
+            await asking
+        assert not one.is_subscribed(room)
+        assert await one._link.call("ECHO", "x") == b"x"
+        await eventually(lambda: one.is_subscribed(room))
+        assert await store.publish(room, "back") == 1
+        await eventually(lambda: heard == [b"back"])
+
+
+async def test_a_subscription_that_waits_is_not_made_by_the_next_connection_if_nobody_wants_it(
+    wire: Proxy, store: Client, room: str
+) -> None:
+    async with subscriber(wire.port, timeout=1) as one:
+        await one.subscribe(room + "-other", lambda message: None)
+        wire.to_client = lambda piece: []
+        asking = asyncio.create_task(one._link.call("PING"))
+        await asyncio.sleep(0.02)
+        waiting = asyncio.create_task(one.subscribe(room, lambda message: None))
+        await asyncio.sleep(0.02)
+        wire.to_client = None
+        wire.cut()
+        with pytest.raises(StoreUnavailable):
+            await asking
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await eventually(lambda: one.is_subscribed(room + "-other"))
+        assert await store.publish(room, "anyone?") == 0
+
+
+async def test_an_answer_in_place_of_a_confirmation_ends_the_connection(
+    wire: Proxy, room: str
+) -> None:
+    async with subscriber(wire.port) as one:
+        await eventually(lambda: one.is_subscribed(one._probe_channel))
+        wire.to_server = lambda piece: [] if b"SUBSCRIBE" in piece else [piece]
+        listening = asyncio.create_task(one.subscribe(room, lambda message: None))
+        await asyncio.sleep(0.05)
+        wire.to_server = None
+        one._link._connection.send(pack(("ECHO", "not asked")))
+        await listening
+        assert await one._link.call("ECHO", "x") == b"x"
+
+
 async def test_a_handlers_mistake_makes_nobody_deaf(
     redis_server: Redis, store: Client, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -273,7 +447,7 @@ async def test_a_silent_wire_is_found_dead_and_replaced(
         wire.to_client = lambda piece: []  # open, but nothing comes
         await asyncio.sleep(0.3)
         wire.to_client = None
-        await eventually(lambda: one._connection is not None and not one._unconfirmed)
+        await eventually(lambda: one.is_subscribed(one._probe_channel))
         async with asyncio.timeout(5):
             while not heard:
                 await store.publish(room, "anyone?")
@@ -287,7 +461,7 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         async def probe() -> None:
             await one.probe(lambda *words: asyncio.ensure_future(store.publish(*words)))
 
-        await eventually(lambda: one._connection is not None and not one._unconfirmed)
+        await eventually(lambda: one.is_subscribed(one._probe_channel))
         await probe()
         wire.to_client = lambda piece: [] if b"message" in piece else [piece]
         with pytest.raises(StoreUnavailable, match="receives no messages"):

@@ -56,7 +56,7 @@ REPLIES = st.builds(
 def packed(message: Message) -> bytes:
     """Return a message's bytes; those of a commit as the scripts put them together."""
     if isinstance(message, Announcement):
-        header = Announcement.header(message.epoch, message.writer).decode()
+        header = f"J {message.epoch} {message.writer}"
         ids = f"{entry_text(message.previous)} {entry_text(message.id)}"
         return f"{header} {ids} {round(message.ttl * 1000)}\n".encode() + message.update
     if isinstance(message, Emit):
