@@ -66,9 +66,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._dismissing: asyncio.Task[None] | None = None
-        self._upgrade = Upgrade(self.outbox)
+        self._upgrade: Upgrade | None = None
         self._handling = False
-        self._leaving = Leaving()
+        self._leaving: Leaving | None = None
 
     # Marks
 
@@ -136,7 +136,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
         A client that is moved to another node gets a response with another status.
         """
-        if not self._upgrade.settled.is_set() and not self.outbox:
+        if self._upgrade is not None and not self._upgrade.settled.is_set() and not self.outbox:
             return eio.noop()
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
@@ -145,14 +145,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise exceptions.QueueEmpty() from None
         if packets:
             return packets
-        if not self._leaving.begun:
+        if self._leaving is None:
             raise exceptions.SocketIsClosedError()
         await self._leaving.wait_for_last_post()
         return self.server.refusal(Draining(), HTTPStatus.GONE)
 
     async def _write(self, ws: WebSocket) -> None:
         await ws.write_outbox(self.outbox, packet.Packet.encode)
-        if self._leaving.begun:
+        if self._leaving is not None:
             await self._leaving.send_away(ws, self.ping_packet)
         elif self._dismissing is not None:
             await asyncio.wait([self._dismissing])
@@ -173,7 +173,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.pings.handle_pong()
         elif pkt.packet_type == packet.UPGRADE:
             await self.send(packet.Packet(packet.NOOP))
-        elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:
+        elif pkt.packet_type == packet.CLOSE and self._leaving is not None and not self.upgraded:
             self._leaving.end_soon()
         elif pkt.packet_type == packet.CLOSE:
             await self.end(self.server.reason.CLIENT_DISCONNECT)
@@ -194,7 +194,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """Handle the packets of a polling client's request, in order."""
         self.is_posting = True
         try:
-            if await polling.handle_post(self, environ["wsgi.input"]):
+            handled = await polling.handle_post(self, environ["wsgi.input"])
+            if handled and self._leaving is not None:
                 self._leaving.posted.set()
         finally:
             self.is_posting = False
@@ -211,9 +212,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     async def _websocket_handler(self, ws: WebSocket) -> None:
         if self.connected:
+            if self._upgrade is None:
+                self._upgrade = Upgrade(self.outbox)
             self.upgraded = await self._upgrade.complete(ws)
             if not self.upgraded:
                 return
+            self._upgrade = None
         else:
             self.connected = self.upgraded = True
         writer = asyncio.create_task(self._write(ws))
@@ -259,10 +263,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """
         try:
             async with asyncio.timeout(patience):
-                await self._upgrade.settled.wait()
-                self._leaving.begun = True
-                self.outbox.close()
-                await self._leaving.over.wait()
+                if self._upgrade is not None:
+                    await self._upgrade.settled.wait()
+                if not self.closed:
+                    self._leaving = Leaving()
+                    self.outbox.close()
+                    await self._leaving.over.wait()
         except TimeoutError:
             self._abort_transport()
         await self.end(self.server.reason.TRANSPORT_CLOSE)
@@ -304,7 +310,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.outbox.close()
         self.pings.clear()  # they refer to members, which refer to this socket
         self.closed = True
-        self._leaving.over.set()
+        if self._leaving is not None:
+            self._leaving.over.set()
         self.server.admission.discard(self)
         self.server.unconnected.discard(self)
         self.meter.close()

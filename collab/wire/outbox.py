@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -56,7 +55,8 @@ class Outbox(Generic[M]):
         self._size_of = size_of
         self._hold = hold or _ignore
         self._size = 0
-        self._waiting: deque[M | _Slot[M]] = deque()
+        # A list: little waits, and an empty deque takes 0.6 kB of each idle connection.
+        self._waiting: list[M | _Slot[M]] = []
         self._slots: dict[str | None, _Slot[M]] = {}
         self._idle: dict[str, Render[M]] = {}
         self._closed = False
@@ -110,7 +110,7 @@ class Outbox(Generic[M]):
     def pop(self) -> list[M]:
         """Remove and return the next messages: none if the queue or the next slot is empty."""
         if self._waiting:
-            head = self._waiting.popleft()
+            head = self._waiting.pop(0)
             if isinstance(head, _Slot):
                 self._add(-SLOT_SIZE)
                 self._slots.pop(head.name, None)

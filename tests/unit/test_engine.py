@@ -45,6 +45,7 @@ from collab.sio.engine import new_sid
         (engineio.AsyncServer, "_service_task", ""),
         (engineio.AsyncServer, "_upgrades", "sid transport"),
         (engineio.AsyncServer, "_ok", "packets headers jsonp_index"),
+        (engineio.AsyncServer, "create_queue", "args kwargs"),
         (engineio.AsyncServer, "generate_id", ""),
         (engineio.AsyncServer, "_bad_request", "message"),
         (engineio.AsyncServer, "_log_error_once", "message message_key"),
