@@ -207,7 +207,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise OSError("the session has its WebSocket already")
         self._ws = ws = self.server.new_websocket(self.meter)
         await ws.prepare(environ["aiohttp.request"])
-        await self._websocket_handler(ws)
+        await ws.serve(self._websocket_handler(ws))
         return ws
 
     async def _websocket_handler(self, ws: WebSocket) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketReader
@@ -23,6 +24,8 @@ from collab.wire.direct import DirectQueue, Take
 from collab.wire.frames import Message, frame
 from collab.wire.handling import Begun, Handling
 from collab.wire.outbox import Outbox
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M")
 
@@ -58,6 +61,19 @@ class Closed(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+class _Origin:
+    """What a WebSocket still needs of its request: the connection."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._protocol = connection
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return self._protocol.transport
 
 
 class WebSocket(web.WebSocketResponse):
@@ -119,6 +135,31 @@ class WebSocket(web.WebSocketResponse):
             self._queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
         )
         return self._parser
+
+    async def serve(self, session: Coroutine[Any, Any, None]) -> None:
+        """Let ``session`` use the WebSocket until it ends; that may be after this has returned.
+
+        Call it at the end of a request's handler. The request is no longer kept then.
+        """
+        if self._connection is None:
+            await session
+            return
+        self._request = self._req = cast(web.BaseRequest, _Origin(self._connection))
+        self._headers.clear()
+        self._connection.detach(self._serve(session))
+
+    async def _serve(self, session: Coroutine[Any, Any, None]) -> None:
+        try:
+            await session
+            await self.close()
+        except OSError:
+            log.debug("client disconnected")
+        except Exception:  # a fault of the service: logged here, and the client sees an end
+            log.exception("session failed")
+            self.abort()
+        finally:
+            if (transport := self._transport) is not None:
+                transport.close()
 
     @property
     def _exception(self) -> None:
