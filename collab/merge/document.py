@@ -19,7 +19,7 @@ TextEvent = Sequence[dict[str, Any]]
 
 
 class Document:
-    """A document, its ``text``, and the ``update`` that the last transaction made.
+    """A document, its ``text``, and the update that the last transaction made: see `pop_update`.
 
     ``client_id`` is the Yjs id of the edits that are made here.
 
@@ -35,16 +35,16 @@ class Document:
         "_event",
         "_observable_doc",
         "_observable_text",
+        "_update",
         "client_id",
         "text",
-        "update",
     )
 
     def __init__(self, client_id: int | None = None) -> None:
         self._doc: Doc[Text] = Doc(client_id=client_id)
         self.text = self._doc.get(ROOT, type=Text)
         self.client_id = self._doc.client_id
-        self.update = EMPTY_UPDATE
+        self._update = EMPTY_UPDATE
         self._event: TextEvent | None = None
         self._observable_doc = self._doc._doc
         self._observable_text = self.text.integrated
@@ -68,7 +68,16 @@ class Document:
         finally:
             if subscription is not None:
                 subscription.drop()
-        return self._event
+        event, self._event = self._event, None
+        return event
+
+    def pop_update(self) -> bytes:
+        """Return the update that the last transaction made, and keep it no more.
+
+        The first one of a room has its whole text.
+        """
+        update, self._update = self._update, EMPTY_UPDATE
+        return update
 
     def apply_part(self, update: bytes) -> None:
         """Apply ``update``, and keep nothing of what it changed."""
@@ -96,7 +105,7 @@ class Document:
 
     @contextmanager
     def _observed(self) -> Iterator[None]:
-        self.update = EMPTY_UPDATE
+        self._update = EMPTY_UPDATE
         subscription = self._observable_doc.observe(self._keep_update)
         try:
             yield
@@ -104,7 +113,7 @@ class Document:
             subscription.drop()
 
     def _keep_update(self, event: Any) -> None:
-        self.update = event.update
+        self._update = event.update
 
     def _keep_event(self, event: Any) -> None:
         self._event = event.delta
