@@ -10,7 +10,6 @@ minor version, and tests/unit/test_engine.py fails if they change.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -222,8 +221,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.connected = self.upgraded = True
         writer = asyncio.create_task(self._write(ws))
         try:
-            with contextlib.suppress(exceptions.SocketIsClosedError):
-                await ws.read_messages(self._handle_raw, _is_change, self._handle_pong)
+            await ws.read_messages(self._handle_raw, _is_change, self._handle_pong)
+        except exceptions.SocketIsClosedError:
+            pass
         finally:
             self.outbox.close()
             await self.end(self.server.reason.TRANSPORT_CLOSE)

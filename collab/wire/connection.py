@@ -103,13 +103,13 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         budgets.scheduler.add(CONNECTION_COST)
         self.meter.charge(budgets.cost(CONNECTION_COST), budgets.clock())
-        self._first_timer = self._loop.call_later(
+        self._first_timer: asyncio.TimerHandle | None = self._loop.call_later(
             self._listener.connect_timeout, self._check_first_request
         )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Hold nothing any more; a WebSocket's session closes its meter itself."""
-        self._first_timer.cancel()
+        self._end_first_timer()
         if self._write_timer is not None:
             self._write_timer.cancel()
         self.take_read()
@@ -165,7 +165,7 @@ class Connection(RequestHandler):
             await super().start()
         except Detached as end:
             without_frames(end)  # they refer to the request
-            self._first_timer.cancel()
+            self._end_first_timer()
             self._parser = None
             self._messages = _NO_MESSAGES
             self._cache.clear()
@@ -211,6 +211,11 @@ class Connection(RequestHandler):
             seconds = f"{self._listener.connect_timeout:g} seconds"
             body = error_body(BadRequest.code, f"no whole request has come within {seconds}")
             self._answer_and_end(HTTPStatus.REQUEST_TIMEOUT, body)
+
+    def _end_first_timer(self) -> None:
+        if self._first_timer is not None:
+            self._first_timer.cancel()
+            self._first_timer = None
 
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
