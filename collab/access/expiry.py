@@ -21,6 +21,8 @@ class Expiry:
     Neither is called before the loop's next step, or after `close`.
     """
 
+    __slots__ = ("_expired", "_expiring", "_timer")
+
     def __init__(self, expiring: Callable[[float], None], expired: Callable[[], None]) -> None:
         self._expiring = expiring
         self._expired = expired

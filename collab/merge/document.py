@@ -70,11 +70,6 @@ class Document:
         self.length = 0
         _finish(transaction)
 
-    @property
-    def update(self) -> bytes:
-        """The update that the last edit made, or what the last `apply` changed."""
-        return self._changes.update
-
     def edit(self, ops: Iterable[ByteOp]) -> None:
         """Make one transaction of ``ops``, one after the other."""
         self._observe()
@@ -107,6 +102,15 @@ class Document:
             observing.drop()
         event, changes.event = changes.event, None
         return event
+
+    def pop_update(self) -> bytes:
+        """Return the update that the last edit or `apply` made, and keep it no more.
+
+        The first one of a room has its whole text.
+        """
+        changes = self._changes
+        update, changes.update = changes.update, EMPTY_UPDATE
+        return update
 
     def apply_part(self, update: bytes) -> None:
         """Apply ``update``, without an answer what it changed."""

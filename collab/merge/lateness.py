@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final, NamedTuple
 
 from .delta import Delta
@@ -60,11 +59,10 @@ class Pasts:
     __slots__ = ("_edits", "_first", "_pasts", "_seen")
 
     def __init__(self) -> None:
-        self._pasts: deque[Past] = deque(maxlen=MAX_PAST)
-        self._seen: deque[int] = deque(
-            maxlen=MAX_PAST
-        )  # of each: how many edits its delta contains
-        self._edits: deque[Delta] = deque()
+        # Lists: these are short, and three empty deques take 2 kB of each idle member.
+        self._pasts: list[Past] = []
+        self._seen: list[int] = []  # of each: how many edits its delta contains
+        self._edits: list[Delta] = []
         self._first = 0  # the number of the first of them
 
     def __iter__(self) -> Iterator[Past]:
@@ -76,6 +74,8 @@ class Pasts:
         for view in views:
             self._pasts.append(Past(view, now))
             self._seen.append(self._first + len(self._edits))
+        if len(self._pasts) > MAX_PAST:
+            del self._pasts[:-MAX_PAST], self._seen[:-MAX_PAST]
 
     def advance(self, delta: Delta) -> None:
         """Follow an edit of the replica by ``delta``."""
@@ -91,7 +91,7 @@ class Pasts:
             self.add([past.view], past.since)
 
     def _advanced(self, view: View, seen: int) -> View:
-        for delta in islice(self._edits, seen - self._first, None):
+        for delta in self._edits[seen - self._first :]:
             view = view.advanced(delta)
         return view
 
@@ -100,10 +100,9 @@ class Pasts:
         if not (self._pasts or self._edits):
             return
         while self._pasts and self._pasts[0].since <= now - PAST_WINDOW:
-            self._pasts.popleft()
-            self._seen.popleft()
+            del self._pasts[0], self._seen[0]
         while self._edits and (not self._seen or self._first < self._seen[0]):
-            self._edits.popleft()
+            del self._edits[0]
             self._first += 1
 
     def clear(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 OnPong = Callable[[], None]
@@ -15,7 +14,8 @@ class Pings:
     __slots__ = ("_unanswered",)
 
     def __init__(self) -> None:
-        self._unanswered: deque[OnPong | None] = deque()
+        # A list: few wait, and an empty deque takes 0.6 kB of each idle connection.
+        self._unanswered: list[OnPong | None] = []
 
     def add(self, on_pong: OnPong | None) -> None:
         """Add a PING when the transport gets it. ``on_pong`` is ``None`` for a heartbeat."""
@@ -23,7 +23,7 @@ class Pings:
 
     def handle_pong(self) -> None:
         """Call the oldest PING's ``on_pong``. A PONG that answers no PING is ignored."""
-        if self._unanswered and (on_pong := self._unanswered.popleft()) is not None:
+        if self._unanswered and (on_pong := self._unanswered.pop(0)) is not None:
             on_pong()
 
     def clear(self) -> None:

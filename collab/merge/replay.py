@@ -40,7 +40,9 @@ def replica_of(updates: Sequence[bytes]) -> Steps[Replica]:
     replica = Replica()
     if not updates:
         return replica
-    if may_hold_pairs(updates):
+    if len(updates) == 1:
+        whole = updates[0]
+    elif may_hold_pairs(updates):
         with refusals():
             whole = merged(updates)
     else:

@@ -130,7 +130,7 @@ class Replica:
         else:
             with refusals():
                 event = self._document.apply(update, with_event=observed)
-        gained = update if broken else self._document.update
+        gained = update if broken else self._document.pop_update()
         self._add(seen, fresh)
         self._pairs.remove(broken)
         shared.has_halves = seen.has_halves
@@ -155,7 +155,7 @@ class Replica:
         with refusals():
             event = self._document.apply(update)
         self._add_keystroke(stroke)
-        return Edit(self._shared.follow(event), self._document.update)
+        return Edit(self._shared.follow(event), self._document.pop_update())
 
     def try_keystroke(self, update: bytes, stroke: Keystroke) -> bool:
         """Apply an update that the replica `expects`; return whether pycrdt did what it had to.
@@ -318,10 +318,10 @@ class Replica:
         self._clocks.extend(self._document.client_id, len(text))
         self.structs += len(inserted)
         self.version += 1
-        return self._document.update
+        return self._document.pop_update()
 
     def _record_own(self) -> bytes:
-        update = self._document.update
+        update = self._document.pop_update()
         seen = survey(update)
         self._add(seen, pairs(update, seen))
         return update

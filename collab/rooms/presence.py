@@ -69,7 +69,8 @@ class Presence:
         self._report_due = self._full_due = self._ask_due = False
         self._no_full_before = 0.0
         self._reporting: asyncio.Task[None] | None = None
-        self._closed = asyncio.Event()
+        self._closed = False
+        self._closing: asyncio.Event | None = None  # while reports are published
 
     def people(self) -> tuple[Person, ...]:
         """Return the room's members on all nodes."""
@@ -150,7 +151,9 @@ class Presence:
         for pause in (self._states_pause, self._people_pause):
             if pause is not None:
                 pause.cancel()
-        self._closed.set()
+        self._closed = True
+        if self._closing is not None:
+            self._closing.set()
         if self._reporting is not None:
             await asyncio.wait([self._reporting])
 
@@ -205,6 +208,9 @@ class Presence:
 
         Two reports under way at once could arrive in the wrong order, and then one is ignored.
         """
+        self._closing = closing = asyncio.Event()
+        if self._closed:
+            closing.set()
         try:
             while self._report_due:
                 self._report_due = False
@@ -213,16 +219,16 @@ class Presence:
                     self._full_due |= not await self._publish(report.pack())
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(REPORT_INTERVAL):
-                        await self._closed.wait()
+                        await closing.wait()
         finally:
-            self._reporting = None
+            self._reporting = self._closing = None
 
     def _next_report(self) -> PresenceReport | None:
         """Return what to report now; None if there is nothing new."""
         roster = self._roster
         if self._full_due:
             now = self._loop.time()
-            if now >= self._no_full_before or self._closed.is_set():
+            if now >= self._no_full_before or self._closed:
                 self._no_full_before = now + len(self._members) / MAX_REPORTED_PER_SECOND
                 ask, self._full_due, self._ask_due = self._ask_due, False, False
                 return roster.report(ask=ask)

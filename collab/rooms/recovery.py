@@ -120,7 +120,7 @@ class Recovery:
             follower.apply(deletion(outdated))
         follower.epoch, follower.last = epoch, reading.tail
         follower.state.on(Event.FOLLOWED)
-        if same(journal, follower.replica):
+        if journal is follower.replica or same(journal, follower.replica):
             follower.waiting.drop_updates()
         elif held:
             log.warning(

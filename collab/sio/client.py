@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from collab.access.expiry import Expiry
 from collab.access.grant import Grant
-from collab.access.holders import LetGo
 from collab.errors import CollabError
 from collab.merge.lateness import Habit
 from collab.merge.turns import Turns
@@ -23,6 +23,9 @@ from collab.sio.engine_socket import EngineSocket
 from collab.sio.server import encode_event
 from collab.wire.frames import Message
 from collab.wire.outbox import Render
+
+if TYPE_CHECKING:
+    from collab.sio.grants import Grants
 
 
 @lru_cache(maxsize=32)
@@ -133,7 +136,7 @@ class Client:
 
     ``member`` is the digest of its pid: it names the client on all nodes. A client that has
     disconnected is never ``connected`` again: one that comes back is another Client. Rulings call
-    ``let_go``, ``remove`` and `set_role` (see `collab.access.holders.Holder`).
+    `let_go`, `remove` and `set_role` (see `collab.access.holders.Holder`).
     """
 
     sid: str
@@ -142,13 +145,12 @@ class Client:
     pace: Pace
     habit: Habit
     turns: Turns
-    expiry: Expiry
-    let_go: LetGo
-    remove: Callable[[str, CollabError], None]
+    grants: Grants
     pid: str = ""
     member: str = ""
     connected: bool = True
     lines: dict[str, Line] = field(default_factory=dict)
+    _expiry: Expiry | None = None
 
     @property
     def id(self) -> str:
@@ -159,6 +161,27 @@ class Client:
     def rooms(self) -> Collection[str]:
         """The names of the client's rooms."""
         return tuple(self.lines)
+
+    def watch(self) -> None:
+        """Watch the client's grant, if it expires: it is new, or the client has connected."""
+        if self._expiry is None and self.grant.expires is not None:
+            grants, sid = self.grants, self.sid
+            self._expiry = Expiry(partial(grants.expiring, sid), partial(grants.expired, sid))
+        if self._expiry is not None:
+            self._expiry.watch(self.grant)
+
+    def end_watch(self) -> None:
+        """Watch the grant no more."""
+        if self._expiry is not None:
+            self._expiry.close()
+
+    def let_go(self, problem: CollabError, *, may_return: bool) -> None:
+        """Disconnect the client, and say why; its views are kept if it ``may_return``."""
+        self.grants.let_go(self.sid, problem, may_return=may_return)
+
+    def remove(self, room: str, problem: CollabError) -> None:
+        """Remove the client from a room, if it is in there, and drop its views there."""
+        self.grants.remove(self.sid, room, problem)
 
     def set_role(self, room: str, role: Role) -> None:
         """Set the client's role in a room, if it is in there."""

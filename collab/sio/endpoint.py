@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
 
-from collab.access.expiry import Expiry
 from collab.admission import Admission
 from collab.config import Config
 from collab.errors import CollabError, NotJoined, RateLimited, Unauthorized
@@ -91,7 +90,6 @@ class SocketIOEndpoint:
         Raises CollabError if the client is refused.
         """
         shown = auth if isinstance(auth, dict) else {}
-        config, grants = self._config, self._grants
         socket = self._server.socket(sid)
         grant = await self._admission.identify(
             sid, shown.get("token"), shown.get("name"), socket.address
@@ -104,12 +102,10 @@ class SocketIOEndpoint:
             sid,
             socket,
             grant,
-            socket.meter.pace("events", config.max_slowed),
+            socket.meter.pace("events", self._config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
             Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
-            Expiry(partial(grants.expiring, sid), partial(grants.expired, sid)),
-            partial(grants.let_go, sid),
-            partial(grants.remove, sid),
+            self._grants,
         )
         self._clients[sid] = client
         self._admission.rulings.holders.add(client)
@@ -142,7 +138,7 @@ class SocketIOEndpoint:
         if client := self._clients.get(sid):
             for line in client.lines.values():
                 line.mark_due()
-            client.expiry.watch(client.grant)
+            client.watch()
 
     def acknowledging(self, sid: str) -> OnPong | None:
         """Return what to call at the PONG of a PING before an acknowledgement, if there is any."""
@@ -166,7 +162,7 @@ class SocketIOEndpoint:
         if client is None:
             return
         client.connected = False
-        client.expiry.close()
+        client.end_watch()
         self._admission.rulings.holders.discard(client)
         if client.pid:
             del self._sids[client.member]

@@ -88,6 +88,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         """Log what is wrong with a request; the full message would repeat the client's data."""
         log.info("bad request", extra={"reason": message_key})
 
+    def create_queue(self, *args: Any, **options: Any) -> None:
+        """Make no queue: what waits for a client is in its session's outbox."""
+
     def generate_id(self) -> str:
         """Return a new id for a Socket.IO session (the ids of Engine.IO's have a key)."""
         return new_sid()

@@ -10,7 +10,6 @@ minor version, and tests/unit/test_engine.py fails if they change.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -67,9 +66,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self._ws: WebSocket | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._dismissing: asyncio.Task[None] | None = None
-        self._upgrade = Upgrade(self.outbox)
+        self._upgrade: Upgrade | None = None
         self._handling = False
-        self._leaving = Leaving()
+        self._leaving: Leaving | None = None
 
     # Marks
 
@@ -137,7 +136,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
         A client that is moved to another node gets a response with another status.
         """
-        if not self._upgrade.settled.is_set() and not self.outbox:
+        if self._upgrade is not None and not self._upgrade.settled.is_set() and not self.outbox:
             return [packet.Packet(packet.NOOP)]
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
@@ -146,14 +145,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise exceptions.QueueEmpty() from None
         if packets:
             return [eio.decode(each) for each in packets]
-        if not self._leaving.begun:
+        if self._leaving is None:
             raise exceptions.SocketIsClosedError()
         await self._leaving.wait_for_last_post()
         return self.server.refusal(Draining(), HTTPStatus.GONE)
 
     async def _write(self, ws: WebSocket) -> None:
         await ws.write_outbox(self.outbox)
-        if self._leaving.begun:
+        if self._leaving is not None:
             await self._leaving.send_away(ws, self.ping_packet)
         elif self._dismissing is not None:
             await asyncio.wait([self._dismissing])
@@ -174,7 +173,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             self.pings.handle_pong()
         elif pkt.packet_type == packet.UPGRADE:
             await self.send(packet.Packet(packet.NOOP))
-        elif pkt.packet_type == packet.CLOSE and self._leaving.begun and not self.upgraded:
+        elif pkt.packet_type == packet.CLOSE and self._leaving is not None and not self.upgraded:
             self._leaving.end_soon()
         elif pkt.packet_type == packet.CLOSE:
             await self.end(self.server.reason.CLIENT_DISCONNECT)
@@ -195,7 +194,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """Handle the packets of a polling client's request, in order."""
         self.is_posting = True
         try:
-            if await polling.handle_post(self, environ["wsgi.input"]):
+            handled = await polling.handle_post(self, environ["wsgi.input"])
+            if handled and self._leaving is not None:
                 self._leaving.posted.set()
         finally:
             self.is_posting = False
@@ -207,20 +207,24 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
             raise OSError("the session has its WebSocket already")
         self._ws = ws = self.server.new_websocket(self.meter)
         await ws.prepare(environ["aiohttp.request"])
-        await self._websocket_handler(ws)
+        await ws.serve(self._websocket_handler(ws))
         return ws
 
     async def _websocket_handler(self, ws: WebSocket) -> None:
         if self.connected:
+            if self._upgrade is None:
+                self._upgrade = Upgrade(self.outbox)
             self.upgraded = await self._upgrade.complete(ws)
             if not self.upgraded:
                 return
+            self._upgrade = None
         else:
             self.connected = self.upgraded = True
         writer = asyncio.create_task(self._write(ws))
         try:
-            with contextlib.suppress(exceptions.SocketIsClosedError):
-                await ws.read_messages(self._handle_raw, _is_change, self._handle_now)
+            await ws.read_messages(self._handle_raw, _is_change, self._handle_now)
+        except exceptions.SocketIsClosedError:
+            pass
         finally:
             self.outbox.close()
             await self.end(self.server.reason.TRANSPORT_CLOSE)
@@ -261,10 +265,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """
         try:
             async with asyncio.timeout(patience):
-                await self._upgrade.settled.wait()
-                self._leaving.begun = True
-                self.outbox.close()
-                await self._leaving.over.wait()
+                if self._upgrade is not None:
+                    await self._upgrade.settled.wait()
+                if not self.closed:
+                    self._leaving = Leaving()
+                    self.outbox.close()
+                    await self._leaving.over.wait()
         except TimeoutError:
             self._abort_transport()
         await self.end(self.server.reason.TRANSPORT_CLOSE)
@@ -306,7 +312,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.outbox.close()
         self.pings.clear()  # they refer to members, which refer to this socket
         self.closed = True
-        self._leaving.over.set()
+        if self._leaving is not None:
+            self._leaving.over.set()
         self.server.admission.discard(self)
         self.server.unconnected.discard(self)
         self.meter.close()

@@ -43,7 +43,7 @@ class Grants:
         admitted = await asyncio.gather(*(self._try_to_admit(grant, name) for name in names))
         if client.connected:
             client.grant = grant
-            client.expiry.watch(grant)
+            client.watch()
             for name, identity in zip(names, admitted, strict=True):
                 if (line := client.lines.get(name)) is None:
                     continue  # it was removed, or the room was ended, meanwhile

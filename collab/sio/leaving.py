@@ -18,14 +18,13 @@ ANSWER_TIMEOUT: Final = 0.5
 
 
 class Leaving:
-    """The progress of one session's move to another node.
+    """The progress of one session's move to another node, from its begin.
 
-    ``begun`` is true when the client is being sent away, ``over`` is set when its session has
-    ended, and ``posted`` is set when a POST of a polling client has been handled.
+    ``over`` is set when the session has ended, and ``posted`` when a POST of a polling client has
+    been handled.
     """
 
     def __init__(self) -> None:
-        self.begun = False
         self.over = asyncio.Event()
         self.posted = asyncio.Event()
 

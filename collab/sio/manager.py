@@ -37,7 +37,7 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         self._store = store
         self._subscriber = subscriber
         self._received: asyncio.Queue[bytes] = asyncio.Queue(MAX_RECEIVED)
-        self._rooms_of: dict[str, set[str]] = defaultdict(set)
+        self._rooms_of: dict[str, list[str]] = defaultdict(list)  # few: smaller than sets
 
     async def open(self) -> None:
         """Subscribe to the standard channel."""
@@ -71,13 +71,13 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
     ) -> None:
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
-        if room is not None and namespace == "/":
-            self._rooms_of[sid].add(room)
+        if room is not None and namespace == "/" and room not in self._rooms_of[sid]:
+            self._rooms_of[sid].append(room)
 
     def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
         super().basic_leave_room(sid, namespace, room)
-        if room is not None and namespace == "/" and sid in self._rooms_of:
-            self._rooms_of[sid].discard(room)
+        if room is not None and namespace == "/" and room in self._rooms_of.get(sid, ()):
+            self._rooms_of[sid].remove(room)
 
     def get_rooms(self, sid: str, namespace: str) -> list[str]:
         return list(self._rooms_of.get(sid, ()))

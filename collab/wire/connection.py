@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final
@@ -51,12 +52,24 @@ PAYERS: web.RequestKey[Sequence[Budget]] = web.RequestKey("payers")
 """The key under which a request keeps the budgets that are charged for it."""
 
 
+_NO_MESSAGES: Final[deque[Any]] = deque(maxlen=0)
+"""The requests of a connection that will get none any more."""
+
+
+class Detached(BaseException):
+    """Ends aiohttp's handling of a request whose connection goes on: see `Connection.detach`.
+
+    Handlers of errors let it pass, as it is no Exception.
+    """
+
+
 class Connection(RequestHandler):
     """One TCP connection; ``meter`` is that of its client."""
 
     __slots__ = (
-        "_backlog", "_feed", "_first_timer", "_is_paused", "_is_stopped", "_is_websocket",
-        "_listener", "_uncharged", "_write_timer", "meter", "new_parser", "on_writable", "unread",
+        "_backlog", "_feed", "_first_timer", "_is_detached", "_is_detaching", "_is_paused",
+        "_is_stopped", "_is_websocket", "_listener", "_uncharged", "_write_timer", "meter",
+        "new_parser", "on_writable", "unread",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
@@ -70,6 +83,8 @@ class Connection(RequestHandler):
         self._is_paused = False
         self._is_stopped = False
         self._is_websocket = False
+        self._is_detached = False
+        self._is_detaching = False
         self._write_timer: asyncio.TimerHandle | None = None
         self.meter: Meter
         self.on_writable: Callable[[], None] | None = None
@@ -91,13 +106,13 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         budgets.scheduler.add(CONNECTION_COST)
         self.meter.charge(budgets.cost(CONNECTION_COST), budgets.clock())
-        self._first_timer = self._loop.call_later(
+        self._first_timer: asyncio.TimerHandle | None = self._loop.call_later(
             self._listener.connect_timeout, self._check_first_request
         )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Hold nothing any more; a WebSocket's session closes its meter itself."""
-        self._first_timer.cancel()
+        self._end_first_timer()
         if self._write_timer is not None:
             self._write_timer.cancel()
         self.take_read()
@@ -136,6 +151,35 @@ class Connection(RequestHandler):
         self._payload_parser, self._feed = _Nothing(end), None
         self.take_read()
         self._pause_transport_reading()
+
+    # The request of a WebSocket
+
+    def detach(self, session: Coroutine[Any, Any, None]) -> None:
+        """Run the session of a WebSocket, whose handler may then return; the connection goes on.
+
+        Otherwise aiohttp would keep the request, its headers and a dozen coroutines as long as the
+        WebSocket: 15 kB.
+        """
+        self._is_detached = True
+        self._task_handler = self._loop.create_task(session)
+
+    async def start(self) -> None:
+        """Handle the requests of the connection, until it is closed or detached."""
+        try:
+            await super().start()
+        except Detached as end:
+            without_frames(end)  # they refer to the request
+            self._end_first_timer()
+            self._parser = None
+            self._messages = _NO_MESSAGES
+            self._cache.clear()
+
+    def force_close(self) -> None:
+        """Close the connection, unless aiohttp does so only because of `Detached`."""
+        if self._is_detaching:
+            self._is_detaching = False
+        else:
+            super().force_close()
 
     # Reading
 
@@ -176,6 +220,11 @@ class Connection(RequestHandler):
             body = error_body(BadRequest.code, f"no whole request has come within {seconds}")
             self._answer_and_end(HTTPStatus.REQUEST_TIMEOUT, body)
 
+    def _end_first_timer(self) -> None:
+        if self._first_timer is not None:
+            self._first_timer.cancel()
+            self._first_timer = None
+
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
         if self.unread:
@@ -184,6 +233,9 @@ class Connection(RequestHandler):
 
     async def finish_response(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
         """Send a response; the request and its body are no longer held then."""
+        if self._is_detached:
+            self._is_detaching = True
+            raise Detached
         result = await super().finish_response(*arguments)
         if not self._messages:
             self.take_read()

@@ -20,7 +20,11 @@ Take = Callable[[WSMessage], bool]
 class DirectQueue(WebSocketDataQueue):
     """The queue of one WebSocket. ``take`` is None while messages must be queued."""
 
-    take: Take | None = None
+    __slots__ = ("take",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.take: Take | None = None
 
     def feed_data(self, data: Any, size: int) -> None:
         """Let a message be taken, or queue it."""

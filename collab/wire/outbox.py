@@ -57,7 +57,8 @@ class Outbox(Generic[M]):
         self._size_of = size_of
         self._hold = hold or _ignore
         self._size = 0
-        self._waiting: deque[M | _Slot[M]] = deque()
+        # A deque only while something waits: an empty one takes 0.6 kB of each idle connection.
+        self._waiting: deque[M | _Slot[M]] | tuple[()] = ()
         self._slots: dict[str, _Slot[M]] = {}
         self._idle: dict[str, Render[M]] = {}
         self._closed = False
@@ -86,15 +87,15 @@ class Outbox(Generic[M]):
             return
         if self._waiting and self._size + size > self._limit:
             raise OutboxFull
-        self._append(entry, size)
+        self._add(size)
+        self._append(entry)
 
     def put_slot(self, name: str, render: Render[M]) -> None:
         """Queue the slot ``name``, unless it waits already; a slot is never refused."""
         if self._closed or name in self._slots:
             return
         self._slots[name] = slot = _Slot(name, render)
-        self._waiting.append(slot)
-        self._wake()
+        self._append(slot)
 
     def put_when_idle(self, name: str, render: Render[M]) -> None:
         """Let the slot ``name`` wait until the queue is empty; a slot is never refused."""
@@ -105,13 +106,15 @@ class Outbox(Generic[M]):
 
     def drop_slot(self, name: str) -> None:
         """Remove a waiting slot; if it is put again, it goes to the end of the queue."""
-        if (slot := self._slots.pop(name, None)) is not None:
+        if (slot := self._slots.pop(name, None)) is not None and self._waiting:
             self._waiting.remove(slot)
 
     def pop(self) -> list[M]:
         """Remove and return the next messages: none if the queue or the next slot is empty."""
         if self._waiting:
             head = self._waiting.popleft()
+            if not self._waiting:
+                self._waiting = ()
             if not isinstance(head, _Slot):
                 self._add(-self._size_of(head))
                 return [head]
@@ -141,7 +144,7 @@ class Outbox(Generic[M]):
 
     def clear(self) -> None:
         """Accept no more messages, and drop those that wait."""
-        self._waiting.clear()
+        self._waiting = ()
         self._slots.clear()
         self._idle.clear()
         self._add(-self._size)
@@ -151,11 +154,13 @@ class Outbox(Generic[M]):
         """Accept no more messages, and drop those that wait: only ``messages`` can be popped."""
         self.clear()
         for message in messages:
-            self._append(message, self._size_of(message))
+            self._add(self._size_of(message))
+            self._append(message)
 
-    def _append(self, entry: M | _Slot[M], size: int) -> None:
+    def _append(self, entry: M | _Slot[M]) -> None:
+        if not self._waiting:
+            self._waiting = deque()
         self._waiting.append(entry)
-        self._add(size)
         self._wake()
 
     def _add(self, size: int) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from time import monotonic
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketReader
@@ -24,6 +25,8 @@ from collab.wire.direct import DirectQueue, Take
 from collab.wire.frames import Message, frame
 from collab.wire.handling import Begun, Handling
 from collab.wire.outbox import Outbox
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
 
@@ -61,6 +64,19 @@ class Closed(Exception):
         self.code = code
 
 
+class _Origin:
+    """What a WebSocket still needs of its request: the connection."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._protocol = connection
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return self._protocol.transport
+
+
 class WebSocket(web.WebSocketResponse):
     """One WebSocket: messages in, messages out, and five ways to end.
 
@@ -70,6 +86,12 @@ class WebSocket(web.WebSocketResponse):
     ``heartbeat`` is the time between two PING frames, in seconds. ``meter`` is that of the client,
     which is charged for all that it sends.
     """
+
+    # With more than 30 attributes in it, the dict of an object takes 1.6 kB instead of 0.3.
+    __slots__ = (
+        "_close_timeout", "_connection", "_cork", "_drain", "_farewell", "_handling", "_meter",
+        "_queue", "_request",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -120,6 +142,31 @@ class WebSocket(web.WebSocketResponse):
             self._queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
         )
         return self._parser
+
+    async def serve(self, session: Coroutine[Any, Any, None]) -> None:
+        """Let ``session`` use the WebSocket until it ends; that may be after this has returned.
+
+        Call it at the end of a request's handler. The request is no longer kept then.
+        """
+        if self._connection is None:
+            await session
+            return
+        self._request = self._req = cast(web.BaseRequest, _Origin(self._connection))
+        self._headers.clear()
+        self._connection.detach(self._serve(session))
+
+    async def _serve(self, session: Coroutine[Any, Any, None]) -> None:
+        try:
+            await session
+            await self.close()
+        except OSError:
+            log.debug("client disconnected")
+        except Exception:  # a fault of the service: logged here, and the client sees an end
+            log.exception("session failed")
+            self.abort()
+        finally:
+            if (transport := self._transport) is not None:
+                transport.close()
 
     @property
     def _exception(self) -> None:
@@ -203,6 +250,7 @@ class WebSocket(web.WebSocketResponse):
                 work = handle(message)
                 del message  # nothing keeps it until the next one
                 await handling.handle(work, self._queued)
+                del work
 
     def _taker(
         self,
@@ -256,7 +304,7 @@ class WebSocket(web.WebSocketResponse):
 
         All messages of one `Outbox.pop` leave in one write. ``on_write`` is called with each.
         """
-        with contextlib.suppress(OSError, RuntimeError):  # the reader sees this end too
+        try:  # as long as the connection: a context manager would be kept too
             if self._connection is None or self.compress:
                 while await outbox.wait() and self.is_open:
                     messages = outbox.pop()
@@ -266,6 +314,8 @@ class WebSocket(web.WebSocketResponse):
                     await self.send_messages(messages)
             else:
                 await Flushing(self, self._connection, outbox, on_write).run()
+        except (OSError, RuntimeError):
+            pass  # the reader sees this end too
 
     async def _send(self, message: Message) -> None:
         if isinstance(message, str):

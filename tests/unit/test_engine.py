@@ -45,6 +45,7 @@ from collab.sio.engine import new_sid
         (engineio.AsyncServer, "_service_task", ""),
         (engineio.AsyncServer, "_upgrades", "sid transport"),
         (engineio.AsyncServer, "_ok", "packets headers jsonp_index"),
+        (engineio.AsyncServer, "create_queue", "args kwargs"),
         (engineio.AsyncServer, "generate_id", ""),
         (engineio.AsyncServer, "_bad_request", "message"),
         (engineio.AsyncServer, "_log_error_once", "message message_key"),
@@ -63,6 +64,7 @@ from collab.sio.engine import new_sid
         (RequestHandler, "connection_made", "transport"),
         (RequestHandler, "connection_lost", "exc"),
         (RequestHandler, "data_received", "data"),
+        (RequestHandler, "start", ""),
         (RequestHandler, "finish_response", "request resp start_time"),
         (RequestHandler, "force_close", ""),
         (web.AppRunner, "_make_server", ""),
@@ -102,10 +104,11 @@ async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
     protocol = RequestHandler(server, loop=server._loop)
     for name in (
         "_messages", "_payload_parser", "_current_request", "_task_handler", "_reading_paused",
-        "_buffer_paused", "_request_count", "_data_received_cb",
+        "_buffer_paused", "_request_count", "_data_received_cb", "_parser", "_cache",
     ):  # fmt: skip
         assert hasattr(protocol, name), name
     assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
+    assert hasattr(web.WebSocketResponse(), "_req")  # of which transport and _protocol are read
     queue = WebSocketDataQueue(protocol, 1 << 16, loop=asyncio.get_running_loop())
     assert not queue._buffer, "the messages that were read"
 
