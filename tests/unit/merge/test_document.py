@@ -40,10 +40,11 @@ def test_the_python_classes_make_the_same_calls() -> None:
 def test_an_edit_tells_its_update() -> None:
     author, reader = Document(), Document()
     author.edit([(0, "text")])
-    assert reader.apply(author.update) == [{"insert": "text"}]
-    assert reader.update == author.update
+    update = author.pop_update()
+    assert reader.apply(update) == [{"insert": "text"}]
+    assert reader.pop_update() == update
     author.edit([(1, "é"), (3, -2)])
-    event = reader.apply(author.update)
+    event = reader.apply(author.pop_update())
     assert event == [{"retain": 1}, {"insert": "é"}, {"delete": 2}]
     assert (reader.content(), reader.length) == ("tét", 4)
 
@@ -51,9 +52,10 @@ def test_an_edit_tells_its_update() -> None:
 def test_an_update_that_changes_nothing_tells_nothing() -> None:
     author, reader = Document(), Document()
     author.edit([(0, "text")])
-    reader.apply(author.update)
-    assert reader.apply(author.update) is None
-    assert reader.update == EMPTY_UPDATE
+    update = author.pop_update()
+    reader.apply(update)
+    assert reader.apply(update) is None
+    assert reader.pop_update() == EMPTY_UPDATE
 
 
 def test_a_refused_update_ends_its_transaction() -> None:
@@ -61,7 +63,7 @@ def test_a_refused_update_ends_its_transaction() -> None:
     document.edit([(0, "text")])
     with pytest.raises(ValueError):
         document.apply(b"\xff" * 20)
-    assert document.update == EMPTY_UPDATE
+    assert document.pop_update() == EMPTY_UPDATE
     document.edit([(0, "more ")])
     assert document.content() == "more text"
 
@@ -69,9 +71,9 @@ def test_a_refused_update_ends_its_transaction() -> None:
 def test_reading_is_no_change() -> None:
     document = Document()
     document.edit([(0, "text")])
-    update = document.update
     document.state(), document.state_vector(), document.embeds()
-    assert document.update == update != EMPTY_UPDATE
+    assert document.pop_update() != EMPTY_UPDATE
+    assert document.pop_update() == EMPTY_UPDATE
 
 
 def test_an_observed_document_is_freed_with_its_last_reference() -> None:
