@@ -155,7 +155,7 @@ class _Node:
             store = Store(url, config.node_id, config.redis_timeout, metrics)
             stack.push_async_callback(store.close)
             await store.open(config.redis_wait)
-            subscriber = Subscriber(store.main_link, config.node_id, config.redis_timeout)
+            subscriber = Subscriber(store.pool, config.node_id, config.redis_timeout)
             await subscriber.open()
             stack.push_async_callback(subscriber.close)
             if self._verifier is not None:

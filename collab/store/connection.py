@@ -18,16 +18,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import InvalidResponse, RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 log = logging.getLogger(__name__)
 
 Command = tuple[str | bytes | int, ...]
 OnAnswers = Callable[[list[Any]], None]
 """Called with the answers that came together; texts in them are bytes, and an error that Redis
-answered is redis-py's exception for it. What Redis sends on channels, and its answers to SUBSCRIBE
-and UNSUBSCRIBE, are of the type `Push`. May raise RedisError, which ends the connection."""
-Push: Final = hiredis.PushNotification
+answered is redis-py's exception for it. May raise RedisError, which ends the connection."""
 _MORE: Final = object()
 """What the parser returns while an answer is not complete."""
 pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
@@ -41,10 +38,9 @@ def connection_pool(url: str, timeout: float) -> ConnectionPool:
     when to retry, because it knows what else is waiting. ``timeout`` (seconds) limits connecting.
     """
     return ConnectionPool.from_url(
-        url, protocol=3, socket_connect_timeout=timeout, socket_timeout=None,
+        url, protocol=2, socket_connect_timeout=timeout, socket_timeout=None,
         retry=Retry(NoBackoff(), 0), health_check_interval=0,
         driver_info=None,  # a login for nodes may not use CLIENT
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),  # nor this
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from redis.asyncio import ConnectionPool
@@ -14,7 +13,7 @@ from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store.connection import Command, OpenConnection, Push, pack
+from collab.store.connection import Command, OpenConnection, pack
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,6 @@ WINDOW = 0.002
 1,500 commits a second three share a round trip; Redis' time for each falls from 65 to 50 µs."""
 LEFT_SERVER: Final = (ReadOnlyError, LinkError)
 """Errors of a server that is a replica now, or still loads: another may answer a new connection."""
-CONFIRMATIONS: Final = (b"subscribe", b"unsubscribe")
-"""The kinds of pushes that are answers to commands. Others come on their own."""
 
 
 class Request(Protocol):
@@ -65,56 +62,18 @@ class _Call:
             self.answer.set_result(answer)
 
 
-class ChannelRequest:
-    """SUBSCRIBE or UNSUBSCRIBE for one channel, which Redis confirms by one push.
-
-    ``on_confirmed`` is called then. It is None if nobody needs the answer. A request that waits
-    when the connection is lost is dropped.
-    """
-
-    __slots__ = ("_command", "_on_confirmed")
-
-    def __init__(self, word: str, channel: str, on_confirmed: Callable[[], None] | None) -> None:
-        self._command = word, channel
-        self._on_confirmed = on_confirmed
-
-    def command(self) -> Command | None:
-        return self._command
-
-    def handle(self, answer: Any) -> None:
-        if isinstance(answer, Push):
-            if self._on_confirmed is not None:
-                self._on_confirmed()
-        elif isinstance(answer, RedisError):
-            raise answer
-        elif not isinstance(answer, Exception):
-            raise _unasked()
-
-
-class Listener(Protocol):
-    """What becomes of the messages on the channels that a link has subscribed to."""
-
-    def handle_message(self, channel: bytes, message: bytes) -> None:
-        """Handle a message. It comes before the answer to a command that was sent later."""
-
-    def handle_lost(self, problem: Exception) -> None:
-        """The connection has ended, with all subscriptions, or could not be opened."""
-
-
 class Link:
     """One connection that sends all waiting commands as one pipeline, then the next pipeline.
 
     Commands collect during a round trip, and those that can wait also for a moment after the last
     one began. So one command costs an idle node one round trip, and costs a busy node a fraction of
-    one. ``timeout`` is how many seconds Redis has for each answer. The ``listener`` gets the
-    messages of channels.
+    one. ``timeout`` is how many seconds Redis has for each answer.
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, metrics: Metrics) -> None:
         self._pool = pool
         self._timeout = timeout
         self._metrics = metrics
-        self.listener: Listener | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Request] = deque()
         self._in_flight: deque[Request] = deque()
@@ -227,8 +186,6 @@ class Link:
         except (RedisError, OSError, TimeoutError) as problem:
             self._metrics.redis_failures.inc()
             self._fail(self._waiting, _unavailable(problem))
-            if self.listener is not None:
-                self.listener.handle_lost(problem)
         finally:
             self._connecting = None
         self._flush()
@@ -236,18 +193,10 @@ class Link:
     def _handle_answers(self, answers: list[Any]) -> None:
         in_flight = self._in_flight
         for answer in answers:
-            if type(answer) is Push:
-                kind = answer[0]
-                if kind == b"message" and self.listener is not None:
-                    self.listener.handle_message(answer[1], answer[2])
-                if kind not in CONFIRMATIONS:
-                    continue
-                if not (in_flight and isinstance(in_flight[0], ChannelRequest)):
-                    raise _unasked()
-            elif isinstance(answer, LEFT_SERVER):
+            if isinstance(answer, LEFT_SERVER):
                 raise answer
-            elif not in_flight:
-                raise _unasked()
+            if not in_flight:
+                raise InvalidResponse("Redis has answered what nobody asked")
             in_flight.popleft().handle(answer)
         self._progress = self._loop.time()
         if self._waiting and not in_flight and self._next_flush is None:
@@ -263,12 +212,6 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.listener is not None:
-            self.listener.handle_lost(problem)
-        # Subscriptions end with the connection: the listener decides which to renew.
-        self._waiting = deque(
-            each for each in self._waiting if not isinstance(each, ChannelRequest)
-        )
         if self._in_flight:
             self._metrics.redis_failures.inc()
         failed, self._in_flight = self._in_flight, deque()
@@ -299,10 +242,6 @@ def _unavailable(problem: BaseException) -> StoreUnavailable:
     failure = StoreUnavailable("Redis does not answer")
     failure.__cause__ = problem
     return failure
-
-
-def _unasked() -> InvalidResponse:
-    return InvalidResponse("Redis has answered what nobody asked")
 
 
 def _closed() -> StoreUnavailable:

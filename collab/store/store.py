@@ -66,7 +66,6 @@ class Store:
         self.metrics = metrics
         self._watching: asyncio.Task[None] | None = None
         self._links = self._new_links(LINKS)
-        self.main_link = self._links[0]
 
     def _new_links(self, count: int) -> list[Link]:
         return [Link(self.pool, self._timeout, self.metrics) for _ in range(count)]
@@ -95,8 +94,6 @@ class Store:
                 cause = problem.__cause__ or problem
                 if isinstance(cause, AuthenticationError):
                     raise StoreUnavailable(f"Redis refuses the login: {cause}") from cause
-                if isinstance(cause, ResponseError) and "HELLO" in str(cause):
-                    raise StoreUnavailable(f"Redis must be version 6 or later: {cause}") from cause
                 if loop.time() >= deadline:
                     raise StoreUnavailable(f"Redis can't be reached: {cause}") from cause
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
@@ -110,7 +107,7 @@ class Store:
         except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
             log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
             return
-        policy = found.get(b"maxmemory-policy", b"unknown").decode()
+        policy = found[1].decode() if found else "unknown"
         if policy != "noeviction":
             log.error(
                 "Redis may evict rooms: set maxmemory-policy to noeviction",
@@ -160,7 +157,7 @@ class Store:
 
     def send_commit(self, request: Request) -> None:
         """Send a commit with the others that wait. `Commits` makes the request."""
-        self.main_link.send(request)
+        self._links[0].send(request)
 
     async def start(
         self,

@@ -1,4 +1,4 @@
-"""The channels that a node has subscribed to: those of the rooms that it holds, and its own."""
+"""The pub/sub connection of a node, which subscribes to the channels of the rooms it holds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import contextlib
 import logging
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from collab.errors import StoreUnavailable
+from collab.store.connection import OpenConnection, pack
 from collab.store.keys import PROBE
-from collab.store.link import ChannelRequest, Link
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +33,20 @@ class Subscriber:
     again: the node has missed the messages of the time in between.
     """
 
-    def __init__(self, link: Link, node: str, timeout: float) -> None:
-        self._link = link
+    def __init__(self, pool: ConnectionPool, node: str, timeout: float) -> None:
+        self._pool = pool
         self._timeout = timeout
         self._handlers: dict[str, list[Handler]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
-        self._subscribed: set[str] = set()
+        self._unconfirmed: Counter[str] = Counter()
+        self._connection: OpenConnection | None = None
         self._lost: asyncio.Future[None] | None = None
+        self._all_confirmed: asyncio.Future[None] | None = None
+        self._heard = False
         self._task: asyncio.Task[None] | None = None
         self._probe_channel = PROBE + node
         self._probes: dict[bytes, asyncio.Future[None]] = {}
         self.on_reconnect: list[Callable[[], None]] = []
-        link.listener = self
 
     async def open(self) -> None:
         """Begin to connect, in the background; attempts go on until one succeeds."""
@@ -49,8 +54,7 @@ class Subscriber:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Handle no more messages; the connection closes with the store."""
-        self._link.listener = None
+        """Close the connection."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -66,8 +70,7 @@ class Subscriber:
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = asyncio.get_running_loop().create_future()
-            if self._connected:
-                self._send_subscribe(channel)
+            self._send("SUBSCRIBE", channel)
         try:
             async with asyncio.timeout(self._timeout):
                 await asyncio.shield(confirmed)
@@ -79,7 +82,8 @@ class Subscriber:
 
     def is_subscribed(self, channel: str) -> bool:
         """Whether Redis has confirmed the subscription, and the connection has not ended since."""
-        return channel in self._subscribed
+        confirmed = self._confirmed.get(channel)
+        return self._connection is not None and confirmed is not None and confirmed.done()
 
     async def unsubscribe(self, channel: str, handler: Handler) -> None:
         """Stop calling ``handler``; without handlers the subscription of the channel ends."""
@@ -89,9 +93,7 @@ class Subscriber:
         if not handlers and self._handlers.pop(channel, None) is not None:
             if confirmed := self._confirmed.pop(channel, None):
                 confirmed.cancel()
-            self._subscribed.discard(channel)
-            if self._connected:
-                self._link.send(ChannelRequest("UNSUBSCRIBE", channel, None), urgent=True)
+            self._send("UNSUBSCRIBE", channel)
 
     async def probe(self, publish: Callable[[str, bytes], asyncio.Future[int]]) -> None:
         """Publish a message to this node by ``publish`` and wait until the node receives it.
@@ -115,65 +117,100 @@ class Subscriber:
         if (received := self._probes.get(token)) and not received.done():
             received.set_result(None)
 
-    @property
-    def _connected(self) -> bool:
-        """Whether no later attempt will subscribe to all channels anyway."""
-        return self._lost is not None and not self._lost.done()
-
-    def _send_subscribe(self, channel: str) -> None:
-        # The answer confirms this subscription, not one that was ended before and begun again.
-        confirmed = self._confirmed.get(channel)
-
-        def confirm() -> None:
-            if self._handlers.get(channel) and self._confirmed.get(channel) is confirmed:
-                self._subscribed.add(channel)
-                if confirmed is not None and not confirmed.done():
-                    confirmed.set_result(None)
-
-        self._link.send(ChannelRequest("SUBSCRIBE", channel, confirm), urgent=True)
+    def _send(self, command: str, *channels: str) -> None:
+        """Send a command, unless the next connection will subscribe to all channels anyway."""
+        if self._connection is not None:
+            if command == "SUBSCRIBE":
+                self._unconfirmed.update(channels)
+            self._connection.send(pack((command, *channels)))
 
     async def _run(self) -> None:
         interval, first = FIRST_RETRY_INTERVAL, True
+        loop = asyncio.get_running_loop()
         while True:
-            lost = self._lost = asyncio.get_running_loop().create_future()
+            self._lost, self._all_confirmed = loop.create_future(), loop.create_future()
             try:
-                for channel in self._handlers:
-                    self._send_subscribe(channel)
-                await self._link.call("PING")  # its answer comes after all confirmations
-                if not lost.done():
-                    if not first:
-                        log.info("pub/sub is back", extra={"channels": len(self._handlers)})
-                        for callback in self.on_reconnect:
-                            callback()
-                    interval, first = FIRST_RETRY_INTERVAL, False
-                    await self._watch(lost)
-            except (StoreUnavailable, RedisError) as problem:
-                self.handle_lost(problem)
+                self._connection = await OpenConnection.open(
+                    self._pool, self._timeout, self._handle_answers, self._handle_lost
+                )
+                self._send("SUBSCRIBE", *self._handlers)
+                await self._wait_until_confirmed(self._all_confirmed, self._lost)
+                if not first:
+                    log.info("pub/sub is back", extra={"channels": len(self._handlers)})
+                    for callback in self.on_reconnect:
+                        callback()
+                interval, first = FIRST_RETRY_INTERVAL, False
+                await self._watch(self._connection, self._lost)
+            except (RedisError, OSError, TimeoutError) as problem:
+                log.warning("the pub/sub connection is lost", extra={"reason": str(problem)})
+            finally:
+                if self._connection is not None:
+                    self._connection.abort(TimeoutError("the connection is not used any more"))
+                self._connection = None
+                self._unconfirmed.clear()
+                for channel, confirmed in self._confirmed.items():
+                    if confirmed.done():
+                        self._confirmed[channel] = loop.create_future()
             await asyncio.sleep(interval * random.uniform(0.5, 1.0))
             interval = min(2 * interval, MAX_RETRY_INTERVAL)
 
-    async def _watch(self, lost: asyncio.Future[None]) -> None:
-        """Return when the connection is lost. Silence is normal, but a dead one is silent too."""
-        while not lost.done():
-            await asyncio.wait([lost], timeout=self._timeout)
-            if not lost.done():
-                await self._link.call("PING")
-
-    def handle_lost(self, problem: Exception) -> None:
-        """No channel is subscribed to any more; `_run` subscribes again."""
+    def _handle_lost(self, problem: Exception) -> None:
         if self._lost is not None and not self._lost.done():
-            log.warning("the pub/sub connection is lost", extra={"reason": str(problem)})
-            self._lost.set_result(None)
-        self._subscribed.clear()
-        for channel, confirmed in self._confirmed.items():
-            if confirmed.done():
-                self._confirmed[channel] = confirmed.get_loop().create_future()
+            self._lost.set_exception(problem)
+            self._lost.exception()  # it may be the one that `_run` raises itself
 
-    def handle_message(self, channel: bytes, message: bytes) -> None:
-        """Call the channel's handlers."""
-        name = channel.decode()
-        for handler in tuple(self._handlers.get(name, ())):
+    async def _wait_until_confirmed(
+        self, confirmed: asyncio.Future[None], lost: asyncio.Future[None]
+    ) -> None:
+        async with asyncio.timeout(self._timeout):
+            await asyncio.wait([confirmed, lost], return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            lost.result()
+
+    async def _watch(self, connection: OpenConnection, lost: asyncio.Future[None]) -> None:
+        """Return when the connection is lost. Raises what the reason is.
+
+        Silence is normal, but a dead connection is silent too: ping once, then give up.
+        """
+        pinged = False
+        while True:
+            self._heard = False
+            await asyncio.wait([lost], timeout=self._timeout)
+            if lost.done():
+                lost.result()
+            if self._heard:
+                pinged = False
+            elif pinged or self._unconfirmed:
+                raise TimeoutError("Redis does not answer")
+            else:
+                pinged = True
+                connection.send(pack(("PING",)))
+
+    def _handle_answers(self, answers: list[Any]) -> None:
+        self._heard = True
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+            if answer[0] == b"message":
+                self._dispatch(answer[1].decode(), answer[2])
+            elif answer[0] == b"subscribe":
+                self._confirm(answer[1].decode())
+        if not self._unconfirmed and self._all_confirmed and not self._all_confirmed.done():
+            self._all_confirmed.set_result(None)
+
+    def _confirm(self, channel: str) -> None:
+        # After unsubscribing and subscribing again, only Redis' last answer confirms: an earlier
+        # one belongs to the subscription that was ended.
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
+            del self._unconfirmed[channel]
+            confirmed = self._confirmed.get(channel)
+            if confirmed is not None and not confirmed.done():
+                confirmed.set_result(None)
+
+    def _dispatch(self, channel: str, message: bytes) -> None:
+        for handler in tuple(self._handlers.get(channel, ())):
             try:
                 handler(message)
             except Exception:  # a fault in one room must not end the messages of all others
-                log.exception("a message could not be handled", extra={"channel": name})
+                log.exception("a message could not be handled", extra={"channel": channel})

@@ -45,7 +45,7 @@ class Peer:
         self.name = name
         self.metrics = Metrics()
         self.store = Store(url, name, timeout, self.metrics)
-        self.subscriber = Subscriber(self.store.main_link, name, timeout)
+        self.subscriber = Subscriber(self.store.pool, name, timeout)
         self.journal = Journal(
             room, self.store, self.metrics, self._edited,
             ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,

@@ -53,7 +53,7 @@ async def rooms(
     config = Config(redis_url=url, node_id=node, room_grace=grace, **settings)  # type: ignore[arg-type]
     metrics = Metrics()
     store = Store(url, node, REDIS_TIMEOUT, metrics)
-    subscriber = Subscriber(store.main_link, node, REDIS_TIMEOUT)
+    subscriber = Subscriber(store.pool, node, REDIS_TIMEOUT)
     held = Rooms(config, store, subscriber, metrics, on_emit=lambda message: None)
     await subscriber.open()
     held.open()

@@ -85,11 +85,6 @@ async def test_acknowledged_changes_survive_killed_nodes_and_lost_replies_at_any
             assert node.acknowledged == list(node.sent)
 
 
-def drop_replies(piece: bytes) -> list[bytes]:
-    """Let announcements pass, but not the replies to the commits, which come behind them."""
-    return [piece.partition(b"*6\r\n$2\r\nok\r\n")[0]] if b"\nJ " in piece else []
-
-
 @pytest.mark.parametrize("heard", [False, True])
 @pytest.mark.parametrize("authors", [1, 3])
 async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
@@ -102,7 +97,7 @@ async def test_a_lost_reply_doubles_no_entry_and_loses_no_acknowledgement(
     ):
         await node.insert("first ")
         await converge(node)
-        wire.to_client = lambda piece: drop_replies(piece) if heard else []
+        wire.to_client = lambda piece: [piece] if heard and b"\nJ " in piece else []
         done = [node.insert(f"{number} ", author=str(number)) for number in range(authors)]
         sent = "".join(f"{number} " for number in range(authors))
         await wait_for_snapshot(store, room, f"first {sent}")
@@ -132,7 +127,7 @@ async def test_a_commit_that_is_announced_after_its_reply_was_lost_is_not_append
         await converge(node)
         late: list[bytes] = []
         handle, node.journal.handle_announcement = node.journal.handle_announcement, late.append  # type: ignore[assignment]
-        wire.to_client = drop_replies
+        wire.to_client = lambda piece: [piece] if b"\nJ " in piece else []
         done = node.insert("second ")
         await eventually(lambda: late)
         wire.refuse()

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import redis.asyncio
-from redis.exceptions import ConnectionError as LinkError
-from redis.exceptions import NoScriptError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import link as link_module
-from collab.store.connection import Command, OpenConnection, Push, connection_pool, pack
-from collab.store.link import LEFT_SERVER, Link
+from collab.store.connection import Command, connection_pool
+from collab.store.link import Link
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import eventually
@@ -38,58 +35,6 @@ async def link(wire: Proxy) -> AsyncIterator[Link]:
     one = Link(pool, 0.2, Metrics())
     yield one
     await one.close()
-
-
-# What redis-py and hiredis do for `OpenConnection`
-
-
-async def test_redis_py_has_the_private_parts_of_a_connection_that_are_used(
-    redis_server: Redis,
-) -> None:
-    connection: Any = connection_pool(redis_server.url, 2).make_connection()  # type: ignore[no-untyped-call]
-    await connection.connect()
-    transport = connection._writer.transport
-    assert not transport.is_closing() and callable(transport.set_protocol)
-    parse = connection._parser.parse_error
-    assert isinstance(parse("NOSCRIPT No matching script"), NoScriptError)
-    assert all(isinstance(parse(text), LEFT_SERVER) for text in ("READONLY x", "LOADING x"))
-    transport.abort()
-    connection._close()
-    assert connection._writer is None and not connection.is_connected
-    await connection.disconnect()  # as the garbage collector does: there is nothing left to close
-
-
-async def test_a_message_on_a_channel_is_told_from_an_answer_and_comes_before_it(
-    redis_server: Redis, room: str
-) -> None:
-    answers: list[Any] = []
-    connection = await OpenConnection.open(
-        connection_pool(redis_server.url, 2), 2, answers.extend, lambda problem: None
-    )
-    publish = f"redis.call('PUBLISH', '{room}', 'x') return {{{{'a', false}}, 1}}"
-    for command in (("SUBSCRIBE", room), ("EVAL", publish, 0), ("UNSUBSCRIBE", room), ("PING",)):
-        connection.send(pack(command))
-    await eventually(lambda: len(answers) == 5)
-    name = room.encode()
-    assert answers == [
-        [b"subscribe", name, 1], [b"message", name, b"x"], [[b"a", None], 1],
-        [b"unsubscribe", name, 0], b"PONG",
-    ]  # fmt: skip
-    assert [type(answer) is Push for answer in answers] == [True, True, False, True, False]
-    connection.abort(LinkError("the test is over"))
-
-
-async def test_a_redis_without_the_protocol_is_named_at_the_start() -> None:
-    old = Redis()
-    old.command += ("--rename-command", "HELLO", "")
-    await old.start()
-    store = Store(old.url, "n", 1, Metrics())
-    try:
-        with pytest.raises(StoreUnavailable, match="version 6 or later"):
-            await store.open(10)
-    finally:
-        await store.close()
-        await old.stop()
 
 
 # Commands
@@ -281,7 +226,7 @@ async def test_an_urgent_command_takes_those_that_wait_with_it(
 @asynccontextmanager
 async def subscriber(port: int, timeout: float = 0.4) -> AsyncIterator[Subscriber]:
     store = Store(f"redis://127.0.0.1:{port}/0", "n", timeout, Metrics())
-    one = Subscriber(store.main_link, "n", timeout)
+    one = Subscriber(store.pool, "n", timeout)
     await one.open()
     try:
         yield one
@@ -367,60 +312,6 @@ async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
         await eventually(lambda: heard == [b"back"])
 
 
-async def test_a_connection_that_is_lost_takes_subscriptions_with_it_and_commands_open_another(
-    wire: Proxy, store: Client, room: str
-) -> None:
-    """A node that counted a lost subscription as its own would keep others from being told."""
-    heard: list[bytes] = []
-    async with subscriber(wire.port) as one:
-        await one.subscribe(room, heard.append)
-        assert one.is_subscribed(room)
-        asking = asyncio.create_task(one._link.call("BLPOP", "nothing", 5))
-        await asyncio.sleep(0.02)
-        wire.cut()
-        with pytest.raises(StoreUnavailable):
-            await asking
-        assert not one.is_subscribed(room)
-        assert await one._link.call("ECHO", "x") == b"x"
-        await eventually(lambda: one.is_subscribed(room))
-        assert await store.publish(room, "back") == 1
-        await eventually(lambda: heard == [b"back"])
-
-
-async def test_a_subscription_that_waits_is_not_made_by_the_next_connection_if_nobody_wants_it(
-    wire: Proxy, store: Client, room: str
-) -> None:
-    async with subscriber(wire.port, timeout=1) as one:
-        await one.subscribe(room + "-other", lambda message: None)
-        wire.to_client = lambda piece: []
-        asking = asyncio.create_task(one._link.call("PING"))
-        await asyncio.sleep(0.02)
-        waiting = asyncio.create_task(one.subscribe(room, lambda message: None))
-        await asyncio.sleep(0.02)
-        wire.to_client = None
-        wire.cut()
-        with pytest.raises(StoreUnavailable):
-            await asking
-        waiting.cancel()
-        await asyncio.wait([waiting])
-        await eventually(lambda: one.is_subscribed(room + "-other"))
-        assert await store.publish(room, "anyone?") == 0
-
-
-async def test_an_answer_in_place_of_a_confirmation_ends_the_connection(
-    wire: Proxy, room: str
-) -> None:
-    async with subscriber(wire.port) as one:
-        await eventually(lambda: one.is_subscribed(one._probe_channel))
-        wire.to_server = lambda piece: [] if b"SUBSCRIBE" in piece else [piece]
-        listening = asyncio.create_task(one.subscribe(room, lambda message: None))
-        await asyncio.sleep(0.05)
-        wire.to_server = None
-        one._link._connection.send(pack(("ECHO", "not asked")))
-        await listening
-        assert await one._link.call("ECHO", "x") == b"x"
-
-
 async def test_a_handlers_mistake_makes_nobody_deaf(
     redis_server: Redis, store: Client, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -447,7 +338,7 @@ async def test_a_silent_wire_is_found_dead_and_replaced(
         wire.to_client = lambda piece: []  # open, but nothing comes
         await asyncio.sleep(0.3)
         wire.to_client = None
-        await eventually(lambda: one.is_subscribed(one._probe_channel))
+        await eventually(lambda: one._connection is not None and not one._unconfirmed)
         async with asyncio.timeout(5):
             while not heard:
                 await store.publish(room, "anyone?")
@@ -461,7 +352,7 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         async def probe() -> None:
             await one.probe(lambda *words: asyncio.ensure_future(store.publish(*words)))
 
-        await eventually(lambda: one.is_subscribed(one._probe_channel))
+        await eventually(lambda: one._connection is not None and not one._unconfirmed)
         await probe()
         wire.to_client = lambda piece: [] if b"message" in piece else [piece]
         with pytest.raises(StoreUnavailable, match="receives no messages"):
