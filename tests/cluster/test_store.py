@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis.asyncio
+from redis.exceptions import NoScriptError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import link as link_module
 from collab.store.connection import Command, connection_pool
-from collab.store.link import Link
+from collab.store.link import LEFT_SERVER, Link
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import eventually
@@ -35,6 +37,25 @@ async def link(wire: Proxy) -> AsyncIterator[Link]:
     one = Link(pool, 0.2, Metrics())
     yield one
     await one.close()
+
+
+# What redis-py and hiredis do for `OpenConnection`
+
+
+async def test_redis_py_has_the_private_parts_of_a_connection_that_are_used(
+    redis_server: Redis,
+) -> None:
+    connection: Any = connection_pool(redis_server.url, 2).make_connection()  # type: ignore[no-untyped-call]
+    await connection.connect()
+    transport = connection._writer.transport
+    assert not transport.is_closing() and callable(transport.set_protocol)
+    parse = connection._parser.parse_error
+    assert isinstance(parse("NOSCRIPT No matching script"), NoScriptError)
+    assert all(isinstance(parse(text), LEFT_SERVER) for text in ("READONLY x", "LOADING x"))
+    transport.abort()
+    connection._close()
+    assert connection._writer is None and not connection.is_connected
+    await connection.disconnect()  # as the garbage collector does: there is nothing left to close
 
 
 # Commands
