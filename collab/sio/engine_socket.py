@@ -57,7 +57,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.address = address
         self.meter = meter = server.admission.budgets.open(address, self.dismiss_soon)
         self.outbox: Outbox[packet.Packet] = Outbox(
-            server.config.max_unsent_packets, hold=lambda count: meter.hold(count * PACKET_BYTES)
+            server.config.max_unsent_packets, hold=meter.hold, unit=PACKET_BYTES
         )
         self.is_posting = False
         self.dismissed: CollabError | None = None

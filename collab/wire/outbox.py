@@ -42,7 +42,8 @@ class Outbox(Generic[M]):
 
     ``limit`` bounds the sum of ``size_of`` over the waiting messages; without ``size_of`` it is a
     number of messages. A message larger than the limit is accepted if no other waits: a document
-    must be sent, however large it is. ``hold`` is called with each change of that sum.
+    must be sent, however large it is. ``hold`` is called with each change of that sum, in bytes of
+    which one counts for ``unit``.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Outbox(Generic[M]):
         limit: int,
         size_of: Callable[[M], int] = _count_one,
         hold: Callable[[int], None] | None = None,
+        unit: int = 1,
     ) -> None:
         self._limit = limit
         self._size_of = size_of
         self._hold = hold or _ignore
+        self._unit = unit
         self._size = 0
         # A list: little waits, and an empty deque takes 0.6 kB of each idle connection.
         self._waiting: list[M | _Slot[M]] = []
@@ -157,7 +160,7 @@ class Outbox(Generic[M]):
 
     def _add(self, size: int) -> None:
         self._size += size
-        self._hold(size)
+        self._hold(size * self._unit)
 
     def _wake(self) -> None:
         if self.on_waiting is not None:
