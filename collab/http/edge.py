@@ -118,7 +118,8 @@ class Edge:
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Handle a request; send every error as ``{error: {code, message}}``."""
         given = request.headers.get("X-Request-Id", "")
-        request_id.set(given if REQUEST_ID.fullmatch(given) else "")
+        if given:  # without it no WebSocket keeps a context of its own
+            request_id.set(given if REQUEST_ID.fullmatch(given) else "")
         try:
             self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):

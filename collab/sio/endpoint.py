@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import web
@@ -104,7 +104,7 @@ class SocketIOEndpoint:
             grant,
             socket.meter.pace("events", self._config.max_slowed),
             self._habit_of(environ.get("HTTP_ORIGIN", "")),
-            Turns(self._clock, socket.ping_soon, lambda: self._idle(sid)),
+            Turns(self._clock, socket.ping_soon, partial(self._idle, sid)),
             self._grants,
         )
         self._clients[sid] = client

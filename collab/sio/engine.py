@@ -35,6 +35,7 @@ from collab.errors import (
 from collab.metrics import Metrics
 from collab.sio import json
 from collab.sio.engine_socket import EngineSocket
+from collab.sio.heartbeats import Heartbeats
 from collab.sio.polling import MAX_READ_PAST
 from collab.sio.unconnected import Unconnected
 from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
@@ -60,8 +61,12 @@ def new_sid(key: str = "") -> str:
     return f"{key}.{secrets.token_urlsafe(15)}" if usable else secrets.token_urlsafe(15)
 
 
+_PROBE: Final = web.WebSocketResponse(compress=False)
+"""Is asked whether requests can become WebSockets, and never prepared itself."""
+
+
 def _can_be_websocket(request: web.Request) -> bool:
-    return bool(web.WebSocketResponse().can_prepare(request))
+    return bool(_PROBE.can_prepare(request))
 
 
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
@@ -82,6 +87,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self.encode_refusal = encode_refusal
         self.on_message = on_message
         self.on_change = on_change
+        self.heartbeats = Heartbeats(config.ping_interval)
         self.unconnected = Unconnected(config.max_unconnected, config.connect_timeout)
 
     def _log_error_once(self, message: str, message_key: str) -> None:

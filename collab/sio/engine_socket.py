@@ -58,13 +58,12 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.address = address
         self.meter = meter = server.admission.budgets.open(address, self.dismiss_soon)
         self.outbox: Outbox[Message] = Outbox(
-            server.config.max_unsent_packets, hold=lambda count: meter.hold(count * PACKET_BYTES)
+            server.config.max_unsent_packets, hold=meter.hold, unit=PACKET_BYTES
         )
         self.is_posting = False
         self.dismissed: CollabError | None = None
         self.pings = Pings()
         self._ws: WebSocket | None = None
-        self._heartbeat: asyncio.TimerHandle | None = None
         self._dismissing: asyncio.Task[None] | None = None
         self._upgrade: Upgrade | None = None
         self._handling = False
@@ -86,12 +85,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     def schedule_ping(self) -> None:
         """Send the next heartbeat after one interval."""
         self.last_ping = None
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-        loop = asyncio.get_running_loop()
-        self._heartbeat = loop.call_later(self.server.ping_interval, self._send_heartbeat)
+        if not self.closing:
+            self.server.heartbeats.schedule(self)
 
-    def _send_heartbeat(self) -> None:
+    def send_heartbeat(self) -> None:
+        """Send a heartbeat, unless the session has ended."""
         if not (self.closing or self.closed):
             self.last_ping = time.time()
             self.outbox.put_slot("heartbeat", self._render_heartbeat)
@@ -301,8 +299,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         if self.closed or self.closing:
             return
         self.closing = True
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        self.server.heartbeats.discard(self)
         reasons = self.server.reason
         await self.server._trigger_event(
             "disconnect", self.sid, reason or reasons.SERVER_DISCONNECT, run_async=False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import socketio
@@ -65,11 +65,24 @@ class RoomManager(socketio.AsyncRedisManager):  # type: ignore[misc]  # no types
         channel = room_channel(room) if to_room and room else STANDARD_CHANNEL
         await self._store.publish(channel, self.json.dumps(data))
 
-    # As in the base class, but without its walk through all rooms when a client disconnects.
+    # As in the base class, but without its walk through all rooms when a client disconnects, and
+    # without a room for each client, which has the name of its sid and 0.5 kB.
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        rooms = self.rooms.get(namespace, {})
+        found: dict[str, str] = {}
+        for name in [room] if room is None or isinstance(room, str) else room:
+            if name is not None and self.is_sid_room(namespace, name):
+                found[name] = self.eio_sid_from_sid(name, namespace)
+            else:
+                found.update(rooms.get(name, {}))
+        yield from found.items()
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
     ) -> None:
+        if room == sid:
+            return
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if room is not None and namespace == "/" and room not in self._rooms_of[sid]:
             self._rooms_of[sid].append(room)

@@ -77,9 +77,7 @@ class Memberships:
             raise TooManyRooms("the connection is in as many rooms as it may be in")
         identity = await self._admission.admit(client.grant, name)
         room = await self._rooms.acquire(name, identity)
-        line = Line(
-            room, client.socket, self._metrics, lambda: self.remove(client, name, RoomClosed(name))
-        )
+        line = Line(room, client.socket, self._metrics, partial(self._room_ended, client, name))
         try:
             member = await enter(room, client, identity, line)
         except BaseException:
@@ -112,6 +110,9 @@ class Memberships:
         member.room.texts.leave(member, may_return=may_return)
         self._manager.basic_leave_room(client.sid, "/", name)
         self._rooms.release(name)
+
+    def _room_ended(self, client: Client, name: str) -> None:
+        self.remove(client, name, RoomClosed(name))
 
     def remove(self, client: Client, name: str, problem: CollabError) -> None:
         """Remove the client from a room that it is in, and send it the ``error`` that says why."""

@@ -43,8 +43,9 @@ class Outbox(Generic[M]):
 
     ``limit`` bounds the sum of ``size_of`` over the waiting messages; without ``size_of`` it is a
     number of messages. A message larger than the limit is accepted if no other waits: a document
-    must be sent, however large it is. ``hold`` is called with each change of that sum. Slots are
-    not counted: there is one of each name, and it holds nothing before it is rendered.
+    must be sent, however large it is. ``hold`` is called with each change of that sum, in bytes of
+    which one counts for ``unit``. Slots are not counted: there is one of each name, and it holds
+    nothing before it is rendered.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Outbox(Generic[M]):
         limit: int,
         size_of: Callable[[M], int] = _count_one,
         hold: Callable[[int], None] | None = None,
+        unit: int = 1,
     ) -> None:
         self._limit = limit
         self._size_of = size_of
         self._hold = hold or _ignore
+        self._unit = unit
         self._size = 0
         # A deque only while something waits: an empty one takes 0.6 kB of each idle connection.
         self._waiting: deque[M | _Slot[M]] | tuple[()] = ()
@@ -165,7 +168,7 @@ class Outbox(Generic[M]):
 
     def _add(self, size: int) -> None:
         self._size += size
-        self._hold(size)
+        self._hold(size * self._unit)
 
     def _wake(self) -> None:
         if self.on_waiting is not None:

@@ -72,6 +72,8 @@ from collab.sio.engine import new_sid
         (AsyncManager, "basic_leave_room", "sid namespace room"),
         (AsyncManager, "basic_disconnect", "sid namespace kwargs"),
         (AsyncManager, "get_rooms", "sid namespace"),
+        (AsyncManager, "get_participants", "namespace room"),
+        (AsyncManager, "is_sid_room", "namespace room"),
     ],
 )
 def test_the_methods_we_override_or_call_have_the_form_we_know(
