@@ -1,7 +1,8 @@
 """The updates that typing makes: these are read, tried and applied in few steps.
 
-Such an update inserts one string of ASCII text, or deletes one range, or does both. All other
-updates are read by `update_reader`, and nothing is refused here.
+Such an update inserts one string, or deletes one range, or does both. The string has no characters
+outside the basic plane, and no U+FFFD: JavaScript can split those. All other updates are read by
+`update_reader`, and nothing is refused here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from .survey import Id
+from .survey import HALF, Id
 
 _NUMBER: Final = rb"([\x00-\x7f]|[\x80-\xff]{1,7}[\x01-\x7f])"
 """A number of at most 8 bytes, in its shortest form."""
@@ -31,13 +32,14 @@ _DELETION: Final = re.compile(
 class Keystroke(NamedTuple):
     """What an update of this kind does.
 
-    ``client`` inserts ``size`` ASCII characters from ``clock`` on, beside those of the ids
-    ``needs``; no character if the size is 0. ``deleted`` is the client, start and end of a deleted
+    ``client`` inserts ``units`` characters, of ``size`` bytes, from ``clock`` on, beside those of
+    the ids ``needs``; none if the size is 0. ``deleted`` is the client, start and end of a deleted
     range; None if nothing is deleted.
     """
 
     client: int
     clock: int
+    units: int
     size: int
     needs: tuple[Id, ...]
     deleted: tuple[int, int, int] | None
@@ -45,7 +47,7 @@ class Keystroke(NamedTuple):
 
 def read_keystroke(update: bytes) -> Keystroke | None:
     """Read an update; return None if it is not of this kind."""
-    client = clock = size = 0
+    client = clock = units = size = 0
     needs: tuple[Id, ...] = ()
     at = 1
     if update[:1] != b"\0":
@@ -54,9 +56,9 @@ def read_keystroke(update: bytes) -> Keystroke | None:
             return None
         block, start, _, one, one_clock, other, other_clock, length = found.groups()
         client, clock, size = _number(block), _number(start), _number(length)
-        end = found.end()
-        at = end + size
-        if not size or not update[end:at].isascii():
+        at = found.end() + size
+        units = _units(update[found.end() : at])
+        if not units:
             return None
         if one is not None:
             needs = ((_number(one), _number(one_clock)),)
@@ -72,7 +74,18 @@ def read_keystroke(update: bytes) -> Keystroke | None:
         deleted = _number(author), begin, begin + _number(count)
     elif not size:
         return None
-    return Keystroke(client, clock, size, needs, deleted)
+    return Keystroke(client, clock, units, size, needs, deleted)
+
+
+def _units(content: bytes) -> int:
+    """Return the length of a string in UTF-16 units; 0 if it needs more care."""
+    if content.isascii():
+        return len(content)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return 0
+    return 0 if HALF in text or max(text) > "\uffff" else len(text)
 
 
 @lru_cache(maxsize=4096)

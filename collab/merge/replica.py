@@ -336,8 +336,8 @@ class Replica:
     def _add_keystroke(self, stroke: Keystroke) -> None:
         self.version += 1
         self._shared.has_halves = False
-        if stroke.size:
-            self._clocks.extend(stroke.client, stroke.size)
+        if stroke.units:
+            self._clocks.extend(stroke.client, stroke.units)
             self.structs += 1
 
     def _rebuild(self, update: bytes, broken: set[Id]) -> None:

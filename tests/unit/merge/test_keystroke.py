@@ -37,7 +37,9 @@ def updates(draw: st.DrawFn) -> bytes:
     blocks, deletions = [], []
     if draw(st.booleans()):
         kind = draw(st.sampled_from([forge.STRING] * 9 + [forge.EMBED, 0, 1, 10]))
-        content = forge.varstring(draw(st.sampled_from(["", "a", "a\n", "a" * 200, "é", "😀"])))
+        content = forge.varstring(
+            draw(st.sampled_from(["", "a", "a\n", "a" * 200, "é", "a漢", "😀", "\ufffd"]))
+        )
         origin, right = draw(st.none() | ids), draw(st.none() | ids)
         parent = draw(st.sampled_from([forge.root(), forge.root("map"), forge.inside((1, 0))]))
         structs = [forge.struct(kind, content, origin, right, parent)]
@@ -59,7 +61,7 @@ def test_what_is_read_as_a_keystroke_is_what_a_survey_finds(update: bytes) -> No
     if stroke is None:
         return
     seen = survey(update)
-    end = stroke.clock + stroke.size
+    end = stroke.clock + stroke.units
     assert seen.runs == ([(stroke.client, stroke.clock, end)] if stroke.size else [])
     assert seen.deleted == ([stroke.deleted] if stroke.deleted else [])
     assert [
@@ -88,6 +90,7 @@ def _typed(change: Callable[[Text], object]) -> bytes:
         lambda text: text.insert(0, "a"),
         lambda text: text.insert(2, "pasted\r\n"),
         lambda text: text.insert(4, "\n"),
+        lambda text: text.insert(4, "é"),
         lambda text: text.__delitem__(slice(1, 2)),
         lambda text: text.__setitem__(slice(1, 3), "b"),
     ],
@@ -115,7 +118,7 @@ def _struct(random: Random, clocks: Counter[int]) -> tuple[bytes, int]:
     if random.random() < 0.02:
         inner = forge.varuint(forge.TEXT)
         return forge.struct(forge.TYPE, inner, origin, right), 1
-    text = random.choice(["a", "b\n", "xyz"] * 20 + ["é", "\ufffd", "c" * 90])
+    text = random.choice(["a", "b\n", "xyz", "é", "漢a"] * 20 + ["\ufffd", "c" * 90])
     parent = random.choice([forge.root()] * 30 + [forge.root("map")])
     size = len(text.encode("utf-16-le")) // 2
     return forge.struct(forge.STRING, forge.varstring(text), origin, right, parent), size
