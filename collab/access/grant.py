@@ -58,9 +58,13 @@ class Grant:
                 return role
         return None
 
+    def has_expired(self) -> bool:
+        """Whether the grant is no longer valid."""
+        return self.expires is not None and time.time() >= self.expires
+
     def check(self) -> None:
         """Raise Unauthorized if the grant has expired."""
-        if self.expires is not None and time.time() >= self.expires:
+        if self.has_expired():
             raise Unauthorized("the token has expired", "token_expired")
 
     def seconds_left(self) -> float | None:

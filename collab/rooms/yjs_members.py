@@ -133,6 +133,19 @@ class YjsMembers:
         """Return a Future that is done when Redis has the present replica; None if Redis has it."""
         return self._journal.stored()
 
+    def merge_keystroke(self, member: YjsMember, update: bytes) -> bool:
+        """Merge a keystroke of a member that may write, send it to all others, and commit it.
+
+        Returns False, and changes nothing, if it is another update, if updates before it are still
+        being merged, or if there is any doubt: `change` then decides.
+        """
+        if self._admitting.locked():
+            return False
+        edit = self._gate.admit_keystroke(update)
+        if edit is not None:
+            self._commit_admitted(member, edit, None)
+        return edit is not None
+
     async def change(self, member: YjsMember, update: bytes) -> None:
         """Merge a member's update, send it to all other members, and commit it.
 
@@ -145,11 +158,8 @@ class YjsMembers:
         if not member.identity.may_write:
             raise NotAllowed("this member may read, not write")
         try:
-            if not self._admitting.locked():
-                edit = self._gate.admit_keystroke(update)
-                if edit is not None:
-                    self._commit_admitted(member, edit, None)
-                    return
+            if self.merge_keystroke(member, update):
+                return
             async with self._admitting:
                 slices = Slices()
                 for admitted in self._gate.steps(update):

@@ -213,11 +213,11 @@ class SocketIOEndpoint:
         room, identity = member.room, member.identity
         try:
             code = check_code(payload.get("code"), self._config.max_code_bytes)
-            client.grant.check()
         except CollabError:
             return None
         if not (
             client.pace.passes(now)
+            and not client.grant.has_expired()
             and identity.may_write
             and room.texts.is_known(member)
             and room.may_commit(identity, now)

@@ -151,7 +151,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         id = _event_id(head[1])
         try:
             reply = self._application.change_now(sid, payload)
-        except Exception as fault:
+        except Exception as fault:  # as for any event: the client is told, and goes on
             self._send_soon(self._send_failure(socket.sid, id, _internal_error(fault, socket.sid)))
             return True
         if reply is not None and id is not None:

@@ -271,7 +271,13 @@ class WebSocket(web.WebSocketResponse):
             if not scheduler.is_free or message.type not in CONTENT:
                 return False
             data, began = message.data, monotonic()
-            if handle_now(data):
+            try:
+                handled = handle_now(data)
+            except Exception as problem:  # the task that reads raises it
+                queue.take = None
+                queue.put(Begun(None, 0.0, problem))
+                return True
+            if handled:
                 begun = handling.count(monotonic() - began)
             elif is_quick(data):
                 begun = handling.begin(handle(data), task)

@@ -194,6 +194,9 @@ def step2_message(update: bytes) -> bytes:
 
 
 UPDATE_HEAD = bytes((MessageType.SYNC, SyncStep.UPDATE))
+"""The beginning of a frame with an update, before the update's size."""
+MAX_SMALL = 1 << 7
+"""Bytes of an update whose size takes more than one byte."""
 
 
 def update_message(update: bytes) -> bytes:
@@ -212,6 +215,18 @@ def is_quick(message: str | bytes) -> bool:
 def is_update(message: bytes) -> bool:
     """Whether a message that this node sends was made by `update_message`."""
     return message.startswith(UPDATE_HEAD)
+
+
+def small_update(message: str | bytes) -> bytes | None:
+    """Return the update that a client's frame holds; None if it is another frame, or not small.
+
+    Most frames hold a keystroke. `parse` reads all of them.
+    """
+    if isinstance(message, bytes) and message.startswith(UPDATE_HEAD):
+        size = len(message) - len(UPDATE_HEAD) - 1
+        if 0 < size < MAX_SMALL and message[len(UPDATE_HEAD)] == size:
+            return message[len(UPDATE_HEAD) + 1 :]
+    return None
 
 
 def awareness_message(states: bytes) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 from math import inf
+from time import monotonic
 from typing import Any
 
 from aiohttp import WSCloseCode
@@ -121,7 +122,8 @@ class Session:
         self._sync.request_missing()
         writing = asyncio.create_task(self._ws.write_outbox(self._outbox, self._count_update))
         try:
-            ended = Ended(await self._ws.read_messages(self._read, protocol.is_quick), "")
+            code = await self._ws.read_messages(self._read, protocol.is_quick, self._handle_now)
+            ended = Ended(code, "")
         except Ended as problem:
             ended = without_frames(problem)
         finally:
@@ -186,10 +188,29 @@ class Session:
 
     # The client's messages
 
+    def _handle_now(self, message: str | bytes) -> bool:
+        """Handle a keystroke as `_handle` does, if that would neither wait nor raise an error.
+
+        Otherwise it returns False, and has done nothing.
+        """
+        update = protocol.small_update(message)
+        identity, now, pace = self.member.identity, monotonic(), self._paces[False]
+        if not (
+            update is not None
+            and pace.passes(now)
+            and self._token.is_valid()
+            and identity.may_write
+            and self.room.may_commit(identity, now)
+            and self.room.yjs.merge_keystroke(self.member, update)
+        ):
+            return False
+        pace.wait(now)
+        return True
+
     async def _handle(self, frame: bytes) -> None:
         message = protocol.parse(frame)
         aware = isinstance(message, protocol.Aware)
-        if delay := self._paces[aware].wait(asyncio.get_running_loop().time()):
+        if delay := self._paces[aware].wait(monotonic()):
             self._metrics.slowed.inc()
             await asyncio.sleep(delay)
         self._token.check()

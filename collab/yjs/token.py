@@ -57,6 +57,10 @@ class SessionToken:
         except Unauthorized as problem:
             raise refused(problem) from None
 
+    def is_valid(self) -> bool:
+        """Whether `check` raises nothing."""
+        return self._ended is None and not self.grant.has_expired()
+
     def close(self) -> None:
         """Stop watching: the session has ended."""
         self._expiry.close()
