@@ -7,7 +7,14 @@ name stays in Redis as long as the text, and is never logged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
+
+
+@lru_cache(maxsize=1024)
+def author_words(id: str, name: str) -> str:
+    """Return an author as the journal stores it: a subject may have spaces, unlike a sid."""
+    return f"{id.replace('%', '%25').replace(' ', '%20')} {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +25,8 @@ class Author:
     name: str
 
     def __str__(self) -> str:
-        """Return the author as the journal stores it: a subject may have spaces, unlike a sid."""
-        return f"{self.id.replace('%', '%25').replace(' ', '%20')} {self.name}"
+        """Return the author as the journal stores it."""
+        return author_words(self.id, self.name)
 
     @classmethod
     def parse(cls, words: str) -> Author | None:

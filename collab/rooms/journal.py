@@ -55,6 +55,7 @@ class Journal:
         self._commits = Commits(store, room)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._lowest_limit = size_limit(max_bytes, "", scarce=True)
         self._own_subscriptions = own_subscriptions
         clock = asyncio.get_running_loop().time
         self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock)
@@ -286,7 +287,8 @@ class Journal:
             self._follower.handle_refused(answer)
             return
         self._follower.handle_committed(answer)
-        if answer.length > self._max_entries or answer.bytes > self._size_limit():
+        large = answer.bytes > self._lowest_limit and answer.bytes > self._size_limit()
+        if large or answer.length > self._max_entries:
             self._state.on(Event.TOO_LONG)
 
     def _size_limit(self) -> int:

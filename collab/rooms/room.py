@@ -198,14 +198,14 @@ class Room:
         if self._members.yjs:
             self.yjs.broadcast(edit.update, exclude=by)
 
-    def commit(self, edit: Edit, author: Author, by: TextMember | YjsMember | None = None) -> None:
-        """Broadcast and commit an edit that was made here."""
+    def commit(self, edit: Edit, author: str, by: TextMember | YjsMember | None = None) -> None:
+        """Broadcast and commit an edit that was made here by `author_words`."""
         self.broadcast(edit, by)
         size = len(edit.update)
         self._metrics.written.inc(size)
         if by is not None:
             self._written.spend(by.identity, size, self._clock())
-        self._journal.append(edit.update, str(author))
+        self._journal.append(edit.update, author)
 
     def stored(self) -> asyncio.Future[None]:
         """Return a Future that is done when Redis has all edits that were made here."""
@@ -225,7 +225,7 @@ class Room:
             self._metrics.slowed.inc()
 
     def edit(
-        self, delta: Delta, author: Author, by: TextMember | None = None, expected: str = ""
+        self, delta: Delta, author: str, by: TextMember | None = None, expected: str = ""
     ) -> None:
         """Edit the text; an edit that changes nothing only refreshes the room's expiry.
 
@@ -260,7 +260,7 @@ class Room:
         if person is not None:
             self._written.spend(person, len(code.encode()), self._clock())
         delta, _ = transform(Delta.from_splices(diff(base, code)), to_present)
-        self.edit(delta, author)
+        self.edit(delta, str(author))
         return self.stored()
 
     async def _delta_from(self, text: str) -> Delta:

@@ -20,7 +20,7 @@ from collab.merge.replica import Edit, Replica
 from collab.merge.survey import EMPTY_UPDATE
 from collab.merge.update_reader import survey
 from collab.metrics import Metrics
-from collab.rooms.author import Author
+from collab.rooms.author import author_words
 from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
 from collab.rooms.members import Members
@@ -62,8 +62,9 @@ def limits(config: Config) -> Limits:
     )
 
 
-CommitEdit = Callable[[Edit, Author, YjsMember | None], object]
-"""Sends an edit that is in the replica to all but the member that made it, and commits it."""
+CommitEdit = Callable[[Edit, str, YjsMember | None], object]
+"""Sends an edit that is in the replica to all but the member that made it, and commits it. The text
+is its author, as the journal stores it."""
 
 
 class YjsMembers:
@@ -170,7 +171,7 @@ class YjsMembers:
             raise CodeTooLarge(str(problem)) from None
 
     def _commit_admitted(self, member: YjsMember, edit: Edit, repair: bytes | None) -> None:
-        author = Author(member.identity.subject, self._presence.name(member.id))
+        author = author_words(member.identity.subject, self._presence.name(member.id))
         if edit:
             self._metrics.changes.inc()
             self._commit(edit, author, member)

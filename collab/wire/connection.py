@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from math import inf
+from time import monotonic
 from typing import Any, Final
 
 from aiohttp import web
@@ -39,6 +40,8 @@ SMALL_READ: Final = 8192
 keystroke in a small text."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
+BEAT_INTERVAL: Final = 1.0
+"""Seconds for which a client that has sent something need not show again that it is alive."""
 MAX_READ: Final = 256_000
 """Bytes of one read that uvloop makes at most; it would read again and again while more comes."""
 COPY_COST: Final = 2e-9
@@ -68,8 +71,8 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_backlog", "_feed", "_first_timer", "_is_detached", "_is_detaching", "_is_paused",
-        "_is_stopped", "_is_websocket", "_listener", "_uncharged", "_write_timer", "meter",
-        "new_parser", "on_writable", "unread",
+        "_is_stopped", "_is_websocket", "_listener", "_next_beat", "_uncharged", "_write_timer",
+        "meter", "new_parser", "on_writable", "unread",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
@@ -79,6 +82,7 @@ class Connection(RequestHandler):
         self.unread = 0
         """Bytes that were read, and not taken from the connection yet."""
         self._feed: Callable[[bytes], tuple[bool, bytes]] | None = None
+        self._next_beat = 0.0
         self._backlog = 0
         self._is_paused = False
         self._is_stopped = False
@@ -191,11 +195,15 @@ class Connection(RequestHandler):
         if self._uncharged >= SMALL_READ:
             self._charge_read()
         feed = self._feed
-        if feed is None or self._data_received_cb is not None or self._close or self._force_close:
+        if feed is None or self._close or self._force_close:
             super().data_received(data)
             if self._messages and isinstance(bad := self._messages[-1][0], _ErrInfo):
                 without_frames(bad.exc)
-        elif feed(data)[0]:  # as aiohttp does for the bytes of a WebSocket
+            return
+        if (on_data := self._data_received_cb) is not None and monotonic() >= self._next_beat:
+            self._next_beat = monotonic() + BEAT_INTERVAL
+            on_data()
+        if feed(data)[0]:  # as aiohttp does for the bytes of a WebSocket
             self.close()
 
     def _charge_read(self) -> None:
