@@ -239,5 +239,10 @@ class Meter:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time of a process, user and system, in all its threads."""
+    if sys.platform == "linux":
+        # The process's own clock (clock_getcpuclockid), in nanoseconds. psutil reads
+        # /proc/PID/stat, whose steps of 10 ms are a tenth of what a short load costs.
+        return time.clock_gettime(~process.pid << 3 | 2)
     times = process.cpu_times()
     return float(times.user + times.system)
