@@ -20,7 +20,18 @@ import uvloop
 from loadtest.arrivals import measure_arrivals
 from loadtest.load import Load, Outcome, Unusable, run_load
 from loadtest.memory import measure_memory
-from loadtest.processes import ROOT, SERVICE, Cores, Meter, Redis, pin, redis_server, relay, service
+from loadtest.processes import (
+    ROOT,
+    SERVICE,
+    Cores,
+    Meter,
+    Redis,
+    pin,
+    redis_server,
+    relay,
+    service,
+    stop_on_sigterm,
+)
 
 NOISY = 0.2
 """Of a core, what other processes may use before a row is called noisy."""
@@ -239,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.rows or [row.name for row in USUAL]
     if unknown := set(names) - set(ROWS) - set(LONGER):
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    stop_on_sigterm()
     cores = Cores.of_this_machine()
     pin(0, cores.others)
     machine = describe_machine(cores)

@@ -12,7 +12,16 @@ from loadtest.bench import describe_machine, remarks, run
 from loadtest.drawing import chart
 from loadtest.load import Load, Outcome, connect_members, run_load, write_first_texts
 from loadtest.members import Room
-from loadtest.processes import ROOT, SERVICE, Cores, Meter, pin, redis_server, service
+from loadtest.processes import (
+    ROOT,
+    SERVICE,
+    Cores,
+    Meter,
+    pin,
+    redis_server,
+    service,
+    stop_on_sigterm,
+)
 
 BRIEFLY = Load(100, warm_up=2.0, seconds=6.0)
 FEW_ROOMS = replace(BRIEFLY, rooms=20)
@@ -133,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := set(options.curves) - set(CURVES):
         parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    stop_on_sigterm()
     cores = Cores.of_this_machine()
     pin(0, cores.others)
     print(*(f"{key}: {value}" for key, value in describe_machine(cores).items()), sep="\n")

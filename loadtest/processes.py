@@ -4,6 +4,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,6 +57,11 @@ def pin(pid: int, core: int | None) -> None:
     """Let a process (0: this one) run on one core only."""
     if core is not None:
         os.sched_setaffinity(pid, {core})
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that what it has started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def free_port() -> int:
