@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load check $(CHECKS) format test test-nodes test-sites storm abuse mutants pins page clean
+.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,6 +32,12 @@ load: $(VENV)/.load ## let fifty pairs type through `make cluster` for a minute
 	locust -f loadtest/locustfile.py --headless --users 100 --spawn-rate 20 --run-time 60s \
 	  --host $${COLLAB_URL:-http://127.0.0.1:8005} \
 	  --html loadtest/results/report.html --csv loadtest/results/run
+
+bench: $(VENV)/.load ## what an edit costs, beside a plain relay; ROWS='memory arrivals' for other rows (loadtest/README.md)
+	python -m loadtest.bench $(ROWS)
+
+curves: $(VENV)/.load ## what an edit's cost depends on, drawn into docs/curves
+	python -m loadtest.curves
 
 check: $(VENV)/.test collab/page/node_modules tests/js/node_modules ## format, lint, types, import rules, bundle, unit tests: in less than a minute
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(CHECKS)

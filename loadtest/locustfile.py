@@ -14,8 +14,9 @@ import gevent
 from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
-from pairs import TRANSPORTS, Member, run
-from writing import Tally
+
+from loadtest.pairs import TRANSPORTS, Member, run
+from loadtest.writing import Tally
 
 # Locust runs the user classes that it finds in this module.
 __all__ = ["Member"]

@@ -18,7 +18,8 @@ from gevent.event import AsyncResult, Event
 from locust import task
 from locust.contrib.socketio import SocketIOClient, SocketIOUser
 from locust.env import Environment
-from writing import Keystroke, Tally, Typist, first_text
+
+from loadtest.writing import Keystroke, Tally, Typist, first_text
 
 logger = logging.getLogger(__name__)
 
