@@ -35,6 +35,9 @@ MAX_IDLE: Final = 1024
 """Addresses, subjects or rooms that are remembered before those that use nothing are removed."""
 ROOMY: Final = 0.9
 """Below the limit, so that not every byte after that is a reason to look at all connections."""
+CROWDED: Final = 0.25
+"""The part of the limit that messages may take which were read and not handled. Above it, what the
+clients send waits in their sockets: a node that has too much to do is slow, and lets nobody go."""
 SUBJECT_TIMES: Final = 1.5
 ADDRESS_TIMES: Final = 2.5
 ROOM_TIMES: Final = 2.5
@@ -266,6 +269,8 @@ class Budgets:
         self.events_per_second = config.max_changes_per_second
         self.max_held = config.max_held_bytes
         self.held = 0
+        self.unread = 0
+        """Bytes of all clients that were read from their sockets, and are not handled."""
         self.meters: set[Meter] = set()
         self.on_freed: Callable[[], None] = _nothing
         """Called when clients were let go because of what the node held for them."""
@@ -275,6 +280,11 @@ class Budgets:
         self._addresses = _Known(self, ADDRESS_TIMES)
         self._subjects = _Known(self, SUBJECT_TIMES)
         self._rooms = _Known(self, ROOM_TIMES)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is not handled yet that clients should be read in turns only."""
+        return self.unread > CROWDED * self.max_held
 
     def open(self, address: str, let_go: LetGo = _ignore, patience: float | None = None) -> Meter:
         """Return the meter of a new connection from ``address``."""

@@ -12,7 +12,7 @@ import asyncio
 import json
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Sized
 from http import HTTPStatus
 from math import inf
 from time import monotonic
@@ -42,6 +42,8 @@ LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
 BEAT_INTERVAL: Final = 1.0
 """Seconds for which a client that has sent something need not show again that it is alive."""
+CROWDED_PAUSE: Final = 1.0
+"""Seconds for which a client is not read whose messages wait while the node has too many."""
 MAX_READ: Final = 256_000
 """Bytes of one read that uvloop makes at most; it would read again and again while more comes."""
 COPY_COST: Final = 2e-9
@@ -72,7 +74,7 @@ class Connection(RequestHandler):
     __slots__ = (
         "_backlog", "_feed", "_first_timer", "_is_detached", "_is_detaching", "_is_paused",
         "_is_stopped", "_is_websocket", "_listener", "_next_beat", "_uncharged", "_write_timer",
-        "meter", "new_parser", "on_writable", "unread",
+        "meter", "new_parser", "on_writable", "unread", "waiting",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, **options: Any) -> None:
@@ -81,6 +83,8 @@ class Connection(RequestHandler):
         self._uncharged = 0
         self.unread = 0
         """Bytes that were read, and not taken from the connection yet."""
+        self.waiting: Sized = ()
+        """The messages of a WebSocket that wait to be handled."""
         self._feed: Callable[[bytes], tuple[bool, bytes]] | None = None
         self._next_beat = 0.0
         self._backlog = 0
@@ -126,6 +130,7 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
         # These are methods of the WebSocket and its parser, which refer to this.
         self._data_received_cb = self._feed = self.new_parser = None
+        self.waiting = ()
         if self.on_writable is not None:
             self.on_writable()  # it finds that there is no transport any more
             self.on_writable = None
@@ -208,14 +213,16 @@ class Connection(RequestHandler):
 
     def _charge_read(self) -> None:
         size, self._uncharged = self._uncharged, 0
-        meter, scheduler = self.meter, self._listener.budgets.scheduler
+        meter = self.meter
+        budgets = self._listener.budgets
         self.unread += size
+        budgets.unread += size
         meter.hold(size)
         now = meter.budgets.clock()
-        scheduler.add(size * COPY_COST)
+        budgets.scheduler.add(size * COPY_COST)
         if wait := meter.spend(size, 0.0, now):
             self._pause(wait)
-        elif size >= LARGE_READ:
+        elif size >= LARGE_READ or budgets.is_crowded:
             self._pause(0.0)
 
     def _check_first_request(self) -> None:
@@ -236,6 +243,7 @@ class Connection(RequestHandler):
     def take_read(self) -> None:
         """Count as read what the client has sent: it has been taken from the connection."""
         if self.unread:
+            self._listener.budgets.unread -= self.unread
             self.meter.hold(-self.unread)
             self.unread = 0
 
@@ -266,8 +274,11 @@ class Connection(RequestHandler):
 
     def _go_on(self, turn: asyncio.Future[None] | None = None) -> None:
         self._is_paused = False
-        if wait := self.meter.wait(self.meter.budgets.clock()):
+        budgets = self._listener.budgets
+        if wait := self.meter.wait(budgets.clock()):
             self._pause(wait)
+        elif turn is not None and self.waiting and budgets.is_crowded:
+            self._pause(CROWDED_PAUSE)
         elif not (self._reading_paused or self._buffer_paused):
             self._resume_transport_reading()
 

@@ -138,6 +138,7 @@ class WebSocket(web.WebSocketResponse):
         self._reader = self._queue = DirectQueue(
             self._connection, MAX_QUEUED_BYTES, loop=self._loop
         )
+        self._connection.waiting = self._queue._buffer
         self._parser = WebSocketReader(
             self._queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
         )

@@ -7,7 +7,7 @@ import contextlib
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,6 +37,7 @@ class Server:
     read: list[str | bytes] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     dismissing: set[asyncio.Task[None]] = field(default_factory=set)
+    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if "Upgrade" not in request.headers:
@@ -57,6 +58,7 @@ class Server:
         return ws
 
     async def note(self, message: str | bytes) -> None:
+        await self.is_ready.wait()
         self.read.append(message)
 
     def let_go(self, ws: WebSocket, problem: CollabError) -> None:
@@ -68,6 +70,7 @@ class Server:
 async def serving(**settings: float) -> AsyncIterator[Server]:
     config = Config(**settings)  # type: ignore[arg-type]
     server = Server(Budgets(config))
+    server.is_ready.set()
 
     class Runner(web.AppRunner):
         async def _make_server(self) -> web.Server:
@@ -129,7 +132,7 @@ async def test_bytes_are_held_until_their_message_is_read() -> None:
         writer.write(frame(0x80, b""))
         await until(lambda: server.read)
         assert server.budgets.held == 0 and len(server.read[0]) == 500 * KIB
-        writer.write(frame(0x01, bytes(4 * KIB)))
+        writer.write(frame(0x01, bytes(16 * KIB)))
         await until(lambda: server.budgets.held)
         writer.transport.abort()
         await until(lambda: not server.budgets.held and not server.budgets.meters)
@@ -150,6 +153,23 @@ async def test_the_largest_unfinished_message_is_dropped_and_its_client_told_why
         assert 100 * KIB < server.budgets.held < 200 * KIB
         other.write(frame(0x80, b""))
         await until(lambda: server.read)
+
+
+async def test_more_than_can_be_handled_waits_in_the_sockets_and_ends_nobody() -> None:
+    async with serving(max_held_bytes=1 << 20) as server, AsyncExitStack() as stack:
+        server.is_ready.clear()
+        writers = []
+        for _ in range(60):
+            _, writer = await stack.enter_async_context(connected(server, UPGRADE))
+            writers.append(writer)
+        for _ in range(4):  # 2.4 MB
+            for writer in writers:
+                writer.write(frame(0x81, b"x" * 10 * KIB))
+            await asyncio.sleep(0.05)
+        assert server.budgets.is_crowded and server.budgets.held < 1 << 20
+        server.is_ready.set()
+        await until(lambda: len(server.read) == 240)
+        assert server.ended == [] and server.budgets.unread == 0
 
 
 async def test_a_client_that_waits_is_not_read() -> None:
