@@ -67,6 +67,8 @@ from collab.sio.engine import new_sid
         (RequestHandler, "start", ""),
         (RequestHandler, "finish_response", "request resp start_time"),
         (RequestHandler, "force_close", ""),
+        (RequestHandler, "set_parser", "parser data_received_cb"),
+        (WebSocketDataQueue, "feed_data", "data size"),
         (web.AppRunner, "_make_server", ""),
         (AsyncManager, "basic_enter_room", "sid namespace room eio_sid"),
         (AsyncManager, "basic_leave_room", "sid namespace room"),
@@ -106,9 +108,11 @@ async def test_a_connection_has_the_attributes_that_are_read_and_set() -> None:
     protocol = RequestHandler(server, loop=server._loop)
     for name in (
         "_messages", "_payload_parser", "_current_request", "_task_handler", "_reading_paused",
-        "_buffer_paused", "_request_count", "_data_received_cb", "_parser", "_cache",
+        "_buffer_paused", "_request_count", "_data_received_cb", "_parser", "_cache", "_close",
+        "_force_close",
     ):  # fmt: skip
         assert hasattr(protocol, name), name
+    assert hasattr(web.WebSocketResponse(), "_reader")  # the queue that is read
     assert hasattr(web.WebSocketResponse(), "_parser")  # with the part of an unfinished message
     assert hasattr(web.WebSocketResponse(), "_req")  # of which transport and _protocol are read
     queue = WebSocketDataQueue(protocol, 1 << 16, loop=asyncio.get_running_loop())

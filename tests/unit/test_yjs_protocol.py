@@ -8,6 +8,8 @@ from collections.abc import Container
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycrdt import Awareness, Doc, Text, create_sync_message
 
 from collab.merge.encoding import packed
@@ -41,6 +43,20 @@ def test_each_type_of_frame_is_parsed() -> None:
     assert parse(b"\x64\x05") == Stored(5)
     assert parse(b"\x65\x03a.b") == Token("a.b")
     assert "a.b" not in repr(Token("a.b"))
+
+
+@given(st.binary(max_size=300), st.integers(-2, 2))
+def test_a_small_update_is_the_one_that_is_parsed(update: bytes, more: int) -> None:
+    frame = protocol.update_message(update)
+    is_small = 0 < len(update) < protocol.MAX_SMALL
+    assert protocol.small_update(frame) == (update if is_small else None)
+    cut = frame + bytes(more) if more > 0 else frame[: len(frame) + more]
+    small = protocol.small_update(cut)
+    if small is not None:
+        assert parse(cut) == Update(small, answer=False)
+    for other in (protocol.step2_message(update), update, "text"):
+        small = protocol.small_update(other)
+        assert small is None or parse(update) == Update(small, answer=False)
 
 
 def test_what_is_told_about_a_token_can_be_read() -> None:
