@@ -18,20 +18,34 @@ Take = Callable[[WSMessage], bool]
 
 
 class DirectQueue(WebSocketDataQueue):
-    """The queue of one WebSocket. ``take`` is None while messages must be queued."""
+    """The queue of one WebSocket; messages may be offered to ``take``, if there is one.
 
-    __slots__ = ("take",)
+    They are while a task waits in `read`: then nothing is queued, and no message is being handled.
+    """
+
+    __slots__ = ("_is_waiting", "take")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.take: Take | None = None
+        self._is_waiting = False
 
     def feed_data(self, data: Any, size: int) -> None:
         """Let a message be taken, or queue it."""
-        take = self.take
-        if take is None or self._buffer or not take(data):
-            super().feed_data(data, size)
+        if not self._is_waiting or self.take is None or not self.take(data):
+            self._put(data, size)
+
+    async def read(self) -> Any:
+        """Return the next message; raise an exception when there is none any more."""
+        self._is_waiting = not self._buffer
+        return await super().read()
 
     def put(self, content: Any) -> None:
         """Queue something else than a message, to be returned by the next `read`."""
-        super().feed_data(WSMessage(WSMsgType.TEXT, content, None), 0)
+        self._put(WSMessage(WSMsgType.TEXT, content, None), 0)
+
+    def _put(self, data: Any, size: int) -> None:
+        self._is_waiting = (
+            False  # from here on: the reader goes on to parse in the middle of `read`
+        )
+        super().feed_data(data, size)

@@ -232,26 +232,25 @@ class WebSocket(web.WebSocketResponse):
         there with a message that ``is_quick``, if it needs no task until its first wait.
         """
         handling, queue = self._handling, self._queue
-        take = self._taker(handle, is_quick, handle_now)
-        while True:
-            if queue is not None:
-                queue.take = take
-            try:
+        if queue is not None:
+            queue.take = self._taker(handle, is_quick, handle_now)
+        try:
+            while True:
                 message = await self.read()
-            except Closed as end:
-                return end.code
-            finally:
-                if queue is not None:
-                    queue.take = None
-            if handling is None:
-                await handle(message)
-            elif isinstance(message, Begun):
-                await handling.finish(message)
-            else:
-                work = handle(message)
-                del message  # nothing keeps it until the next one
-                await handling.handle(work, self._queued)
-                del work
+                if handling is None:
+                    await handle(message)
+                elif isinstance(message, Begun):
+                    await handling.finish(message)
+                else:
+                    work = handle(message)
+                    del message  # nothing keeps it until the next one
+                    await handling.handle(work, self._queued)
+                    del work
+        except Closed as end:
+            return end.code
+        finally:
+            if queue is not None:
+                queue.take = None  # it refers to the queue
 
     def _taker(
         self,
@@ -275,7 +274,6 @@ class WebSocket(web.WebSocketResponse):
             try:
                 handled = handle_now(data)
             except Exception as problem:  # the task that reads raises it
-                queue.take = None
                 queue.put(Begun(None, 0.0, problem))
                 return True
             if handled:
@@ -287,7 +285,6 @@ class WebSocket(web.WebSocketResponse):
             if connection.unread:
                 connection.take_read()
             if begun is not None:
-                queue.take = None
                 queue.put(begun)
             return True
 
