@@ -23,16 +23,25 @@ class Quota:
     """``per_minute`` for each person, and for all clients of an address who prove no person.
 
     Times are monotonic seconds. What is used is known only afterwards, so a client may overdraw its
-    quota, and must then wait.
+    quota, and must then wait. Small amounts are counted when they add up to ``together``.
     """
 
-    def __init__(self, per_minute: float) -> None:
+    def __init__(self, per_minute: float, together: float = 0.0) -> None:
+        self._together = together
+        self._uncounted: dict[str, float] = {}
         self._own = _Ledger(per_minute)
         self._light = _Ledger(LIGHT * per_minute)
         self._addresses = _Ledger(per_minute)
 
     def spend(self, client: Identity, amount: float, now: float) -> None:
         """Use ``amount``; a negative amount gives back what was not needed."""
+        if self._together:
+            amount += self._uncounted.pop(client.subject, 0.0)
+            if amount < self._together:
+                if len(self._uncounted) >= MAX_IDLE:
+                    self._uncounted.clear()  # most of these have left, and used little
+                self._uncounted[client.subject] = amount
+                return
         self._own.spend(client.subject, amount, now)
         if client.address:
             self._light.spend(client.subject, amount, now)

@@ -30,6 +30,9 @@ BATCHES = 20
 """Batches into which all rooms are divided for upkeep. A check of a single room costs a round trip
 of its own (340 µs instead of 30); a check of all rooms at once would block the node."""
 
+COUNTED_TOGETHER = 1024
+"""Bytes that a person has written from which on they are counted: keystrokes add up to that."""
+
 UNWRITTEN_GRACE = 10.0
 """Seconds for which a node at most keeps a room without members in which nobody has written: long
 enough for a client that reconnects."""
@@ -57,7 +60,7 @@ class Rooms:
         self._searches = Searches()
         self._clock = asyncio.get_running_loop().time
         self._new_rooms = Quota(config.max_new_rooms)
-        self._written = Quota(config.max_written_bytes)
+        self._written = Quota(config.max_written_bytes, COUNTED_TOGETHER)
         self._rooms: dict[str, Room] = {}
         self._loading: dict[str, asyncio.Task[Room]] = {}
         self._acquired: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 redis-py makes the connection: it knows about logins, TLS and databases. Afterwards its stream would
 cost a task and several calls for each answer, so a protocol takes the place of the stream. The
-module uses private attributes of redis-py 8: tests/cluster/test_store.py fails if they change.
+module uses private attributes of redis-py 8.1: tests/cluster/test_store.py fails if they change.
 """
 
 from __future__ import annotations

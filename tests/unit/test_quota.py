@@ -31,6 +31,24 @@ def test_a_minutes_amount_may_be_used_at_once_and_then_no_more_than_that_a_minut
     assert quota.overdraft(A, 1000.0) == 0
 
 
+def test_small_amounts_are_counted_when_they_add_up() -> None:
+    quota = Quota(60, together=10)
+    for _ in range(69):
+        quota.spend(A, 1, 0.0)
+    assert quota.overdraft(A, 0.0) == 0  # 60 are counted
+    quota.spend(A, 1, 0.0)
+    assert quota.overdraft(A, 0.0) == pytest.approx(10)
+    quota.spend(B, 75, 0.0)
+    assert quota.overdraft(B, 0.0) == pytest.approx(15)
+
+
+def test_not_more_small_amounts_are_remembered_than_of_so_many_clients() -> None:
+    quota = Quota(60, together=10)
+    for number in range(3 * MAX_IDLE):
+        quota.spend(client(str(number)), 1, 0.0)
+    assert len(quota._uncounted) <= MAX_IDLE
+
+
 def test_payers_do_not_use_each_others_quota() -> None:
     quota = Quota(60)
     quota.spend(A, 1000, 0.0)
