@@ -31,8 +31,8 @@ from collab.sio.manager import RoomManager
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
-from collab.wire.connection import Listener
 from collab.wire.heap import Heap
+from collab.wire.listener import Listener
 from collab.yjs.endpoint import PATH as YJS_PATH
 from collab.yjs.endpoint import YjsEndpoint
 

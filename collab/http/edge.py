@@ -43,8 +43,8 @@ from collab.http.bodies import Handler, json_response
 from collab.logs import request_id
 from collab.metrics import Metrics
 from collab.scheduler import UNKNOWN_COST
-from collab.wire.connection import PAYERS, REQUEST_COST, address_of, charge_request, meter_of
 from collab.wire.handling import Timed
+from collab.wire.payers import PAYERS, REQUEST_COST, address_of, charge_request, meter_of
 
 log = logging.getLogger(__name__)
 

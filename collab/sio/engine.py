@@ -38,9 +38,9 @@ from collab.sio.engine_socket import EngineSocket
 from collab.sio.heartbeats import Heartbeats
 from collab.sio.polling import MAX_READ_PAST
 from collab.sio.unconnected import Unconnected
-from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
 from collab.wire.frames import Message
 from collab.wire.outbox import Render
+from collab.wire.payers import HANDSHAKE_COST, address_of, charge_request
 from collab.wire.websocket import Farewell, WebSocket
 
 log = logging.getLogger(__name__)

@@ -12,29 +12,25 @@ import asyncio
 import json
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence, Sized
+from collections.abc import Callable, Coroutine, Sized
 from http import HTTPStatus
 from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from collab.addresses import UNKNOWN
-from collab.budget import Budget, Budgets, Meter
-from collab.config import Config
+from collab.budget import Meter
 from collab.errors import BadRequest, CollabError, RateLimited, error_body, without_frames
 from collab.scheduler import MAX_QUEUED
 
-MAX_HEADERS: Final = 64
-"""Header lines of one request; browsers send about 20, and proxies add a few."""
-REQUEST_COST: Final = 0.0002
-"""Seconds charged for each request besides the time of its handler: reading it, and answering."""
+if TYPE_CHECKING:
+    from collab.wire.listener import Listener
+
 CONNECTION_COST: Final = 0.0001
 """Seconds charged for a new connection: accepting it takes so long."""
-HANDSHAKE_COST: Final = 0.005
-"""Seconds charged for a handshake, which makes a session: 50 a second on one TCP connection."""
 SMALL_READ: Final = 8192
 """Bytes up to which reads are charged together: that is as cheap as not to charge a PONG, or a
 keystroke in a small text."""
@@ -51,10 +47,6 @@ COPY_COST: Final = 2e-9
 KERNEL_BUFFER: Final = 256 * 1024
 """Bytes of answers that the system may hold for one client that does not read; it would hold 4 MB,
 which nobody counts."""
-CONTINUE: Final = "100-continue"
-"""The only expectation that HTTP has (RFC 9110, section 10.1.1)."""
-PAYERS: web.RequestKey[Sequence[Budget]] = web.RequestKey("payers")
-"""The key under which a request keeps the budgets that are charged for it."""
 
 
 _NO_MESSAGES: Final[deque[Any]] = deque(maxlen=0)
@@ -351,54 +343,3 @@ class _Nothing:
 
     def __init__(self, end: Callable[[], None]) -> None:
         self.feed_eof = end
-
-
-class Listener(web.Server):
-    """aiohttp's server, whose connections have meters, and time limits of the configuration."""
-
-    def __init__(self, server: web.Server, budgets: Budgets, config: Config) -> None:
-        super().__init__(
-            self._handle,
-            request_factory=server.request_factory,
-            loop=server._loop,
-            **{**server._kwargs, "max_headers": MAX_HEADERS},
-        )
-        self._handler = server.request_handler
-        self.budgets = budgets
-        self.write_timeout = config.write_timeout
-        self.connect_timeout = config.connect_timeout
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Handle a request, unless aiohttp would fail to answer what it expects.
-
-        aiohttp quotes an unknown expectation, which may not be UTF-8, and fails to answer a client
-        that has disconnected.
-        """
-        expected, transport = request.headers.get("Expect"), request.transport
-        if expected is not None and (
-            expected.lower() != CONTINUE or transport is None or transport.is_closing()
-        ):
-            body = error_body(BadRequest.code, f"the Expect header may only be {CONTINUE}")
-            return web.json_response(body, status=HTTPStatus.EXPECTATION_FAILED)
-        return await self._handler(request)
-
-    def __call__(self) -> RequestHandler:
-        """Return the handler of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-
-def meter_of(request: web.BaseRequest) -> Meter | None:
-    """Return the meter of the connection of a request; None if another server has accepted it."""
-    protocol = request.protocol
-    return protocol.meter if isinstance(protocol, Connection) else None
-
-
-def charge_request(request: web.BaseRequest, budgets: Budgets, busy: float) -> None:
-    """Charge ``busy`` seconds to those who pay for a request (`PAYERS`), if anybody does."""
-    for payer in request.get(PAYERS, ()):
-        payer.charge(budgets.cost(busy), budgets.clock())
-
-
-def address_of(request: web.BaseRequest, budgets: Budgets) -> str:
-    """Return the address of a request's client; it may be `UNKNOWN`."""
-    return budgets.address_of(request.remote, request.headers.getall("X-Forwarded-For", ()))

@@ -7,12 +7,19 @@ and nothing is queued, the queue offers a message to its `take` first: so the or
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType
 from aiohttp._websocket.reader import WebSocketDataQueue
 
+from collab.wire.connection import Connection
+from collab.wire.frames import Message
+from collab.wire.handling import Begun, Handling
+
+CONTENT: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 Take = Callable[[WSMessage], bool]
 """Handles a message; returns False if it must be queued. It may not raise an exception."""
 
@@ -49,3 +56,42 @@ class DirectQueue(WebSocketDataQueue):
             False  # from here on: the reader goes on to parse in the middle of `read`
         )
         super().feed_data(data, size)
+
+
+def taking(
+    queue: DirectQueue,
+    connection: Connection,
+    handling: Handling,
+    handle: Callable[[Message], Awaitable[None]],
+    is_quick: Callable[[Message], bool],
+    handle_now: Callable[[Message], bool],
+) -> Take:
+    """Return the ``take`` of a queue whose messages the present task reads.
+
+    See `WebSocket.read_messages` for the three functions.
+    """
+    task, scheduler = asyncio.current_task(), handling.scheduler
+    assert task is not None
+
+    def take(message: WSMessage) -> bool:
+        if not scheduler.is_free or message.type not in CONTENT:
+            return False
+        data, began = message.data, monotonic()
+        try:
+            handled = handle_now(data)
+        except Exception as problem:  # the task that reads raises it
+            queue.put(Begun(None, 0.0, problem))
+            return True
+        if handled:
+            begun = handling.count(monotonic() - began)
+        elif is_quick(data):
+            begun = handling.begin(handle(data), task)
+        else:
+            return False
+        if connection.unread:
+            connection.take_read()
+        if begun is not None:
+            queue.put(begun)
+        return True
+
+    return take

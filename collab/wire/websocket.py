@@ -11,18 +11,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from time import monotonic
-from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketReader
 from aiohttp.abc import AbstractStreamWriter
 
 from collab.budget import Meter
 from collab.wire.connection import Connection
 from collab.wire.cork import Cork
-from collab.wire.direct import DirectQueue, Take
-from collab.wire.frames import Message, frame
+from collab.wire.direct import DirectQueue, taking
+from collab.wire.flushing import Flushing
+from collab.wire.frames import Message
 from collab.wire.handling import Begun, Handling
 from collab.wire.outbox import Outbox
 
@@ -34,9 +34,6 @@ RESTART: Final = 1012
 """Close code of a node that shuts down: clients connect again."""
 MAX_QUEUED_BYTES: Final = 1 << 16
 """Half of the bytes of messages that may be queued before the connection is not read any more."""
-CONTENT: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
-MAX_WRITE: Final = 1 << 18
-"""Bytes of frames after which a write is made, if more wait."""
 MAX_REASON_BYTES: Final = 120
 """Bytes of the reason in a Close frame; the protocol allows 123."""
 LAST_WORDS_TIMEOUT: Final = 1.0
@@ -232,8 +229,8 @@ class WebSocket(web.WebSocketResponse):
         there with a message that ``is_quick``, if it needs no task until its first wait.
         """
         handling, queue = self._handling, self._queue
-        if queue is not None:
-            queue.take = self._taker(handle, is_quick, handle_now)
+        if handling is not None and queue is not None and self._connection is not None:
+            queue.take = taking(queue, self._connection, handling, handle, is_quick, handle_now)
         try:
             while True:
                 message = await self.read()
@@ -251,44 +248,6 @@ class WebSocket(web.WebSocketResponse):
         finally:
             if queue is not None:
                 queue.take = None  # it refers to the queue
-
-    def _taker(
-        self,
-        handle: Callable[[Message], Awaitable[None]],
-        is_quick: Callable[[Message], bool],
-        handle_now: Callable[[Message], bool],
-    ) -> Take | None:
-        """Return what handles messages where they arrive, if nothing is queued."""
-        handling, queue, connection = self._handling, self._queue, self._connection
-        if handling is None or queue is None or connection is None:
-            return None
-
-        task = asyncio.current_task()
-        assert task is not None
-        scheduler = handling.scheduler
-
-        def take(message: WSMessage) -> bool:
-            if not scheduler.is_free or message.type not in CONTENT:
-                return False
-            data, began = message.data, monotonic()
-            try:
-                handled = handle_now(data)
-            except Exception as problem:  # the task that reads raises it
-                queue.put(Begun(None, 0.0, problem))
-                return True
-            if handled:
-                begun = handling.count(monotonic() - began)
-            elif is_quick(data):
-                begun = handling.begin(handle(data), task)
-            else:
-                return False
-            if connection.unread:
-                connection.take_read()
-            if begun is not None:
-                queue.put(begun)
-            return True
-
-        return take
 
     async def send_messages(self, messages: Iterable[Message]) -> None:
         """Send messages in one write; return when the transport's buffer has room for more."""
@@ -378,62 +337,6 @@ class WebSocket(web.WebSocketResponse):
         """Drop the connection without a Close frame: a peer that is gone would not answer it."""
         if (transport := self._transport) is not None:
             transport.abort()
-
-
-class Flushing(Generic[M]):
-    """Writes what waits in an outbox at the end of the event loop's round, in as few writes as may.
-
-    No task is woken for that: one that did would cost more than the write.
-    """
-
-    def __init__(
-        self, ws: WebSocket, connection: Connection, outbox: Outbox[M],
-        on_write: Callable[[M], None] | None,
-    ) -> None:  # fmt: skip
-        self._ws = ws
-        self._connection = connection
-        self._outbox = outbox
-        self._on_write = on_write
-        self._loop = asyncio.get_running_loop()
-        self._due = False
-        self._over: asyncio.Future[None] = self._loop.create_future()
-
-    async def run(self) -> None:
-        """Write until the outbox is closed and empty, or the connection has ended."""
-        self._outbox.on_waiting = self._flush_soon
-        self._connection.on_writable = self._flush_soon
-        self._flush_soon()
-        try:
-            await self._over
-        finally:
-            self._outbox.on_waiting = self._connection.on_writable = None
-
-    def _flush_soon(self) -> None:
-        if not self._due:
-            self._due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._due = False
-        outbox, connection = self._outbox, self._connection
-        transport = connection.transport
-        if self._over.done():
-            return
-        if transport is None or transport.is_closing() or self._ws.closed:
-            self._over.set_result(None)
-            return
-        while outbox and not connection.writing_paused:
-            messages, size = outbox.pop(), 0
-            while outbox and size < MAX_WRITE:
-                more = outbox.pop()
-                messages += more
-                size += sum(map(len, more))
-            if self._on_write is not None:
-                for message in messages:
-                    self._on_write(message)
-            transport.write(b"".join(map(frame, messages)))
-        if outbox.closed and not outbox:
-            self._over.set_result(None)
 
 
 def _reason(reason: str) -> bytes:

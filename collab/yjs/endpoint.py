@@ -24,7 +24,7 @@ from collab.errors import (
 from collab.metrics import Metrics
 from collab.names import check_room
 from collab.rooms.registry import Rooms
-from collab.wire.connection import HANDSHAKE_COST, address_of, charge_request
+from collab.wire.payers import HANDSHAKE_COST, address_of, charge_request
 from collab.yjs.ending import BAD_ROOM, TRY_LATER, Ended, close, new_websocket, refused
 from collab.yjs.session import Session, log_fields
 

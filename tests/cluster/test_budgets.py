@@ -15,7 +15,7 @@ from aiohttp import web
 
 from collab.app import NodeRunner
 from collab.config import Config
-from collab.wire.connection import Listener
+from collab.wire.listener import Listener
 from tests.cluster.people import member_of
 from tests.cluster.raw_yjs import closing, raw
 from tests.cluster.wire import WireMember, wire_member

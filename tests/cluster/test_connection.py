@@ -18,7 +18,8 @@ from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import CollabError
 from collab.scheduler import SLICE
-from collab.wire.connection import MAX_READ, Listener
+from collab.wire.connection import MAX_READ
+from collab.wire.listener import Listener
 from collab.wire.websocket import Farewell, WebSocket
 
 UPGRADE = (
