@@ -26,6 +26,7 @@ CONTROLS = {
 }  # fmt: skip
 STATE_TIMEOUT = 15_000.0
 """Milliseconds; a client that was cut off waits up to 2.5 s between two attempts."""
+expect.set_options(timeout=STATE_TIMEOUT)  # Playwright's 5 s are too few for a busy machine
 # What the browser itself says of a connection that a test has cut on purpose.
 CUT = ("net::ERR_INTERNET_DISCONNECTED", "WebSocket connection to ")
 

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 SECRET = "a secret of the tests, which is long enough for HS256"
 HOUR = 3600
+EXPIRES = int(time.time()) + 2 * HOUR
+"""When tokens expire: at one time, so that the token of the same claims is the same token."""
 
 
 @cache
@@ -43,14 +45,14 @@ def jwk(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, **more: Any) -> dic
 
 
 def claims(subject: str = "ann", **more: Any) -> dict[str, Any]:
-    """Return the claims of a token for an hour and all rooms; None removes a claim."""
+    """Return the claims of a token for all rooms; None removes a claim."""
     given: dict[str, Any] = {
         "sub": subject,
         "name": subject.title(),
         "rooms": ["*"],
         "role": "editor",
     }
-    given |= {"exp": int(time.time()) + HOUR, **more}
+    given |= {"exp": EXPIRES, **more}
     return {name: value for name, value in given.items() if value is not None}
 
 
