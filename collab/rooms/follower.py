@@ -55,6 +55,7 @@ class Follower:
         self.deadline = 0.0
         self.waiting = Pending()
         self.in_flight = Pending()
+        self._digested = "", hashlib.sha1(b"", usedforsecurity=False).hexdigest()
         self._metrics = metrics
         self._on_edit = on_edit
 
@@ -128,9 +129,17 @@ class Follower:
             state.on(Event.MISSED)
         else:
             self.set_deadline(standing.deadline)
-            if not self.waiting and standing.digest != _digest(self.replica.text):
+            if not self.waiting and standing.digest != self._text_digest():
                 settled = standing.snapshot_at == standing.tail
                 state.on(Event.SNAPSHOT_WRONG if settled else Event.SNAPSHOT_OWED)
+
+    def _text_digest(self) -> str:
+        """Return the SHA-1 of the text: it is computed again only if the text is another one."""
+        text, (digested, digest) = self.replica.text, self._digested
+        if text is not digested:
+            digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+            self._digested = text, digest
+        return digest
 
     # Commits
 
@@ -188,7 +197,3 @@ class Follower:
         self.requeue_commit()
         self.waiting.fail(problem)
         self.waiting = Pending()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

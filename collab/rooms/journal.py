@@ -21,8 +21,9 @@ from collab.rooms.recovery import Recovery
 from collab.rooms.slices import in_slices
 from collab.rooms.worker import Worker
 from collab.store.channel import Announcement
+from collab.store.checks import Checks
 from collab.store.commits import Commits
-from collab.store.records import ZERO, Committed, EntryId, NextCommit, Reading, Refused
+from collab.store.records import ZERO, Committed, EntryId, NextCommit, Reading, Refused, Standing
 from collab.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Journal:
         self._room = room
         self._store = store
         self._commits = Commits(store, room)
+        self._checks = Checks(store, room)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._lowest_limit = size_limit(max_bytes, "", scarce=True)
@@ -60,7 +62,7 @@ class Journal:
         clock = asyncio.get_running_loop().time
         self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock)
         self._state = self._follower.state
-        self._recovery = Recovery(self._follower, store, on_end)
+        self._recovery = Recovery(self._follower, store, self._checks, on_end)
         self._reading: asyncio.Task[Reading] | None = None
         me = weakref.proxy(self)  # no cycle, for the same reason as in Room
         self._worker = Worker(room, lambda: me._step(), lambda: me._recover())
@@ -196,8 +198,8 @@ class Journal:
     def _start_work(self) -> None:
         """Begin the work that is due; while the room is being loaded, `open` does the work.
 
-        A commit, the most frequent work, needs no task: Redis' answer is handled where it arrives.
-        If anything is not as usual, the worker does the work again, step by step.
+        A commit and a check, the most frequent work, need no task: Redis' answer is handled where
+        it arrives. If anything is not as usual, the worker does the work again, step by step.
         """
         if self._state.phase is Phase.LOADING or self._worker.busy:
             return
@@ -206,22 +208,32 @@ class Journal:
             return
         if work is Work.COMMIT and self._worker.begin():
             self._commits.send(self._prepare_commit, self._handle_outcome)
+        elif work is Work.CHECK and self._worker.begin():
+            self._checks.send(self._prepare_check, self._handle_outcome)
         else:
             self._worker.start()
 
     def _prepare_commit(self) -> NextCommit | None:
         """Return the commit of all updates that wait now; None if other work is more urgent now."""
-        follower, state = self._follower, self._state
+        return self._next_commit() if self._may_start(Work.COMMIT) else None
+
+    def _prepare_check(self) -> bool:
+        """Whether to compare with Redis now; not if other work is more urgent now."""
+        return self._may_start(Work.CHECK)
+
+    def _may_start(self, work: Work) -> bool:
+        """Whether work that was begun is still the most urgent; if so, it counts as started."""
         if not self._worker.begun:
-            return None  # the room was closed
-        if state.next(waiting=bool(follower.waiting)) is not Work.COMMIT:
+            return False  # the room was closed
+        waiting = bool(self._follower.waiting)
+        if self._state.next(waiting=waiting) is not work:
             self._worker.end()
             self._start_work()
-            return None
-        state.start(waiting=True)
-        return self._next_commit()
+            return False
+        self._state.start(waiting=waiting)
+        return True
 
-    def _handle_outcome(self, outcome: Committed | Refused | Exception) -> None:
+    def _handle_outcome(self, outcome: Committed | Refused | Standing | Exception) -> None:
         if not self._worker.begun:
             return  # the room was closed
         if isinstance(outcome, Exception):  # the worker's next step finds that this work failed
@@ -282,8 +294,11 @@ class Journal:
         commit = follower.start_commit()
         return NextCommit(follower.epoch, last, commit, exact, self._own_subscriptions())
 
-    def _handle_answer(self, answer: Committed | Refused) -> None:
-        if not isinstance(answer, Committed):
+    def _handle_answer(self, answer: Committed | Refused | Standing) -> None:
+        if isinstance(answer, Standing):
+            self._follower.compare(answer)
+            return
+        if isinstance(answer, Refused):
             self._follower.handle_refused(answer)
             return
         self._follower.handle_committed(answer)

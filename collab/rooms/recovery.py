@@ -15,6 +15,7 @@ from collab.rooms.history import add_up_steps, earlier_state, same, share_author
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.pending import SEVERAL
 from collab.rooms.slices import in_slices
+from collab.store.checks import Checks
 from collab.store.records import ROOM, STARTER, ZERO, Commit, Reading, Refused, Update
 from collab.store.store import Store
 
@@ -28,9 +29,12 @@ class Recovery:
     can then be called again.
     """
 
-    def __init__(self, follower: Follower, store: Store, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, follower: Follower, store: Store, checks: Checks, on_end: Callable[[], None]
+    ) -> None:
         self._follower = follower
         self._store = store
+        self._checks = checks
         self._on_end = on_end
         self._known_ends: frozenset[str] | None = None
         self._last_end = ""
@@ -45,7 +49,7 @@ class Recovery:
 
     async def check(self) -> None:
         """Compare with Redis; the work to repair a difference becomes due."""
-        self._follower.compare(await self._store.check(self._follower.room))
+        self._follower.compare(await self._checks.read())
 
     async def settle(self) -> None:
         """Set the snapshot, which lacks entries or was overwritten.

@@ -50,7 +50,7 @@ class Commits:
         the exception that `commit` would raise, or one for a script that Redis does not have:
         `commit` sends the script.
         """
-        self._store.send_commit(_Request(self, prepare, on_outcome))
+        self._store.send(_Request(self, prepare, on_outcome))
 
     async def commit(self, next_commit: NextCommit) -> Committed | Refused:
         """Append to the journal. Raises StoreUnavailable."""

@@ -25,7 +25,6 @@ from collab.store.records import (
     EntryId,
     Reading,
     Refused,
-    Standing,
     deadline,
     entry_id,
     entry_text,
@@ -155,8 +154,8 @@ class Store:
     def _link(self) -> Link:
         return min(self._links, key=lambda link: link.load)
 
-    def send_commit(self, request: Request) -> None:
-        """Send a commit with the others that wait. `Commits` makes the request."""
+    def send(self, request: Request) -> None:
+        """Send a command with the others that wait; `Commits` and `Checks` make such requests."""
         self._links[0].send(request)
 
     async def start(
@@ -201,18 +200,6 @@ class Store:
             answer[5].decode(), tail, entries, expires, complete=True,
             origin=answer[6].decode(), base=answer[7], base_id=entry_id(answer[8]), ends=ends,
         )  # fmt: skip
-
-    async def check(self, room: str) -> Standing:
-        """Return the state of a room's journal and snapshot (see check.lua)."""
-        asked = _now()
-        epoch, tail, snapshot_at, digest, ttl = await self.run(scripts.CHECK, room)
-        return Standing(
-            epoch.decode(),
-            entry_id(tail) if tail else ZERO,
-            entry_id(snapshot_at) if snapshot_at else ZERO,
-            digest.decode(),
-            deadline(asked, ttl),
-        )
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
         """Set the snapshot if ``last`` is the last entry, and return whether it is (settle.lua)."""

@@ -205,8 +205,14 @@ async def test_an_unexpected_error_in_the_journals_work_is_logged_and_the_work_g
 ) -> None:  # fmt: skip
     async with peers(redis_server.url, room, "a", "b") as (node, other):
         await node.insert("one ")
-        for step in ("commit", "read", "check"):
-            owner = node.journal._commits if step == "commit" else node.store
+        journal = node.journal
+        steps: list[tuple[object, str, Event | None]] = [
+            (journal._commits, "commit", Event.CHECK_REQUESTED),
+            (node.store, "read", Event.MISSED),
+            (journal._recovery, "check", Event.CHECK_REQUESTED),
+            (journal._follower, "compare", None),  # without the worker's task
+        ]
+        for owner, step, event in steps:
             right = getattr(owner, step)
 
             def wrong(
@@ -216,13 +222,28 @@ async def test_an_unexpected_error_in_the_journals_work_is_logged_and_the_work_g
                 raise RuntimeError(f"a mistake in {step}")
 
             monkeypatch.setattr(owner, step, wrong)
-            if step == "read":
-                node.journal._state.on(Event.MISSED)
-            node.journal.check()
+            if event is None:
+                journal.check()
+            else:
+                journal._state.on(event)
+                journal._worker.start()
             await node.insert(f"{step} ")
             await converge(node, other)
             assert f"a mistake in {step}" in caplog.text
-        assert await assert_one_truth(store, room, node, other) == "one commit read check "
+        assert await assert_one_truth(store, room, node, other) == "one commit read check compare "
+
+
+async def test_a_check_finds_a_difference_though_redis_has_forgotten_its_script(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    async with peers(redis_server.url, room, "a") as (node,):
+        await node.insert("one")
+        await node.journal.flush()
+        await store.script_flush()
+        await store.set(f"code_{room}", "overwritten")
+        node.journal.check()
+        await node.journal.flush()
+        assert await store.get(f"code_{room}") == b"one"
 
 
 async def test_a_replica_that_differs_from_the_journal_is_repaired_and_repairs_it(
