@@ -4,6 +4,7 @@ import { NameDialog } from "./dialogs";
 import { Notices } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
+import { SettingsDialog } from "./settings";
 import { nameInToken } from "./token";
 import { personFrom } from "./untrusted";
 
@@ -28,6 +29,7 @@ export class Frame {
   #name: string;
 
   constructor() {
+    new SettingsDialog();
     const known = nameInToken();
     this.#name = known || (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
     if (!known) memory.set("name", this.#name);

@@ -2,6 +2,7 @@
 import "./styles.css";
 import { RoomDialog } from "./dialogs";
 import { find, Frame, say } from "./frame";
+import { applySize } from "./preferences";
 import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room";
 import { watchTheme } from "./theme";
 import { shownToken, watchToken } from "./token";
@@ -27,6 +28,7 @@ async function open(room: string, screen: ScreenName): Promise<void> {
 
 watchToken();
 watchTheme(find("#theme"));
+applySize();
 const room = roomOfAddress();
 const screen = screenOfAddress();
 document.documentElement.dataset["screen"] = screen;

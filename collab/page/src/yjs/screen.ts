@@ -53,7 +53,7 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
     keymap.of(yUndoManagerKeymap),
     yCollab(session.text, null, { undoManager: session.undo }),
     cursors(session.text, session.awareness),
-    typing,
+    typing(),
     oneLineEnd,
     labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
     caretWatcher((line, column) => frame.caretAt(line, column)),
