@@ -19,6 +19,7 @@ import {
 import { completion } from "./completion";
 import { colors, looks } from "./looks";
 import { preferred } from "./preferred";
+import { findPanel } from "./find";
 
 /** What there is to see, whether or not one may type. */
 export const viewing: Extension = [
@@ -27,6 +28,7 @@ export const viewing: Extension = [
   drawSelection(),
   bracketMatching(),
   highlightSelectionMatches(),
+  findPanel,
   keymap.of(searchKeymap),
   looks,
   syntaxHighlighting(colors),

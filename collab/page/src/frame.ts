@@ -6,6 +6,7 @@ import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
 import { SettingsDialog } from "./settings";
 import { nameInToken } from "./token";
+import { Tools } from "./tools";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -16,6 +17,9 @@ export function say(sentence: string): void {
   find("#spoken").textContent = sentence;
 }
 
+/** States in which the room's text is on the screen. */
+const HAS_TEXT: ReadonlySet<State> = new Set(["connected", "saving", "saved", "viewing"]);
+
 export class Frame {
   readonly say = say;
   readonly editor = find("#editor");
@@ -23,12 +27,14 @@ export class Frame {
   readonly notices = new Notices(find("#notices"));
   readonly badge = new Badge(find("#badge"), say);
   readonly presence: Presence;
+  readonly tools: Tools;
   /** What is to be done about a new name, and whether anything would be lost by leaving. */
   renamed: (name: string) => void = () => undefined;
   dirty: () => boolean = () => false;
   #name: string;
 
-  constructor() {
+  constructor(room: string) {
+    this.tools = new Tools(room);
     new SettingsDialog();
     const known = nameInToken();
     this.#name = known || (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
@@ -46,6 +52,7 @@ export class Frame {
 
   state(state: State, node: string): void {
     this.badge.show(state, node);
+    if (HAS_TEXT.has(state)) this.tools.ready();
     this.presence.dim(state === "offline" || state === "closed");
   }
 

@@ -19,7 +19,7 @@ function link(room: string, screen: ScreenName): void {
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
-  const frame = new Frame();
+  const frame = new Frame(room);
   // Each screen is loaded when it is needed: the plain client does not load Yjs.
   if (screen === "plain") (await import("./text/screen")).openPlainClient(frame, room);
   else if (screen === "playback") (await import("./playback/screen")).openPlayback(frame, room);
