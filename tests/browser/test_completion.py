@@ -20,7 +20,8 @@ OPEN_MS = 200.0
 
 
 def offers(person: Any) -> Locator:
-    return person.page.get_by_role("listbox", name="Completions").get_by_role("option")
+    words: Locator = person.page.get_by_role("listbox", name="Completions").get_by_role("option")
+    return words
 
 
 def chooses_first(person: Any) -> None:
@@ -80,6 +81,13 @@ def test_enter_tab_and_fast_typing_do_what_they_always_did(
     ada.page.keyboard.type("rem\n", delay=0)
     ada.has_state("saved")
     ada.sees("for word in words: return reversed\nre\n    rerem\n    ")
+
+    ada.types("re")
+    expect(offers(ada).first).to_be_visible()
+    ada.code.press("Escape")
+    ada.page.keyboard.press("Tab")
+    expect(ada.page.get_by_label("Language")).to_be_focused()
+    ada.sees("for word in words: return reversed\nre\n    rerem\n    re")
 
 
 def test_what_others_type_while_the_list_is_open_is_kept_and_so_is_what_is_chosen(

@@ -19,7 +19,8 @@ FINGER_PX = 44
 
 
 def panel_of(person: Any) -> Locator:
-    return person.page.get_by_role("search", name="Find in the text")
+    panel: Locator = person.page.get_by_role("search", name="Find in the text")
+    return panel
 
 
 def test_matches_are_counted_found_and_replaced(visit: Visit, two_nodes: Nodes, room: str) -> None:

@@ -5,6 +5,7 @@
 import {
   acceptCompletion,
   autocompletion,
+  closeCompletion,
   type Completion,
   type CompletionContext,
   type CompletionResult,
@@ -76,6 +77,8 @@ function chosen(): Extension {
 export function completion(): Extension {
   fetchKeywords();
   return [
+    // One Escape closes the list and lets the next Tab leave the editor: CodeMirror's own binding would end it here.
+    Prec.highest(keymap.of([{ key: "Escape", run: (view) => closeCompletion(view) && false }])),
     switchable.of(chosen()),
     ViewPlugin.define((view) => ({
       destroy: preferences.watch(() => view.dispatch({ effects: switchable.reconfigure(chosen()) })),
