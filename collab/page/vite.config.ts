@@ -16,7 +16,8 @@ export default defineConfig({
       output: {
         chunkFileNames: ({ name, facadeModuleId, moduleIds }) => {
           // Most packages' entry is called "dist", and each screen's is called "screen"; the folder tells more.
-          const folder = facadeModuleId?.match(/lang-\w+|(?<=src\/)\w+(?=\/screen)/)?.[0];
+          const telling = facadeModuleId ?? (name === "dist" ? moduleIds.at(-1) : undefined);
+          const folder = telling?.match(/lang-\w+|(?<=src\/)\w+(?=\/screen)/)?.[0];
           const shared = moduleIds.some((id) => id.includes("@codemirror/view")) ? "codemirror" : name;
           return `assets/${folder ?? shared}-[hash].js`;
         },

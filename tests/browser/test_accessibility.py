@@ -92,7 +92,7 @@ def test_people_in_colors_of_any_luminance(
         assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("opener", ["Room:", "Change your name"])
+@pytest.mark.parametrize("opener", ["Room:", "Change your name", "Editor settings"])
 def test_the_dialogs(visit: Visit, two_nodes: Nodes, room: str, opener: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
     ada.page.get_by_role("button", name=opener).click()
@@ -148,12 +148,21 @@ def test_a_room_that_lets_one_only_look(
     assert complaints(vic) == {}
 
 
-def test_the_search(visit: Visit, two_nodes: Nodes, room: str) -> None:
+def test_the_search_and_the_completion(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
     ada.code.fill(CODE)
     ada.code.press("Control+f")
     expect(ada.page.get_by_role("textbox", name="Find")).to_be_focused()
     ada.page.keyboard.type("a")
+    assert complaints(ada) == {}
+    ada.page.keyboard.press("Escape")
+    ada.code.press("Control+End")
+    ada.types("\nre")
+    words = ada.page.get_by_role("listbox", name="Completions")
+    expect(words).to_be_visible()
+    ada.page.wait_for_timeout(200)  # keys go to the list when it has been there for a moment
+    ada.code.press("ArrowDown")
+    expect(words.get_by_role("option", selected=True)).to_be_visible()
     assert complaints(ada) == {}
 
 

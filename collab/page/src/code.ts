@@ -1,7 +1,7 @@
 /** CodeMirror as every screen of this page has it: the looks, the keys, and the words it is called by. */
 import { indentWithTab, defaultKeymap } from "@codemirror/commands";
 import { closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
-import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, type Extension } from "@codemirror/state";
 import {
@@ -16,27 +16,28 @@ import {
   placeholder,
   rectangularSelection,
 } from "@codemirror/view";
+import { completion } from "./completion";
 import { colors, looks } from "./looks";
-
-const INDENT = 4;
+import { preferred } from "./preferred";
+import { findPanel } from "./find";
 
 /** What there is to see, whether or not one may type. */
 export const viewing: Extension = [
   lineNumbers(),
   highlightSpecialChars({ render: specialChar }),
   drawSelection(),
-  EditorState.tabSize.of(INDENT),
-  indentUnit.of(" ".repeat(INDENT)),
   bracketMatching(),
   highlightSelectionMatches(),
+  findPanel,
   keymap.of(searchKeymap),
   looks,
   syntaxHighlighting(colors),
 ];
 
 /** What helps with typing. The keys for undo belong to each screen. */
-export const typing: Extension = [
+export const typing = (): Extension => [
   viewing,
+  completion(),
   highlightActiveLine(),
   highlightActiveLineGutter(),
   dropCursor(),
@@ -73,7 +74,7 @@ export function labelled(label: string, description: string): Extension {
 /** In a shadow root CodeMirror keeps its styles in adopted style sheets, which the page's policy allows. */
 export function mount(host: HTMLElement, extensions: Extension, doc = ""): EditorView {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  return new EditorView({ parent: root, root, state: EditorState.create({ doc, extensions }) });
+  return new EditorView({ parent: root, root, state: EditorState.create({ doc, extensions: [extensions, preferred()] }) });
 }
 
 /**

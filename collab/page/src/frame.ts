@@ -4,7 +4,9 @@ import { NameDialog } from "./dialogs";
 import { Notices } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
+import { SettingsDialog } from "./settings";
 import { nameInToken } from "./token";
+import { Tools } from "./tools";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -15,6 +17,9 @@ export function say(sentence: string): void {
   find("#spoken").textContent = sentence;
 }
 
+/** States in which the room's text is on the screen. */
+const HAS_TEXT: ReadonlySet<State> = new Set(["connected", "saving", "saved", "viewing"]);
+
 export class Frame {
   readonly say = say;
   readonly editor = find("#editor");
@@ -22,12 +27,15 @@ export class Frame {
   readonly notices = new Notices(find("#notices"));
   readonly badge = new Badge(find("#badge"), say);
   readonly presence: Presence;
+  readonly tools: Tools;
   /** What is to be done about a new name, and whether anything would be lost by leaving. */
   renamed: (name: string) => void = () => undefined;
   dirty: () => boolean = () => false;
   #name: string;
 
-  constructor() {
+  constructor(room: string) {
+    this.tools = new Tools(room);
+    new SettingsDialog();
     const known = nameInToken();
     this.#name = known || (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
     if (!known) memory.set("name", this.#name);
@@ -44,6 +52,7 @@ export class Frame {
 
   state(state: State, node: string): void {
     this.badge.show(state, node);
+    if (HAS_TEXT.has(state)) this.tools.ready();
     this.presence.dim(state === "offline" || state === "closed");
   }
 

@@ -77,17 +77,8 @@ export const looks = EditorView.theme({
   ".cm-written *": { color: "inherit" },
   ".cm-panels": { color: "var(--ink)", backgroundColor: "var(--bar)", fontFamily: "var(--sans)" },
   ".cm-panels.cm-panels-bottom": { borderTop: "1px solid var(--edge)" },
-  ".cm-panel.cm-search": { padding: "0.6rem 2.2rem 0.6rem 0.9rem" },
-  ".cm-panel.cm-search label": { fontSize: "0.85rem", display: "inline-flex", alignItems: "center", gap: "0.25rem" },
-  ".cm-textfield": {
-    color: "var(--ink)",
-    backgroundColor: "var(--paper)",
-    border: "1px solid var(--edge-strong)",
-    borderRadius: "6px",
-    padding: "0.3rem 0.5rem",
-    fontSize: "0.85rem",
-  },
-  ".cm-button": {
+  ".cm-panels.cm-panels-top": { borderBottom: "1px solid var(--edge)" },
+  ".cm-textfield, .cm-button": {
     color: "var(--ink)",
     backgroundColor: "var(--paper)",
     backgroundImage: "none",
@@ -97,11 +88,7 @@ export const looks = EditorView.theme({
     fontSize: "0.85rem",
   },
   ".cm-button:active": { backgroundImage: "none", backgroundColor: "var(--line)" },
-  ".cm-panel.cm-search [name=close]": { color: "var(--ink)", fontSize: "1.2rem", padding: "0 0.5rem" },
-  ".cm-textfield:focus-visible, .cm-button:focus-visible, .cm-panel [name=close]:focus-visible": {
-    outline: "2px solid var(--accent)",
-    outlineOffset: "1px",
-  },
+  ".cm-textfield:focus-visible, .cm-button:focus-visible": { outline: "2px solid var(--accent)", outlineOffset: "1px" },
 });
 
 export const colors = HighlightStyle.define([

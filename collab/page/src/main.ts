@@ -2,6 +2,7 @@
 import "./styles.css";
 import { RoomDialog } from "./dialogs";
 import { find, Frame, say } from "./frame";
+import { applySize } from "./preferences";
 import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room";
 import { watchTheme } from "./theme";
 import { shownToken, watchToken } from "./token";
@@ -18,7 +19,7 @@ function link(room: string, screen: ScreenName): void {
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
-  const frame = new Frame();
+  const frame = new Frame(room);
   // Each screen is loaded when it is needed: the plain client does not load Yjs.
   if (screen === "plain") (await import("./text/screen")).openPlainClient(frame, room);
   else if (screen === "playback") (await import("./playback/screen")).openPlayback(frame, room);
@@ -27,6 +28,7 @@ async function open(room: string, screen: ScreenName): Promise<void> {
 
 watchToken();
 watchTheme(find("#theme"));
+applySize();
 const room = roomOfAddress();
 const screen = screenOfAddress();
 document.documentElement.dataset["screen"] = screen;

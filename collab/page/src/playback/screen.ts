@@ -71,6 +71,11 @@ class Player {
       () => frame.languageFailed(),
     );
     this.#stage = new Stage(frame.editor, this.#actors, languages);
+    frame.tools.attach({
+      find: () => this.#stage.find(),
+      file: () => ({ text: this.#stage.text, ending: languages.ending }),
+    });
+    frame.tools.ready();
     void languages.show(memory.get("language"));
     this.#listCast();
     drawReel(find<HTMLElement>("#strip"), film, this.#actors);

@@ -1,4 +1,5 @@
 /** The text of a film on the screen: each letter in the color of whoever typed it. */
+import { openSearchPanel } from "@codemirror/search";
 import { RangeSetBuilder, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import { caretLayers, setCarets } from "../carets";
@@ -45,6 +46,15 @@ export class Stage {
       labelled("Text at this moment", "Space plays and pauses, the arrow keys go from edit to edit."),
     ]);
     languages.attach(this.#view);
+  }
+
+  /** The text as it is shown. */
+  get text(): string {
+    return this.#view.state.doc.toString();
+  }
+
+  find(): void {
+    openSearchPanel(this.#view);
   }
 
   /** Shows the text after some edits; `by` made the last of them. */

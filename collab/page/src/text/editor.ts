@@ -45,7 +45,7 @@ export class Editor {
       more,
       history(),
       keymap.of(historyKeymap),
-      typing,
+      typing(),
       tints,
       labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
       caretWatcher(watcher.moved),

@@ -1,4 +1,5 @@
 /** The screen of the plain client: it speaks the whole-text contract of the Socket.IO endpoint. */
+import { openSearchPanel } from "@codemirror/search";
 import type { Frame } from "../frame";
 import { Languages } from "../language";
 import { memory } from "../room";
@@ -26,6 +27,10 @@ export function openPlainClient(frame: Frame, room: string): void {
     languages.extension,
   );
   languages.attach(editor.view);
+  frame.tools.attach({
+    find: () => openSearchPanel(editor.view),
+    file: () => ({ text: editor.text(), ending: languages.ending }),
+  });
   void languages.show(memory.get(LANGUAGE));
   frame.alone();
   let session: Session | undefined;

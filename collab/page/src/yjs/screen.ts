@@ -1,4 +1,5 @@
 /** The screen of the editor, at the Yjs endpoint: one document, everybody's carets, and per-user undo. */
+import { openSearchPanel } from "@codemirror/search";
 import { keymap } from "@codemirror/view";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
 import { caretWatcher, labelled, Lock, mount, oneLineEnd, typing } from "../code";
@@ -53,12 +54,16 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
     keymap.of(yUndoManagerKeymap),
     yCollab(session.text, null, { undoManager: session.undo }),
     cursors(session.text, session.awareness),
-    typing,
+    typing(),
     oneLineEnd,
     labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
     caretWatcher((line, column) => frame.caretAt(line, column)),
   ]);
   languages.attach(view);
+  frame.tools.attach({
+    find: () => openSearchPanel(view),
+    file: () => ({ text: session.text.toString(), ending: languages.ending }),
+  });
   const follow = async () => {
     const language = session.settings.get(LANGUAGE);
     const label = await languages.show(language);
