@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm abuse mutants pins page clean
+.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -87,7 +87,10 @@ test-nodes: # nodes and Redis
 test-sites: # what surrounds the nodes, and what fails
 	pytest tests/faults tests/deploy tests/browser $(LONGEST)
 
-storm: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
+storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another
+	python -m tests.storm $(if $(URL),--url '$(URL)')
+
+soak: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
 	python -m tests.soak
 
 abuse: .tools $(VENV)/.test tests/js/node_modules ## attack a node in every known way, and print what each attack did to others
