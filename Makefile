@@ -21,11 +21,11 @@ help: ## show this list
 run: $(VENV)/.run ## start the service on port 8005, with a Redis of its own
 	python -m collab
 
-dev: $(VENV)/.dev ## the same with live reload
-	adev runserver collab/app.py --app-factory application --port 8005 --no-livereload
+dev: $(VENV)/.dev ## the same with live reload; COLLAB_PORT=9000 for another port
+	adev runserver collab/app.py --app-factory application --port $(or $(COLLAB_PORT),8005) --no-livereload
 
 cluster: $(VENV)/.dev ## Redis, four nodes and nginx, without Docker
-	honcho start
+	@sh deploy/cluster.sh all
 
 load: $(VENV)/.load ## let fifty pairs type through `make cluster` for a minute
 	mkdir -p loadtest/results

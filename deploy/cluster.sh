@@ -1,7 +1,8 @@
 #!/bin/sh
-# Start one process of a cluster without Docker: cluster.sh redis | node N | nginx
+# Start a cluster without Docker, or one process of it: cluster.sh all | redis | node N | nginx
 #
-# The Procfile starts all of them. Every address is a variable, so that one machine can run two clusters.
+# The Procfile lists the processes; `cluster.sh all` starts them, as `honcho start` does. Every address is
+# a variable, so that one machine can run two clusters.
 set -eu
 
 host=${CLUSTER_HOST:-127.0.0.1}                           # nginx's address for clients
@@ -92,8 +93,17 @@ nginx)
     ulimit -S -n "$(ulimit -H -n)"
     exec nginx -e stderr -p "$home/nginx/" -c nginx.conf -g "daemon off; ${owner:-}" ${2:-}
     ;;
+all)
+    # Ctrl-C is how people end a cluster, so it is no error here; honcho ends with 130.
+    exec python -c 'import sys
+from honcho.command import main
+try:
+    main(["start"])
+except SystemExit as end:
+    sys.exit(0 if end.code == 130 else end.code)'
+    ;;
 *)
-    echo "usage: $0 redis | node N | nginx" >&2
+    echo "usage: $0 all | redis | node N | nginx" >&2
     exit 2
     ;;
 esac
