@@ -28,7 +28,7 @@ mkdir -p "$home"
 
 case ${1:-} in
 redis)
-    need redis-server "apt-get install redis-server"
+    redis_server=$(python -c "from collab.embedded import newest_redis; print(newest_redis().path)")
     need redis-cli "apt-get install redis-tools"
     # Redis must stop last, because the nodes still commit pending edits. So the signal that stops the
     # cluster must reach only this shell, and Redis gets its own session.
@@ -40,7 +40,7 @@ redis)
     ending=
     trap 'ending=yes' TERM INT
     own_session='import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'
-    python -c "$own_session" redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$home" \
+    python -c "$own_session" "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$home" \
         --save "" --appendonly no --maxmemory-policy noeviction --loglevel warning "$@" &
     redis=$!
     wait "$redis" || code=$?
