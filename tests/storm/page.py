@@ -112,22 +112,20 @@ class Page:
             await asyncio.sleep(begin + key.at - loop.time())
             if self.ended:
                 return
-            before = self.screen
+            if not key.letter:
+                self.wrong.add(next(reversed(self.typed)))
+            await self._take_back(loop.time())
             if key.letter:
                 place = self.caret()
-                self.screen = before[:place] + key.letter + before[place:]
                 self.typed[key.letter] = loop.time()
-            else:
-                self.wrong.add(next(reversed(self.typed)))
-            self._take_back(loop.time())
-            if self.screen != before:
-                await self.change(self.screen)
+                await self.change(self.screen[:place] + key.letter + self.screen[place:])
 
-    def _take_back(self, now: float) -> None:
+    async def _take_back(self, now: float) -> None:
+        """Delete each wrong letter that is on the screen, by a key of its own."""
         for letter in [letter for letter in self.wrong if letter in self.screen]:
-            self.screen = self.screen.replace(letter, "")
-            self.deleted[letter] = now
             self.wrong.remove(letter)
+            self.deleted[letter] = now
+            await self.change(self.screen.replace(letter, ""))
 
     def caret(self) -> int:
         """Return the place after the last of this person's letters that is on the screen."""
