@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import socketio
 from aiohttp import web
 
 from tests.naive.process import Naive
@@ -98,25 +99,42 @@ async def silent_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def other_server() -> AsyncIterator[str]:
-    """Speak HTTP and nothing else."""
-    runner = web.AppRunner(web.Application())
+async def served(app: web.Application) -> AsyncIterator[str]:
+    """Serve an application; yield its URL."""
+    runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port := free_port())
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", port := free_port()).start()
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
 
 
+def strange_server() -> web.Application:
+    """Return a Socket.IO server whose `receive` has no text."""
+    sio = socketio.AsyncServer(async_mode="aiohttp")
+    app = web.Application()
+    sio.attach(app)
+
+    async def join(sid: str, data: object) -> None:
+        await sio.emit("receive", {"text": "x"}, to=sid)
+
+    sio.on("join", join)
+    return app
+
+
 async def test_a_url_that_cannot_be_used_is_one_line_that_says_why() -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    async with silent_server() as silent, other_server() as other:
+    async with (
+        silent_server() as silent,
+        served(web.Application()) as other,
+        served(strange_server()) as strange,
+    ):
         expected = {
             nobody: f"storm: {nobody} can't be reached: ",
             silent: f"storm: {silent} did not answer within 5 seconds",
             other: f"storm: {other} does not speak Socket.IO over WebSocket: it answered 404",
+            strange: 'the server sent what the contract has not: 42["receive",{"text":"x"}]',
             "localhost:8005": "storm: 'localhost:8005' is no URL of a server: it must be like http",
             "http://host:port": "storm: 'http://host:port' is no URL: ",
         }

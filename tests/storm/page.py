@@ -88,7 +88,11 @@ class Page:
         """Handle packets, one after another, until the connection ends."""
         async for message in self.ws:
             if message.type is aiohttp.WSMsgType.TEXT:
-                await self._handle(message.data)
+                try:
+                    await self._handle(message.data)
+                except (ValueError, LookupError, TypeError):
+                    self.ended = f"the server sent what the contract has not: {message.data:.80}"
+                    return
         self.ended = self.ended or f"the connection ended ({self.ws.close_code})"
 
     async def _handle(self, packet: str) -> None:
@@ -97,7 +101,7 @@ class Page:
         elif packet.startswith("42"):
             event, *payloads = json.loads(packet[packet.index("[") :])
             if event == "receive":
-                self.screen = payloads[0]["code"]
+                self.screen = str(payloads[0]["code"])
                 self.received_at = asyncio.get_running_loop().time()
                 self.received.set()
             elif event == "error":
