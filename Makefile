@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm abuse mutants pins page clean
+.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -21,11 +21,11 @@ help: ## show this list
 run: $(VENV)/.run ## start the service on port 8005, with a Redis of its own
 	python -m collab
 
-dev: $(VENV)/.dev ## the same with live reload
-	adev runserver collab/app.py --app-factory application --port 8005 --no-livereload
+dev: $(VENV)/.dev ## the same with live reload; COLLAB_PORT=9000 for another port
+	adev runserver collab/app.py --app-factory application --port $(or $(COLLAB_PORT),8005) --no-livereload
 
 cluster: $(VENV)/.dev ## Redis, four nodes and nginx, without Docker
-	honcho start
+	@sh deploy/cluster.sh all
 
 load: $(VENV)/.load ## let fifty pairs type through `make cluster` for a minute
 	mkdir -p loadtest/results
@@ -87,7 +87,10 @@ test-nodes: # nodes and Redis
 test-sites: # what surrounds the nodes, and what fails
 	pytest tests/faults tests/deploy tests/browser $(LONGEST)
 
-storm: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
+storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another
+	python -m tests.storm $(if $(URL),--url '$(URL)')
+
+soak: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
 	python -m tests.soak
 
 abuse: .tools $(VENV)/.test tests/js/node_modules ## attack a node in every known way, and print what each attack did to others

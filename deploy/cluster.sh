@@ -1,7 +1,8 @@
 #!/bin/sh
-# Start one process of a cluster without Docker: cluster.sh redis | node N | nginx
+# Start a cluster without Docker, or one process of it: cluster.sh all | redis | node N | nginx
 #
-# The Procfile starts all of them. Every address is a variable, so that one machine can run two clusters.
+# The Procfile lists the processes; `cluster.sh all` starts them, as `honcho start` does. Every address is
+# a variable, so that one machine can run two clusters.
 set -eu
 
 host=${CLUSTER_HOST:-127.0.0.1}                           # nginx's address for clients
@@ -27,7 +28,7 @@ mkdir -p "$home"
 
 case ${1:-} in
 redis)
-    need redis-server "apt-get install redis-server"
+    redis_server=$(python -c "from collab.embedded import newest_redis; print(newest_redis().path)")
     need redis-cli "apt-get install redis-tools"
     # Redis must stop last, because the nodes still commit pending edits. So the signal that stops the
     # cluster must reach only this shell, and Redis gets its own session.
@@ -39,7 +40,7 @@ redis)
     ending=
     trap 'ending=yes' TERM INT
     own_session='import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'
-    python -c "$own_session" redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$home" \
+    python -c "$own_session" "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$home" \
         --save "" --appendonly no --maxmemory-policy noeviction --loglevel warning "$@" &
     redis=$!
     wait "$redis" || code=$?
@@ -92,8 +93,17 @@ nginx)
     ulimit -S -n "$(ulimit -H -n)"
     exec nginx -e stderr -p "$home/nginx/" -c nginx.conf -g "daemon off; ${owner:-}" ${2:-}
     ;;
+all)
+    # Ctrl-C is how people end a cluster, so it is no error here; honcho ends with 130.
+    exec python -c 'import sys
+from honcho.command import main
+try:
+    main(["start"])
+except SystemExit as end:
+    sys.exit(0 if end.code == 130 else end.code)'
+    ;;
 *)
-    echo "usage: $0 redis | node N | nginx" >&2
+    echo "usage: $0 all | redis | node N | nginx" >&2
     exit 2
     ;;
 esac

@@ -17,6 +17,7 @@ from collab.api_keys import ApiKey, Scope
 from collab.config import Config
 from collab.errors import NodeFull, RoomNotAllowed
 from collab.http.bodies import Handler
+from collab.http.docs_page import DOCS, DOCS_ASSET, add_docs_page
 from collab.http.edge import code_of
 from collab.http.history import HISTORY, History
 from collab.http.moderation import ACTION, REVOKE, Moderation
@@ -32,7 +33,9 @@ MAX_REQUESTS, MAX_WAITING_REQUESTS = 16, 256
 """Requests that a node handles at once, and more that wait for their turn: a burst of an honest
 caller waits, and no number of requests leaves the edits of the rooms without time."""
 OPENAPI = "openapi"
-"""The name of the route of the contract, which needs no key."""
+"""The name of the route of the contract."""
+OPEN_TO_ALL = (OPENAPI, DOCS, DOCS_ASSET)
+"""The routes that need no key."""
 OUTCOMES = {
     "PUT": {200: "merged", 201: "created"},
     "DELETE": {204: "ended"},
@@ -66,6 +69,7 @@ class Api:
         api = web.Application(middlewares=[self._log_changes, self._check_access, self._take_turns])
         api.on_response_prepare.append(self._add_cors_headers)
         api.router.add_get("/openapi.json", self._openapi, name=OPENAPI)
+        add_docs_page(api)
         self._rooms.add_routes(api)
         self._history.add_routes(api)
         self._moderation.add_routes(api)
@@ -109,7 +113,7 @@ class Api:
     @web.middleware
     async def _check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Require a key or a person's token, if one is configured; a key not for histories."""
-        open_to_all = (OPENAPI, HISTORY) if self._admission.is_open else (OPENAPI,)
+        open_to_all = (*OPEN_TO_ALL, HISTORY) if self._admission.is_open else OPEN_TO_ALL
         match = request.match_info
         if match.route.name in open_to_all or match.http_exception is not None:
             return await handler(request)

@@ -15,9 +15,9 @@ from tests.cluster.people import (
     until_equal,
     until_stored,
 )
-from tests.storm import storm
 from tests.support.clients import JsClient, JsHost, eventually
 from tests.support.processes import Node, Redis
+from tests.support.storm import storm
 
 Nodes = tuple[Node, Node]
 

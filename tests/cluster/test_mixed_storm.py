@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.storm import storm
 from tests.support.processes import Node, Redis
+from tests.support.storm import storm
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.storm import HEAD, Servers, naive, ours, row, storm
 from tests.support.processes import Redis, running
+from tests.support.storm import HEAD, Servers, naive, ours, row, storm
 from tests.support.typists import TRANSPORTS as WAYS
 from tests.support.typists import Outcome
 

@@ -122,6 +122,8 @@ async def written(cluster: Cluster) -> None:
         "/api/rooms/a/secret/history",
         "/api/rooms//history",
         "/api/openapi.json",
+        "/api/docs",
+        "/api/docs/start.js",
         "/api/playback",
         "//api/rooms",
         "///api//rooms//secret",
@@ -224,11 +226,12 @@ async def test_the_api_has_its_own_listener(
     room = f"{cluster.api_url}/api/rooms/{ROOM}"
     async with http.get(room) as got:
         assert (await got.json())["code"] == CODE
-    async with http.get(f"{cluster.api_url}/api/openapi.json") as contract:
-        assert contract.status == 200
+    for path in ("openapi.json", "docs", "docs/start.js", "docs/swagger-ui-bundle.js"):
+        async with http.get(f"{cluster.api_url}/api/{path}") as answer:
+            assert answer.status == 200, path
     for path in ("/", "/assets/a", "/socket.io/", "/yjs/r", "/r/playback", "/metrics", "/readyz"):
-        answer = await ask(cluster.nginx.api_port, path)
-        assert (answer.status, answer.from_nginx) == (404, True), path
+        refused = await ask(cluster.nginx.api_port, path)
+        assert (refused.status, refused.from_nginx) == (404, True), path
 
 
 async def test_the_apis_listener_is_on_loopback(nginx: Nginx) -> None:

@@ -14,13 +14,14 @@ PIECE = 1 << 16
 
 
 class Proxy:
-    """Passes TCP connections on to a port of this machine, and breaks them on demand.
+    """Passes TCP connections on to a port of ``host``, and breaks them on demand.
 
     ``delay`` is in seconds, each way. Bytes keep their order.
     """
 
-    def __init__(self, target: int, delay: float = 0.0) -> None:
+    def __init__(self, target: int, delay: float = 0.0, host: str = "127.0.0.1") -> None:
         self.target = target
+        self.host = host
         self.delay = delay
         self.port = 0
         self.to_client: Filter | None = None
@@ -70,7 +71,7 @@ class Proxy:
             down.transport.abort()
             return
         try:
-            back, forth = await asyncio.open_connection("127.0.0.1", self.target)
+            back, forth = await asyncio.open_connection(self.host, self.target)
         except OSError:
             down.transport.abort()
             return
@@ -124,9 +125,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(target: int, delay: float = 0.0) -> AsyncIterator[Proxy]:
-    """Run a Proxy in front of ``target``; its own port is ``port``."""
-    wire = Proxy(target, delay)
+async def proxy(target: int, delay: float = 0.0, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+    """Run a Proxy in front of ``target``; its own port is ``port``, on loopback."""
+    wire = Proxy(target, delay, host)
 
     async def connected(up: asyncio.StreamReader, down: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

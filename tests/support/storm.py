@@ -1,22 +1,19 @@
-"""The storm: people who type at the same time on slow links, and the text that was lost.
+"""People with the official JavaScript client who type at the same time on slow links.
 
-``python -m tests.storm`` prints the table for this service and for the naive server.
+`tests.storm` is the same for people to look at.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import random
-import signal
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import redis.asyncio
 
-from tests.support.processes import Node, Process, Redis, free_port, running, until_open
+from tests.naive.process import Naive
+from tests.support.processes import Node, free_port
 from tests.support.proxy import proxy
 from tests.support.typists import TRANSPORTS, Outcome, typists
 
@@ -28,25 +25,6 @@ UPGRADE_AFTER = 1.5, 5.0
 """Seconds after which a polling client opens its WebSocket: while it types."""
 PING_INTERVAL = "0.4"
 """Seconds: short, so that heartbeats are sent while people type."""
-
-
-class Naive(Process):
-    """A node of the naive server."""
-
-    def __init__(self, redis_url: str) -> None:
-        self.port = free_port()
-        super().__init__(
-            sys.executable, "-m", "tests.naive.server",
-            env={"REDIS_URL": redis_url, "PORT": str(self.port)},
-        )  # fmt: skip
-
-    async def start(self) -> None:
-        await super().start()
-        await until_open(self.port, self)
-
-    async def stop(self, how: signal.Signals = signal.SIGKILL) -> int | None:
-        return await super().stop(how)
-
 
 Servers = dict[str, Sequence[Node | Naive]]
 
@@ -124,42 +102,3 @@ def ours(redis_url: str) -> tuple[Node, Node]:
 def naive(redis_url: str) -> tuple[Naive, Naive]:
     """Return two nodes of the naive server."""
     return Naive(redis_url), Naive(redis_url)
-
-
-async def _table(ways: list[str], seconds: float, members: int, seed: int, lateness: float) -> None:
-    server = Redis()
-    async with running(server):
-        servers: Servers = {"ours": ours(server.url), "naive": naive(server.url)}
-        async with running(*(node for nodes in servers.values() for node in nodes)):
-            _print_line(HEAD)
-            for title, nodes in servers.items():
-                for way in ways:
-                    outcome = await storm(
-                        nodes, server.url, way,
-                        seconds=seconds, members=members, seed=seed, lateness=lateness,
-                    )  # fmt: skip
-                    _print_line(row(f"{title}, {way}", outcome))
-                    if outcome.refused or outcome.disconnects or outcome.unanswered:
-                        _print_line(f"{outcome.refused} {outcome.disconnects} {outcome.unanswered}")
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--members", type=int, default=MEMBERS)
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
-    parser.add_argument("--late", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument(
-        "ways", nargs="*", default=list(TRANSPORTS), metavar="way", help=", ".join(TRANSPORTS)
-    )
-    given = parser.parse_args()
-    asyncio.run(_table(given.ways, given.seconds, given.members, given.seed, given.late))
-
-
-if __name__ == "__main__":
-    main()

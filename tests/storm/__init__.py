@@ -1,0 +1,1 @@
+"""The demonstration: the same typing on the obvious server and on this one, side by side."""
