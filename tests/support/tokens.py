@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 SECRET = "a secret of the tests, which is long enough for HS256"
 HOUR = 3600
-EXPIRES = int(time.time()) + 2 * HOUR
+EXPIRES = int(time.time()) + HOUR
 """When tokens expire: at one time, so that the token of the same claims is the same token."""
 
 
