@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := collab deploy loadtest tests server.py
+SOURCES := collab deploy docs loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
 CHECKS := check-merging check-units check-links check-types check-style check-page check-javascript check-imports
