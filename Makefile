@@ -129,7 +129,8 @@ collab/page/node_modules tests/js/node_modules tests/js/react/node_modules: %/no
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-tests/js/react/dist: tests/js/react/node_modules $(wildcard tests/js/react/*.* tests/js/react/src/*)
+REACT := $(wildcard tests/js/react/*.* tests/js/react/src/* docs/clients/*.ts docs/clients/*/*)
+tests/js/react/dist: tests/js/node_modules tests/js/react/node_modules $(REACT)
 	cd tests/js/react && npm run --silent build
 	@touch $@
 
