@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from string import ascii_lowercase
 
@@ -108,7 +108,7 @@ async def test_two_python_programs_that_write_at_once_lose_no_line(
         for program, lines in zip(programs, typed, strict=True):
             await program.prints(f"stored: {lines[-1]}")
             await program.ends()
-            assert program.complaints == []
+            assert program.complaints == ["disconnected: client disconnect"]
     code = (await store.get(f"code_{room}")).decode()
     assert sorted(code.split()) == sorted(["begin", *typed[0], *typed[1]])
 
@@ -179,3 +179,35 @@ async def test_two_bots_that_come_first_at_once_make_one_text(
         for bot in (one, two):
             await bot.ends()
     assert await store.get(f"code_{room}") in (b"# bot: one\n", b"# bot: two\n")
+
+
+async def test_python_programs_say_what_they_could_not_store_and_come_back(
+    redis_server: Redis, room: str, store: redis.asyncio.Redis
+) -> None:
+    node = Node(redis_server.url, "comes-and-goes")
+    paths = {f"{room}-{name}": f"python/{name}_client.py" for name in ("async", "threaded")}
+    async with running(node), AsyncExitStack() as stack:
+        programs = [
+            await stack.enter_async_context(running_program(path, node.url, name))
+            for name, path in paths.items()
+        ]
+
+        async def all_type(line: str, prints: str) -> None:
+            for program in programs:
+                program.type(line)
+            for program in programs:
+                await program.prints(prints)
+
+        await all_type("one", "stored: one")
+        await node.kill()
+        for program in programs:
+            await eventually(lambda program=program: program.complaints)
+        await all_type("two", "perhaps not stored: two")
+        await node.start()
+        for name, program in zip(paths, programs, strict=True):
+            await program.prints(f"--- {name}")  # the text that it gets when it has joined again
+        await all_type("three", "stored: three")
+        for program in programs:
+            await program.ends()
+    for name in paths:
+        assert await store.get(f"code_{name}") == b"one\nthree\n"

@@ -42,13 +42,18 @@ async def main(url, room):
     def on_error(problem):
         print(f"{problem['code']}: {problem['message']}", file=sys.stderr)
 
+    @client.on("disconnect")  # it connects again by itself
+    def on_disconnect(reason):
+        print(f"disconnected: {reason}", file=sys.stderr)
+
     auth = {"name": "A program", "token": os.environ.get("TOKEN")}
     await client.connect(f"{url}?room={room}", auth=auth)
     while line := await asyncio.to_thread(sys.stdin.readline):
         # No await may come between these two: a text that arrives there would be overwritten.
         shown += line
         try:
-            answer = await client.call("change", {"room": room, "code": shown})
+            change = {"room": room, "code": shown}
+            answer = await client.call("change", change, timeout=10)
         except socketio.exceptions.SocketIOError:  # there is no connection, or it was lost
             answer = {"ok": False}
         print("stored:" if answer["ok"] else "perhaps not stored:", line, end="", flush=True)

@@ -45,16 +45,20 @@ def main(url, room):
     def on_error(problem):
         print(f"{problem['code']}: {problem['message']}", file=sys.stderr)
 
+    @client.on("disconnect")  # it connects again by itself
+    def on_disconnect(reason):
+        print(f"disconnected: {reason}", file=sys.stderr)
+
     auth = {"name": "A program", "token": os.environ.get("TOKEN")}
     client.connect(f"{url}?room={room}", auth=auth)
-    answers = queue.Queue()
     for line in sys.stdin:
+        answers = queue.Queue()
         try:
             # Both under the lock: a text that arrives between the two would be overwritten.
             with screen:
                 shown += line
                 client.emit("change", {"room": room, "code": shown}, callback=answers.put)
-            answer = answers.get(timeout=60)
+            answer = answers.get(timeout=10)
         except (socketio.exceptions.SocketIOError, queue.Empty):
             answer = {"ok": False}  # there is no connection, or it was lost
         print("stored:" if answer["ok"] else "perhaps not stored:", line, end="", flush=True)
