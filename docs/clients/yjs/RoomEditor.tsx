@@ -33,11 +33,9 @@ export function RoomEditor({ place, language }: { place: Place; language: string
     const { CtrlCmd, Shift } = monaco.KeyMod;
     const { KeyY, KeyZ } = monaco.KeyCode;
     const actions = [
-      editor.addAction({ id: "undo-mine", label: "Undo", keybindings: [CtrlCmd | KeyZ], run: () => void undo.undo() }),
-      editor.addAction({
-        id: "redo-mine", label: "Redo", keybindings: [CtrlCmd | KeyY, CtrlCmd | Shift | KeyZ], run: () => void undo.redo(),
-      }),
-    ];
+      { id: "undo-mine", label: "Undo", keybindings: [CtrlCmd | KeyZ], run: () => void undo.undo() },
+      { id: "redo-mine", label: "Redo", keybindings: [CtrlCmd | KeyY, CtrlCmd | Shift | KeyZ], run: () => void undo.redo() },
+    ].map((action) => editor.addAction(action));
 
     return () => {
       for (const action of actions) action.dispose();
