@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := collab deploy loadtest tests server.py
+SOURCES := collab deploy docs loadtest tests server.py
 export PATH := $(abspath $(BIN)):$(PATH)
 
 CHECKS := check-merging check-units check-links check-types check-style check-page check-javascript check-imports
@@ -132,7 +132,8 @@ collab/page/node_modules tests/js/node_modules tests/js/react/node_modules: %/no
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-tests/js/react/dist: tests/js/react/node_modules $(wildcard tests/js/react/*.* tests/js/react/src/*)
+REACT := $(wildcard tests/js/react/*.* tests/js/react/src/* docs/clients/*.ts docs/clients/*/*)
+tests/js/react/dist: tests/js/node_modules tests/js/react/node_modules $(REACT)
 	cd tests/js/react && npm run --silent build
 	@touch $@
 

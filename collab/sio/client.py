@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=32)
-def _encode_receive(text: str) -> str:
+def _encode_receive(text: str, room: str) -> str:
     """Encode a ``receive`` once for all its members; the cache need only last for one fan-out."""
-    return encode_event("receive", {"type": "receive", "code": text})
+    return encode_event("receive", {"type": "receive", "code": text, "room": room})
 
 
 @lru_cache(maxsize=32)
@@ -124,7 +124,8 @@ class Line:
             return []
         self._metrics.receives.inc()
         ping = self._socket.ping_packet
-        return [ping(receive.before), _encode_receive(receive.text), ping(receive.behind)]
+        packet = _encode_receive(receive.text, self._room.name)
+        return [ping(receive.before), packet, ping(receive.behind)]
 
     def _render_presence(self) -> list[Message]:
         return [_encode_presence(self._room.name, self._room.presence.people())]

@@ -28,8 +28,21 @@ async def test_a_change_reaches_the_others_on_any_node_and_not_its_sender(
     assert await here.change(room, "print('hello')") == {"ok": True}
     await beside.shows("print('hello')")
     await away.shows("print('hello')")
-    assert away.of("receive") == [{"type": "receive", "code": "print('hello')"}]
+    assert away.of("receive") == [{"type": "receive", "code": "print('hello')", "room": room}]
     assert here.codes == []
+
+
+async def test_a_client_in_sixteen_rooms_can_tell_which_room_a_text_is_of(
+    nodes: Nodes, js: JsHost, room: str
+) -> None:
+    """The field comes last, so that for clients that do not know it nothing is different."""
+    names = [f"{room}-{number}" for number in range(16)]
+    writer, reader = await js.connect(nodes[0].url), await js.connect(nodes[1].url)
+    for name in names:
+        assert (await reader.join(name))["ok"]
+        await writer.change(name, "the same text in each")
+    await eventually(lambda: sorted(told["room"] for told in reader.of("receive")) == sorted(names))
+    assert {tuple(told) for told in reader.of("receive")} == {("type", "code", "room")}
 
 
 async def test_an_acknowledged_change_is_in_redis_for_thirty_minutes(

@@ -5,6 +5,10 @@ const pages = {
   textarea: () => import("./TextareaRoom.jsx"),
   flushed: () => import("./FlushedRoom.jsx"),
   monaco: () => import("./MonacoRoom.jsx"),
+  // Of docs/clients:
+  yjs: () => import("./YjsProgram.jsx"),
+  plain: () => import("./PlainProgram.jsx"),
+  codemirror: () => import("./CodeMirrorProgram.jsx"),
 };
 
 const { editor, ...room } = Object.fromEntries(new URLSearchParams(location.search));
