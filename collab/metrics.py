@@ -14,6 +14,7 @@ from prometheus_client import (
 
 from collab import __version__
 from collab.counters import Counter, Gauges, Histogram
+from collab.errors import all_codes
 
 COMMIT_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60,
@@ -69,6 +70,7 @@ class Metrics:
 
         # What is refused
         self.errors = Counter("collab_errors", "Errors sent", registry, "code")
+        _begin(self.errors, *((code,) for code in sorted(all_codes())))
         self.slowed = Counter("collab_slowed", "Events delayed by the rate limit", registry)
         self.let_go = Counter(
             "collab_let_go", "Clients disconnected for what they use", registry, "code"

@@ -157,7 +157,7 @@ async def test_every_metric_on_the_dashboard_exists_on_the_nodes(
 
 
 def test_the_prometheus_example_scrapes_the_ports_of_the_procfile() -> None:
-    example = yaml.safe_load((DEPLOY / "dashboards" / "prometheus.yml").read_text())
+    example = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     targets = example["scrape_configs"][1]["static_configs"][0]["targets"]
     script = (DEPLOY / "cluster.sh").read_text()
     ports = re.search(r'CLUSTER_NODE_PORTS:-"([\d ]+)"', script)
