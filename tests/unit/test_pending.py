@@ -199,3 +199,31 @@ async def test_futures_that_nobody_awaits_fail_without_a_warning() -> None:
     with pytest.raises(StoreUnavailable):
         await done
     assert isinstance(done, asyncio.Future)
+
+
+def test_edits_are_counted_however_they_are_merged_until_the_journal_has_them() -> None:
+    typist, later = Typist(), Pending()
+    for letter, author in zip("abc", ("ada", "ada", "bob"), strict=True):
+        typist.type(letter, author)
+    commit = typist.pending.make_commit(typist.replica)
+    assert (typist.pending.added, len(commit.updates)) == (3, 2)
+    later.add("ada", commit.updates[0].update)
+    both = typist.pending.followed_by(later)
+    assert both.added == 4
+    both.drop_updates()
+    assert both.added == 0
+    typist.pending.drop_committed((1, typist.pending.nonce))
+    assert typist.pending.added == 3, "it is not known which of them Redis has"
+    typist.pending.drop_committed((2, typist.pending.nonce))
+    assert typist.pending.added == 0
+
+
+def test_the_oldest_request_may_be_one_for_the_whole_document() -> None:
+    pending, later = Pending(), Pending()
+    assert pending.oldest == 0.0
+    pending.request_whole(3.0, 1.0)
+    pending.request(5.0, 1.0)
+    later.request_whole(9.0, 1.0)
+    assert pending.followed_by(later).oldest == 3.0
+    pending.drop_updates()
+    assert pending.oldest == 5.0
