@@ -207,18 +207,15 @@ class Subscriber:
         self._heard = True
         self._scheduler.arrived = monotonic()
         try:
-            self._handle_in_order(answers)
+            for answer in answers:
+                if isinstance(answer, RedisError):
+                    raise answer
+                if answer[0] == b"message":
+                    self._dispatch(answer[1].decode(), answer[2])
+                elif answer[0] == b"subscribe":
+                    self._confirm(answer[1].decode())
         finally:
             self._scheduler.arrived = 0.0
-
-    def _handle_in_order(self, answers: list[Any]) -> None:
-        for answer in answers:
-            if isinstance(answer, RedisError):
-                raise answer
-            if answer[0] == b"message":
-                self._dispatch(answer[1].decode(), answer[2])
-            elif answer[0] == b"subscribe":
-                self._confirm(answer[1].decode())
         if not self._unconfirmed and self._all_confirmed and not self._all_confirmed.done():
             self._all_confirmed.set_result(None)
 
