@@ -9,8 +9,8 @@ from the layers below it:
 - `rooms`: a room as one node holds it
 - `store`: Redis
 - `merge`: the changes of a text or a document
-- `names`, `pace`, `metrics`, `logs`, `embedded`, `config`, `secret_settings`, `api_keys`, `hosts`,
-  `origins`, `errors`:
+- `names`, `pace`, `bucket`, `metrics`, `logs`, `embedded`, `config`, `secret_settings`, `api_keys`,
+  `hosts`, `origins`, `errors`:
   what all of them use
 
 docs/architecture.md says more.

@@ -23,6 +23,7 @@ from collab.http.api import Api
 from collab.http.edge import Edge
 from collab.http.health import Health
 from collab.http.page import Page
+from collab.loop_lag import LoopLag
 from collab.metrics import Metrics
 from collab.rooms.registry import Rooms
 from collab.setting_warnings import warn_of_unknown_variables
@@ -67,10 +68,10 @@ def create_app(
     """
     settings = config or Config.from_env(os.environ)
     verifier = _verifier(settings, authorize)
-    metrics = Metrics()
+    metrics = Metrics(settings.node_id)
     budgets = Budgets(settings)
     budgets.on_freed = Heap().trim_soon
-    metrics.held_bytes.set_function(lambda: budgets.held)
+    _show_budgets(budgets, metrics)
     app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
     node = _Node(settings, app, verifier, metrics, budgets)
     app[LISTEN] = lambda server: Listener(server, budgets, settings)
@@ -78,6 +79,15 @@ def create_app(
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
     return app
+
+
+def _show_budgets(budgets: Budgets, metrics: Metrics) -> None:
+    """Let the metrics show what the clients use of the node."""
+    metrics.held_bytes.set_function(lambda: budgets.held)
+    metrics.held_max_bytes.set(budgets.max_held)
+    metrics.over_budget.set_function(budgets.count_over)
+    metrics.budget_seconds.read = lambda: budgets.node.used
+    budgets.on_let_go = lambda code: metrics.let_go.labels(code).inc()
 
 
 def _verifier(config: Config, authorize: Authorize | None) -> Verifier | None:
@@ -139,6 +149,8 @@ class _Node:
         self._verifier = verifier
         self._admission = admission = Admission(config, verifier, budgets)
         self._metrics = metrics
+        metrics.max_connections.set(config.max_connections)
+        metrics.draining.set_function(lambda: admission.draining)
         Page(config.frame_ancestors).add_routes(app)
         self._api = Api(config, admission)
         self._api.add_routes(app)
@@ -155,9 +167,12 @@ class _Node:
             store = Store(url, config.node_id, config.redis_timeout, metrics)
             stack.push_async_callback(store.close)
             await store.open(config.redis_wait)
-            subscriber = Subscriber(store.pool, config.node_id, config.redis_timeout)
+            subscriber = Subscriber(
+                store.pool, config.node_id, config.redis_timeout, admission.budgets.scheduler
+            )
             await subscriber.open()
             stack.push_async_callback(subscriber.close)
+            metrics.pubsub_up.set_function(lambda: subscriber.is_up)
             if self._verifier is not None:
                 await self._verifier.open()
                 stack.push_async_callback(self._verifier.close)
@@ -182,11 +197,14 @@ class _Node:
             api_store = store.with_own_links(API_LINKS)
             stack.push_async_callback(api_store.close)
             self._api.open(api_store, questions, rooms)
-            app.router.add_get("/{probe:healthz|readyz|metrics}", health.handle)
+            health.add_routes(app)
             for method in ("GET", "POST", "OPTIONS"):
                 app.router.add_route(method, "/socket.io/", socket_io.handle)
             app.router.add_get(YJS_PATH, yjs.handle)
             self._socket_io = socket_io
+            lag = LoopLag(metrics.loop_lag_seconds)
+            lag.open()
+            stack.callback(lag.close)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)

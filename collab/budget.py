@@ -14,13 +14,12 @@ from math import inf
 from typing import Final
 
 from collab.addresses import UNKNOWN
+from collab.bucket import BURST, Budget, NodeBudget
 from collab.config import Config
 from collab.errors import CollabError, NodeFull, RateLimited
 from collab.pace import Pace
 from collab.scheduler import Scheduler
 
-BURST: Final = 2.0
-"""Seconds' worth of a budget that may be used at once."""
 BREAK: Final = 1.0
 """A connection that was over its budget has made a break when it is down to so many seconds' worth.
 A client that always sends as soon as it may is never down to much less than `BURST`."""
@@ -41,11 +40,12 @@ clients send waits in their sockets: a node that has too much to do is slow, and
 SUBJECT_TIMES: Final = 1.5
 ADDRESS_TIMES: Final = 2.5
 ROOM_TIMES: Final = 2.5
-NODE_TIMES: Final = 3.0
-"""The budgets of a subject, an address, a room and the node, in budgets of one connection. An
-address may be a campus, and a room a lecture: a shared budget slows down only those of its
-connections that use most (`LIGHT`)."""
+"""The budgets of a subject, an address and a room, in budgets of one connection. An address may be
+a campus, and a room a lecture: a shared budget slows down only those of its connections that use
+most (`LIGHT`)."""
 
+OnLetGo = Callable[[str], None]
+"""Is told the error code with which a client is let go."""
 LetGo = Callable[[CollabError], None]
 """Ends a connection soon, and sends its client the reason. It is called in the middle of other
 work, so it must not do so at once."""
@@ -59,30 +59,8 @@ def _nothing() -> None:
     pass
 
 
-class Budget:
-    """A token bucket, whose unit is a second's worth of what one connection may use.
-
-    ``times`` is how many times as much as one connection it holds and gets. ``full_at`` is when it
-    will be full again if nothing is charged until then. Times are monotonic seconds.
-    """
-
-    __slots__ = ("_share", "full_at")
-
-    def __init__(self, times: float = 1.0) -> None:
-        self._share = 1 / times
-        self.full_at = -inf
-
-    def charge(self, cost: float, now: float) -> None:
-        """Charge ``cost`` (`Budgets.cost`)."""
-        self.full_at = max(now, self.full_at) + cost * self._share
-
-    def full_after(self, cost: float, now: float) -> float:
-        """Return when the budget would be full again after ``cost`` more."""
-        return max(now, self.full_at) + cost * self._share
-
-    def overdraft(self, now: float) -> float:
-        """Return after how many seconds the budget is no longer overdrawn; negative if it isn't."""
-        return self.full_at - now - BURST
+def _count_nothing(code: str) -> None:
+    pass
 
 
 class Shared(Budget):
@@ -151,6 +129,8 @@ class Meter(Budget):
 
     def charge(self, cost: float, now: float) -> None:
         """Charge the connection, and all budgets that it shares."""
+        node = self.budgets.node
+        node.used += cost * node._share
         for payer in self._payers:
             payer.full_at = max(now, payer.full_at) + cost * payer._share
         if self.full_at - now <= BREAK:
@@ -252,6 +232,7 @@ class Meter(Budget):
         if not self._closed:
             let_go = self.let_go
             self.close()
+            self.budgets.on_let_go(problem.code)
             let_go(problem)
 
 
@@ -274,7 +255,9 @@ class Budgets:
         self.meters: set[Meter] = set()
         self.on_freed: Callable[[], None] = _nothing
         """Called when clients were let go because of what the node held for them."""
-        self.node = Budget(NODE_TIMES)
+        self.on_let_go: OnLetGo = _count_nothing
+        """Called with the reason's code when a client is let go for what it uses."""
+        self.node = NodeBudget()
         self.proxies = config.trusted_proxies
         self._patience = config.max_over_budget
         self._addresses = _Known(self, ADDRESS_TIMES)
@@ -285,6 +268,11 @@ class Budgets:
     def is_crowded(self) -> bool:
         """Whether so much is not handled yet that clients should be read in turns only."""
         return self.unread > CROWDED * self.max_held
+
+    def count_over(self) -> int:
+        """Return how many connections are over their own budget now."""
+        limit = self.clock() + BURST
+        return sum(meter.full_at > limit for meter in self.meters)
 
     def open(self, address: str, let_go: LetGo = _ignore, patience: float | None = None) -> Meter:
         """Return the meter of a new connection from ``address``."""

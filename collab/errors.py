@@ -239,6 +239,17 @@ class StoreUnavailable(CollabError):
     retryable = True
 
 
+def all_codes() -> set[str]:
+    """Return the codes of all errors that clients can meet."""
+    found, kinds = set(), [CollabError]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind is not ConfigError:
+            found.add(kind.code)
+    return found
+
+
 def without_frames(problem: P) -> P:
     """Remove the tracebacks of a problem that has been handled, and of those it came from.
 

@@ -1,22 +1,51 @@
-"""The metrics of a node, for Prometheus."""
+"""The metrics of a node, for Prometheus: docs/metrics.md explains each."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
+import platform
 
-from collab.counters import Counter, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from collab import __version__
+from collab.counters import Counter, Gauges, Histogram
+from collab.errors import all_codes
+
+COMMIT_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60,
+)  # fmt: skip
+"""Most commits take 2 to 10 ms; while Redis is away, as long as that lasts."""
+DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+"""A node that has little to do needs less than 0.5 ms; a saturated one, seconds."""
+LAG_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+"""uvloop's timers are exact to 1 ms, so smaller buckets would show nothing."""
 
 
 class Metrics:
     """The metrics of one node, in their own registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: str = "") -> None:
         self.registry = registry = CollectorRegistry()
-        self.connections = Gauge(
-            "collab_connections", "Connections open now", ["door"], registry=registry
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._add_build_info(node)
+
+        # Who is here, and what they do
+        self.connections = self._gauge("connections", "Connections open now", "endpoint")
+        self.max_connections = self._gauge("max_connections", "Connections that the node accepts")
+        self.connects = Counter(
+            "collab_connects", "Clients that have connected", registry, "endpoint", "kind"
         )
-        self.rooms = Gauge("collab_rooms", "Rooms this node holds now", registry=registry)
-        self.members = Gauge("collab_members", "Members of rooms here now", registry=registry)
+        _begin(self.connects, ("text", "new"), ("text", "restored"), ("text", "unknown"))
+        _begin(self.connects, ("yjs", "new"))
+        self.rooms = self._gauge("rooms", "Rooms this node holds now")
+        self.members = self._gauge("members", "Members of rooms here now")
+        self.draining = self._gauge("draining", "1 while the node moves its clients to others")
         self.changes = Counter(
             "collab_changes", "Changes accepted from clients of every endpoint", registry
         )
@@ -32,17 +61,63 @@ class Metrics:
         )
         self.receives = Counter("collab_receives", "Receives written", registry)
         self.updates = Counter("collab_updates", "Updates written to Yjs members", registry)
-        self.errors = Counter("collab_errors", "Errors sent", registry, "code")
-        self.announcements = Counter(
-            "collab_announcements", "Room messages received through pub/sub", registry
+        self.delivery_seconds = Histogram(
+            "collab_delivery_seconds",
+            "From the arrival of an edit at this node to its write to a client",
+            registry,
+            DELIVERY_BUCKETS,
         )
-        self.commits = Counter("collab_commits", "Answers of Redis to commits", registry, "outcome")
+
+        # What is refused
+        self.errors = Counter("collab_errors", "Errors sent", registry, "code")
+        _begin(self.errors, *((code,) for code in sorted(all_codes())))
+        self.slowed = Counter("collab_slowed", "Events delayed by the rate limit", registry)
+        self.let_go = Counter(
+            "collab_let_go", "Clients disconnected for what they use", registry, "code"
+        )
+        _begin(self.let_go, ("rate_limited",), ("node_full",))
+        self.over_budget = self._gauge(
+            "over_budget_connections", "Connections that are over their own budget now"
+        )
+        self.budget_seconds = Counter(
+            "collab_budget_seconds",
+            "Budget of the node that clients have used; it gets one second of it each second",
+            registry,
+        )
+        self.held_bytes = self._gauge("held_bytes", "Bytes that wait for clients, or of them, now")
+        self.held_max_bytes = self._gauge(
+            "held_max_bytes", "Held bytes above which clients are disconnected"
+        )
+        self.written = Counter(
+            "collab_written_bytes", "Bytes of updates that clients have made", registry
+        )
+        self.http_requests = Counter(
+            "collab_http_requests", "HTTP requests answered", registry, "route", "method", "status"
+        )
+
+        # Redis
+        self.uncommitted = Gauges(
+            {
+                "collab_uncommitted_edits": "Edits made here that Redis has not confirmed",
+                "collab_uncommitted_age_seconds": "How long the oldest room has waited for Redis",
+            },
+            registry,
+        )
+        self.commits = Counter("collab_commits", "Commits by outcome", registry, "outcome")
+        _begin(self.commits, ("ok",), ("failed",))
         self.commit_seconds = Histogram(
             "collab_commit_seconds",
             "From the first edit of a commit to its acknowledgement",
             registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+            COMMIT_BUCKETS,
         )
+        self.announcements = Counter(
+            "collab_announcements", "Room messages received through pub/sub", registry
+        )
+        self.pubsub_up = self._gauge(
+            "pubsub_up", "1 if Redis has confirmed all subscriptions of the node"
+        )
+        self.redis_up = self._gauge("redis_up", "1 if Redis has answered the last question")
         self.redis_round_trips = Counter(
             "collab_redis_round_trips", "Pipelined round trips to Redis", registry
         )
@@ -50,20 +125,23 @@ class Metrics:
             "collab_redis_commands", "Commands in those round trips", registry
         )
         self.redis_failures = Counter("collab_redis_failures", "Round trips that failed", registry)
-        self.redis_used = Gauge(
-            "collab_redis_used_bytes", "Memory that Redis uses; 0 if not known", registry=registry
+        self.redis_used = self._gauge("redis_used_bytes", "Memory that Redis uses; 0 if not known")
+        self.redis_limit = self._gauge("redis_max_bytes", "Redis' maxmemory; 0 if it has none")
+
+        # The process
+        self.loop_lag_seconds = Histogram(
+            "collab_loop_lag_seconds", "How late a timer is, four times a second", registry,
+            LAG_BUCKETS,
+        )  # fmt: skip
+
+    def _gauge(self, name: str, help: str, *labels: str) -> Gauge:
+        return Gauge(f"collab_{name}", help, labels, registry=self.registry)
+
+    def _add_build_info(self, node: str) -> None:
+        labels = {"version": __version__, "python": platform.python_version(), "node": node}
+        self._gauge("build_info", "1; the labels say what runs here", *labels).labels(**labels).set(
+            1
         )
-        self.redis_limit = Gauge(
-            "collab_redis_max_bytes", "Redis' maxmemory; 0 if it has none", registry=registry
-        )
-        self.written = Counter(
-            "collab_written_bytes", "Bytes of updates that clients have made", registry
-        )
-        ProcessCollector(registry=registry)
-        self.held_bytes = Gauge(
-            "collab_held_bytes", "Bytes that wait for clients, or of them, now", registry=registry
-        )
-        self.slowed = Counter("collab_slowed", "Events delayed by the rate limit", registry)
 
     def figures(self) -> dict[str, int]:
         """Return how many connections, rooms and members the node has now."""
@@ -76,6 +154,12 @@ class Metrics:
     def render(self) -> bytes:
         """Return the text of ``/metrics``."""
         return generate_latest(self.registry)
+
+
+def _begin(counter: Counter, *values: tuple[str, ...]) -> None:
+    """Let a counter show 0 for some labels: Prometheus misses a rise from nothing."""
+    for each in values:
+        counter.labels(*each)
 
 
 def _sum(gauge: Gauge) -> int:

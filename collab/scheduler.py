@@ -34,6 +34,8 @@ class Scheduler:
     def __init__(self) -> None:
         self.is_free = True
         """Whether a message may be handled at once."""
+        self.arrived = 0.0
+        """When the message arrived that is being handled, in monotonic seconds; 0.0 between two."""
         self._worked = 0.0
         self._waiting: list[tuple[int, float, int, float, asyncio.Future[None]]] = []
         self._numbers = count()

@@ -10,7 +10,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from collab.budget import Budget, Budgets
+from collab.bucket import Budget
+from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import (
     RETRY_AFTER,
@@ -82,6 +83,10 @@ HTTP_CODES = {
 """Error codes for statuses of HTTP for which the contract has no error."""
 STATUSES_WITH_TEXT = (415, 426)
 """Statuses that this service raises, with a message; aiohttp's errors have no useful message."""
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""Methods that are counted by their names; clients may send any word."""
+OTHER = "other"
+"""The route of a request for a path that there is not, and a method that is not in `METHODS`."""
 HANDSHAKE_HEADERS = (
     "Upgrade",
     "Sec-WebSocket-Key",
@@ -105,8 +110,14 @@ def code_of(problem: BaseException) -> str:
     return CollabError.code
 
 
+def _route(request: web.Request) -> str:
+    """Return the route's pattern, which has the names of its parameters, not their values."""
+    resource = request.match_info.route.resource
+    return OTHER if resource is None else resource.canonical
+
+
 class Edge:
-    """The middleware of all endpoints. It counts the errors that it sends."""
+    """The middleware of all endpoints. It counts the requests, and the errors that it sends."""
 
     def __init__(self, config: Config, metrics: Metrics, budgets: Budgets) -> None:
         self._metrics = metrics
@@ -120,6 +131,12 @@ class Edge:
         given = request.headers.get("X-Request-Id", "")
         if given:  # without it no WebSocket keeps a context of its own
             request_id.set(given if REQUEST_ID.fullmatch(given) else "")
+        response = await self._respond(request, handler)
+        method = request.method if request.method in METHODS else OTHER
+        self._metrics.http_requests.labels(_route(request), method, str(response.status)).inc()
+        return response
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._hosts.check(request.headers.get("Host", ""), request.path)
             if not all(request.headers.get(name, "").isascii() for name in HANDSHAKE_HEADERS):

@@ -33,16 +33,17 @@ class Health:
         self._metrics = metrics
         self._admission = admission
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Handle a request to one of the three paths, by its name."""
-        handlers = {"healthz": self.healthz, "readyz": self.readyz, "metrics": self.metrics}
-        return await handlers[request.match_info["probe"]]()
+    def add_routes(self, app: web.Application) -> None:
+        """Serve the three paths."""
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
 
-    async def healthz(self) -> web.Response:
+    async def healthz(self, request: web.Request) -> web.Response:
         """Respond that the event loop runs."""
         return web.json_response({"ok": True, "node": self._node})
 
-    async def readyz(self) -> web.Response:
+    async def readyz(self, request: web.Request) -> web.Response:
         """Respond whether the node can serve; 503 if not.
 
         It can if Redis accepts writes, pub/sub delivers messages, and the node is not draining.
@@ -65,6 +66,6 @@ class Health:
         redis = {"used_bytes": usage.used, "max_bytes": usage.limit}
         return {**self._metrics.figures(), "redis": redis}
 
-    async def metrics(self) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.Response:
         """Return all counters, in Prometheus' text format."""
         return web.Response(body=self._metrics.render(), headers={"Content-Type": METRICS_TYPE})

@@ -65,6 +65,16 @@ class Follower:
         changing = self.waiting.since and self.waiting.since < self.deadline
         return not changing and self.deadline - self.clock() <= EXPIRY_TOLERANCE
 
+    @property
+    def uncommitted(self) -> tuple[int, float]:
+        """How many edits Redis has not confirmed, and the seconds for which the oldest waits.
+
+        If only the room's expiry or the whole document waits, these are 0 and its seconds.
+        """
+        oldest = self.in_flight.oldest or self.waiting.oldest
+        edits = self.in_flight.added + self.waiting.added
+        return edits, self.clock() - oldest if oldest else 0.0
+
     def set_deadline(self, deadline: float | None) -> None:
         """Set the time at which the room expires; None: ``ttl`` from now."""
         self.deadline = self.clock() + self.ttl if deadline is None else deadline
@@ -190,7 +200,8 @@ class Follower:
         that part. The room lives for the time that was left, or longer if an update that waits
         extends it.
         """
-        self.waiting.request_whole(max(self.deadline - self.clock(), EXPIRY_TOLERANCE))
+        now = self.clock()
+        self.waiting.request_whole(now, max(self.deadline - now, EXPIRY_TOLERANCE))
 
     def fail_pending(self, problem: CollabError) -> None:
         """Fail the Futures of all updates that Redis has not confirmed."""

@@ -104,6 +104,11 @@ class Journal:
         return follower.epoch is not None or bool(follower.waiting or follower.in_flight)
 
     @property
+    def uncommitted(self) -> tuple[int, float]:
+        """How many edits wait for Redis, and for how many seconds the oldest has waited."""
+        return self._follower.uncommitted
+
+    @property
     def ended(self) -> bool:
         """Whether somebody has ended the room."""
         return self._state.phase is Phase.ENDED

@@ -25,7 +25,8 @@ class Pending:
     oldest request, ``ttl`` the seconds that the room lives from the commit on. ``whole``: the
     commit contains the whole document in place of the updates, which are part of it. The first
     ``sent_count`` updates were sent before, and no answer came: if Redis has them, the ids of their
-    entries contain ``nonce``.
+    entries contain ``nonce``. ``added`` is how many edits are in the updates, and ``whole_since``
+    when the whole document was asked for.
     """
 
     updates: list[Update] = field(default_factory=list)
@@ -36,6 +37,8 @@ class Pending:
     whole: bool = False
     nonce: int = 0
     sent_count: int = 0
+    added: int = 0
+    whole_since: float = 0.0
     _all_stored: asyncio.Future[None] | None = None
 
     def __bool__(self) -> bool:
@@ -43,6 +46,7 @@ class Pending:
 
     def add(self, author: str, update: bytes) -> None:
         """Append an update; it is merged into the last one if both have the same author."""
+        self.added += 1
         updates = self.updates
         if len(updates) > self.sent_count and updates[-1].author == author:
             updates[-1] = Update(author, merged((updates[-1].update, update)))
@@ -51,6 +55,12 @@ class Pending:
         if len(updates) > MAX_PENDING:
             updates[:] = [Update(SEVERAL, merged(each.update for each in updates))]
             self.nonce = self.sent_count = 0
+
+    @property
+    def oldest(self) -> float:
+        """The time of the oldest request, also of one for the whole document; 0.0 without any."""
+        times = [time for time in (self.since, self.whole_since) if time]
+        return min(times, default=0.0)
 
     def request(self, now: float, ttl: float) -> None:
         """Request a commit that lets the room live ``ttl`` seconds."""
@@ -65,16 +75,18 @@ class Pending:
             self.done.append(self._all_stored)
         return self._all_stored
 
-    def request_whole(self, ttl: float) -> None:
+    def request_whole(self, now: float, ttl: float) -> None:
         """Commit the whole document next, to live for ``ttl`` seconds at least."""
         self.whole = True
+        self.whole_since = self.whole_since or now
         self.ttl = max(self.ttl, ttl)
         self.nonce = self.sent_count = 0
 
     def drop_updates(self) -> None:
         """Drop the updates, all of which are in the journal."""
         self.updates.clear()
-        self.whole = False
+        self.added = 0
+        self.whole, self.whole_since = False, 0.0
         self.nonce = self.sent_count = 0
 
     def was_sent(self, id: EntryId) -> bool:
@@ -84,10 +96,13 @@ class Pending:
     def drop_committed(self, id: EntryId) -> None:
         """Drop the first update that was sent: the journal has it as the entry ``id``."""
         if self.whole:
-            self.whole = False  # some of the updates may have come after it
+            # Some of the updates may have come after it.
+            self.whole, self.whole_since = False, 0.0
         elif self.sent_count:
             del self.updates[0]
             self.sent_count -= 1
+            if not self.updates:
+                self.added = 0
 
     def followed_by(self, later: Pending) -> Pending:
         """Return both as one, ``later`` last."""
@@ -100,6 +115,8 @@ class Pending:
             self.whole or later.whole,
             self.nonce,
             self.sent_count,
+            self.added + later.added,
+            self.whole_since or later.whole_since,
             self._all_stored or later._all_stored,
         )
 

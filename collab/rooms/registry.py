@@ -67,6 +67,7 @@ class Rooms:
         self._release_timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._upkeep: list[asyncio.Task[None]] = []
+        metrics.uncommitted.read = self._uncommitted
 
     def open(self) -> None:
         """Start the upkeep of the rooms: checks and presence reports."""
@@ -161,6 +162,15 @@ class Rooms:
     def loaded(self, name: str) -> Room | None:
         """Return a room if this node holds it now."""
         return self._rooms.get(name)
+
+    def _uncommitted(self) -> tuple[int, float]:
+        """Return how many edits wait for Redis, and for how many seconds the oldest has waited."""
+        edits, age = 0, 0.0
+        for room in self._rooms.values():
+            more, waited = room.uncommitted
+            edits += more
+            age = max(age, waited)
+        return edits, age
 
     def check(self, name: str) -> None:
         """Compare a room with Redis soon, if it has members on this node."""

@@ -143,6 +143,11 @@ class Room:
         """Whether the room can be closed: no members are here, and no updates wait."""
         return not self._members and self._journal.settled
 
+    @property
+    def uncommitted(self) -> tuple[int, float]:
+        """How many edits wait for Redis, and for how many seconds the oldest has waited."""
+        return self._journal.uncommitted
+
     # Members
 
     def enter(self, id: str, identity: Identity, line: TextLine, habit: Habit) -> TextMember:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from collab.access.expiry import Expiry
@@ -55,6 +56,8 @@ class Line:
         "_presence",
         "_receive",
         "_room",
+        "_scheduler",
+        "_since",
         "_socket",
         "_timer",
         "member",
@@ -69,6 +72,8 @@ class Line:
         self._room = room
         self._socket = socket
         self._metrics = metrics
+        self._scheduler = socket.meter.budgets.scheduler
+        self._since = 0.0  # when what made the waiting receive due arrived
         self._on_end = on_end
         self._receive = f"receive {room.name}"
         self._presence = f"presence {room.name}"
@@ -84,6 +89,8 @@ class Line:
         self._due(self._mark, self._render_mark)
 
     def receive_due(self) -> None:
+        if not self._since:
+            self._since = self._scheduler.arrived or monotonic()
         self._due(self._receive, self._render_receive)
 
     def receive_due_in(self, seconds: float) -> None:
@@ -119,10 +126,13 @@ class Line:
         return [self._socket.ping_packet(self.member.peer.handle_pong)]
 
     def _render_receive(self) -> list[Message]:
+        since, self._since = self._since, 0.0
         receive = self.member.next_receive()
-        if receive is None:
+        if receive is None:  # it must wait for the client, which is no delay of this node
             return []
         self._metrics.receives.inc()
+        if self._socket.upgraded:  # a polling client's next poll is not in this node's hands
+            self._metrics.delivery_seconds.observe(monotonic() - since)
         ping = self._socket.ping_packet
         packet = _encode_receive(receive.text, self._room.name)
         return [ping(receive.before), packet, ping(receive.behind)]

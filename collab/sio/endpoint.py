@@ -112,6 +112,8 @@ class SocketIOEndpoint:
         self._metrics.connections.labels("text").inc()
         pid = shown.get("pid")
         known = may_be_pid(pid) and await self._restore(client, digest(pid, grant.owner))
+        kind = "new" if pid is None else "restored" if known else "unknown"
+        self._metrics.connects.labels("text", kind).inc()
         try:
             self._admission.rulings.check_known(grant)
         except Unauthorized:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import StreamReader, web
@@ -65,10 +66,10 @@ async def handle_post(socket: EngineSocket, stream: StreamReader) -> bool:
         if socket.closed:  # python-engineio can answer this error only for an open session
             return False
         raise
-    handling = Handling(socket.meter)
+    handling, arrived = Handling(socket.meter), monotonic()
     for queued, packet in zip(reversed(range(len(packets))), packets, strict=True):
         try:
-            await handling.handle(socket.receive(packet), queued)
+            await handling.handle(socket.receive(packet), queued, arrived)
         except UnknownPacketError:
             await server.send_error(socket, BadEvent("that is not an Engine.IO packet"))
         if socket.dismissed is not None:

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from redis.exceptions import NoScriptError
+
+from collab.errors import StoreUnavailable
 from collab.store import scripts
 from collab.store.connection import Command
 from collab.store.keys import room_channel, script_keys
@@ -56,7 +59,16 @@ class Commits:
         """Append to the journal. Raises StoreUnavailable."""
         asked = self._clock()
         arguments = self._arguments(next_commit)
-        return self._parse(await self._store.run_on(scripts.COMMIT, self._keys, *arguments), asked)
+        try:
+            answer = await self._store.run_on(scripts.COMMIT, self._keys, *arguments)
+        except StoreUnavailable:
+            self.count_failure()
+            raise
+        return self._parse(answer, asked)
+
+    def count_failure(self) -> None:
+        """Count a commit that Redis did not answer, or answered with an error."""
+        self._outcomes.labels("failed").inc()
 
     def _arguments(self, next_commit: NextCommit) -> Command:
         epoch, last, commit, exact, own = next_commit
@@ -97,6 +109,8 @@ class _Request:
 
     def handle(self, answer: Any) -> None:
         if isinstance(answer, Exception):
+            if not isinstance(answer, NoScriptError):  # which is sent next
+                self._commits.count_failure()
             self._on_outcome(answer)
         else:
             self._on_outcome(self._commits._parse(answer, self._asked))

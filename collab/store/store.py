@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -116,8 +115,12 @@ class Store:
     async def _watch_usage(self) -> None:
         """Ask Redis again and again how much memory it uses."""
         while True:
-            with contextlib.suppress(StoreUnavailable):  # many hosted servers refuse INFO
+            try:
                 self.usage.update(await self.call("INFO", "memory"))
+                answered = True
+            except StoreUnavailable as problem:  # many hosted servers refuse INFO
+                answered = isinstance(problem.__cause__, ResponseError)
+            self.metrics.redis_up.set(answered)
             await asyncio.sleep(USAGE_INTERVAL)
 
     async def close(self) -> None:

@@ -9,12 +9,14 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from collab.errors import StoreUnavailable
+from collab.scheduler import Scheduler
 from collab.store.connection import OpenConnection, pack
 from collab.store.keys import PROBE
 
@@ -30,12 +32,16 @@ class Subscriber:
 
     Handlers are called in the order of the messages, and must not block. After a lost connection
     the ``on_reconnect`` functions are called as soon as Redis has confirmed all subscriptions
-    again: the node has missed the messages of the time in between.
+    again: the node has missed the messages of the time in between. ``scheduler`` is told when the
+    messages that are handled have arrived.
     """
 
-    def __init__(self, pool: ConnectionPool, node: str, timeout: float) -> None:
+    def __init__(
+        self, pool: ConnectionPool, node: str, timeout: float, scheduler: Scheduler | None = None
+    ) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._scheduler = scheduler or Scheduler()
         self._handlers: dict[str, list[Handler]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._unconfirmed: Counter[str] = Counter()
@@ -79,6 +85,17 @@ class Subscriber:
             if isinstance(problem, TimeoutError):
                 raise StoreUnavailable("Redis has not confirmed a subscription in time") from None
             raise
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis has confirmed all subscriptions, and the connection has not ended since."""
+        all_confirmed = self._all_confirmed
+        return (
+            self._connection is not None
+            and not self._unconfirmed
+            and all_confirmed is not None
+            and all_confirmed.done()
+        )
 
     def is_subscribed(self, channel: str) -> bool:
         """Whether Redis has confirmed the subscription, and the connection has not ended since."""
@@ -188,13 +205,17 @@ class Subscriber:
 
     def _handle_answers(self, answers: list[Any]) -> None:
         self._heard = True
-        for answer in answers:
-            if isinstance(answer, RedisError):
-                raise answer
-            if answer[0] == b"message":
-                self._dispatch(answer[1].decode(), answer[2])
-            elif answer[0] == b"subscribe":
-                self._confirm(answer[1].decode())
+        self._scheduler.arrived = monotonic()
+        try:
+            for answer in answers:
+                if isinstance(answer, RedisError):
+                    raise answer
+                if answer[0] == b"message":
+                    self._dispatch(answer[1].decode(), answer[2])
+                elif answer[0] == b"subscribe":
+                    self._confirm(answer[1].decode())
+        finally:
+            self._scheduler.arrived = 0.0
         if not self._unconfirmed and self._all_confirmed and not self._all_confirmed.done():
             self._all_confirmed.set_result(None)
 

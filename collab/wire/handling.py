@@ -88,17 +88,22 @@ class Handling:
         self._left = 0.0  # seconds of the present turn
         self._busy = UNKNOWN_COST  # until its first message shows how costly they are
 
-    async def handle(self, work: Awaitable[None], queued: int) -> None:
+    async def handle(self, work: Awaitable[None], queued: int, arrived: float = 0.0) -> None:
         """Handle a message, when it is the client's turn; return when the next may be read.
 
-        ``queued`` is how many messages of the client are ready behind it.
+        ``queued`` is how many messages of the client are ready behind it. ``arrived`` is when it
+        arrived, for `Scheduler.arrived` until its first wait.
         """
         if self._left <= 0.0 and not self.scheduler.is_free:
             await self._turn(queued)
         left, self._left = self._left, 0.0
         timed = Timed(work)
         try:
-            timed.start()
+            self.scheduler.arrived = arrived
+            try:
+                timed.start()
+            finally:
+                self.scheduler.arrived = 0.0
             if not timed.is_done:
                 await timed
             elif queued:

@@ -7,7 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from collab.budget import Budget, Budgets, Meter
+from collab.bucket import Budget
+from collab.budget import Budgets, Meter
 from collab.wire.connection import Connection
 
 REQUEST_COST: Final = 0.0002

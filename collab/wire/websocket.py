@@ -241,7 +241,8 @@ class WebSocket(web.WebSocketResponse):
                 else:
                     work = handle(message)
                     del message  # nothing keeps it until the next one
-                    await handling.handle(work, self._queued)
+                    arrived = queue.arrived if queue is not None else 0.0
+                    await handling.handle(work, self._queued, arrived)
                     del work
         except Closed as end:
             return end.code

@@ -112,6 +112,7 @@ class YjsEndpoint:
     async def _serve(self, session: Session, room: str) -> None:
         self._admission.add(session)
         self._metrics.connections.labels("yjs").inc()
+        self._metrics.connects.labels("yjs", "new").inc()
         log.info("connected", extra={"sid": session.id, "room": room, "endpoint": "yjs"})
         try:
             ended = await session.run()

@@ -65,6 +65,8 @@ class Session:
         self._done = asyncio.Event()
         self._ended: Ended | None = None
         self._left = False
+        self._scheduler = meter.budgets.scheduler
+        self._since = 0.0  # when the oldest update arrived that waits to be written
         self._closing: asyncio.Task[None] | None = None
         # Awareness has its own pace, so that cursors do not slow down edits.
         self._paces = {True: meter.pace("states", inf), False: meter.pace("updates", inf)}
@@ -95,6 +97,8 @@ class Session:
 
     def update(self, update: bytes) -> None:
         """Send an update when the client can receive it."""
+        if not self._since:
+            self._since = self._scheduler.arrived or monotonic()
         self._send(_encode_update(update))
 
     def awareness_due(self, clients: Collection[int]) -> None:
@@ -176,6 +180,9 @@ class Session:
     def _count_update(self, message: bytes) -> None:
         if protocol.is_update(message):
             self._metrics.updates.inc()
+            since, self._since = self._since, 0.0
+            if since:  # the oldest of those that are written together
+                self._metrics.delivery_seconds.observe(monotonic() - since)
 
     def _send(self, message: bytes) -> None:
         try:

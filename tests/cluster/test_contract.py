@@ -289,11 +289,10 @@ async def test_a_closed_connection_frees_everything(nodes: Nodes, js: JsHost, ro
     client = await js.connect(nodes[0].url)
     await client.join(room)
     during = await get_metrics(nodes[0].url)
-    assert (
-        during['collab_connections{door="text"}'] == before['collab_connections{door="text"}'] + 1
-    )
+    connections = 'collab_connections{endpoint="text"}'
+    assert during[connections] == before[connections] + 1
     client.close()
-    for name in ('collab_connections{door="text"}', "collab_members"):
+    for name in (connections, "collab_members"):
         for _ in range(100):
             after = await get_metrics(nodes[0].url)
             if after[name] == before[name]:

@@ -115,4 +115,4 @@ async def test_a_session_that_ends_while_the_hook_thinks_leaves_nothing_behind(
         await eventually(lambda: not managers[0].rooms)
         async with session.get(f"{url}/metrics") as answer:
             counted = await answer.text()
-        assert 'collab_connections{door="text"} 1.0' not in counted
+        assert 'collab_connections{endpoint="text"} 1.0' not in counted

@@ -38,7 +38,7 @@ async def test_writing_a_room_back_never_shortens_the_expiry_that_other_nodes_se
         late = node.journal.replica.edit(Delta.of("~"))
         node.shown = node.text
         node.journal._follower.waiting.add("", late)
-        node.journal._follower.waiting.request_whole(5)
+        node.journal._follower.waiting.request_whole(asyncio.get_running_loop().time(), 5)
         await converge(node, other)
         await assert_one_truth(store, room, node, other)
         for key in room_keys(room):
@@ -62,7 +62,9 @@ async def test_every_node_knows_a_rooms_deadline_from_announcements(
             assert await store.ttl(key) > 590
         for key in room_keys(room):
             await store.expire(key, 50)
-        node.journal._follower.waiting.request_whole(5)  # as if it had been lost
+        node.journal._follower.waiting.request_whole(
+            asyncio.get_running_loop().time(), 5
+        )  # as if it had been lost
         node.journal._start_work()
         await eventually(lambda: 45 < other.journal._follower.deadline - clock() <= 50)
 

@@ -26,7 +26,7 @@ def errors(counted: Counters) -> Counters:
     return {
         name.removeprefix('collab_errors_total{code="').removesuffix('"}'): value
         for name, value in counted.items()
-        if name.startswith("collab_errors_total{")
+        if name.startswith("collab_errors_total{") and value
     }
 
 

@@ -19,7 +19,7 @@ from tests.support.processes import Node, Redis, get_metrics, running
 from tests.support.yjs import YjsClient, YjsHost
 
 Nodes = tuple[Node, Node]
-OPEN = 'collab_connections{door="yjs"}'
+OPEN = 'collab_connections{endpoint="yjs"}'
 
 
 # Limits

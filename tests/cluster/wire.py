@@ -80,9 +80,9 @@ class WireMember:
             elif event == "error":
                 self.errors.append(payload)
 
-    async def send_pongs(self) -> None:
-        """Answer all PINGs that have no PONG yet."""
-        while self._unanswered:
+    async def send_pongs(self, but: int = 0) -> None:
+        """Answer all PINGs that have no PONG yet; of the last ones, leave out ``but``."""
+        while self._unanswered > but:
             self._unanswered -= 1
             await self._ws.send_str("3")
 
@@ -92,6 +92,10 @@ class WireMember:
 
     def read_again(self) -> None:
         self._reading.set()
+
+    async def emit(self, event: str, payload: Any) -> None:
+        """Send an event without asking for an acknowledgement."""
+        await self._ws.send_str("42" + json.dumps([event, payload]))
 
     async def send(self, event: str, payload: Any) -> asyncio.Future[Any]:
         """Send an event; return a Future of its acknowledgement."""

@@ -34,6 +34,8 @@ INSTALL = {
     "nginx": "apt-get install nginx-light",
     "node": "apt-get install nodejs npm",
     "chromium": "apt-get install chromium",
+    "prometheus": "apt-get install prometheus",
+    "promtool": "apt-get install prometheus",
 }
 
 

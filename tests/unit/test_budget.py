@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from collab.addresses import UNKNOWN, Proxies
-from collab.budget import BURST, LIGHT, MAX_WAIT, Budgets, Meter
+from collab.bucket import BURST
+from collab.budget import LIGHT, MAX_WAIT, Budgets, Meter
 from collab.config import Config
 from collab.errors import CollabError
 

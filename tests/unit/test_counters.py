@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from collab.counters import Counter, Histogram
+from collab.counters import Counter, Gauges, Histogram
 
 BUCKETS = (0.001, 0.5, 1, 30)
 
@@ -30,6 +30,28 @@ def test_counters_are_scraped_like_those_of_the_client(plain: list[int], labels:
     for label in labels:
         part.labels(label).inc()
         their_part.labels(label).inc()
+    assert lines(ours) == lines(theirs)
+
+
+def test_a_counter_may_have_several_labels() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    counter = Counter("n", "Some", ours, "kind", "size")
+    theirs_counter = prometheus_client.Counter("n", "Some", ["kind", "size"], registry=theirs)
+    for values in (("a", "1"), ("a", "2"), ("a", "1")):
+        counter.labels(*values).inc()
+        theirs_counter.labels(*values).inc()
+    assert lines(ours) == lines(theirs)
+
+
+def test_gauges_are_computed_at_the_scrape() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    gauges = Gauges({"a": "First", "b": "Second"}, ours)
+    first = prometheus_client.Gauge("a", "First", registry=theirs)
+    second = prometheus_client.Gauge("b", "Second", registry=theirs)
+    assert lines(ours) == lines(theirs)
+    gauges.read = lambda: (1, 2.5)
+    first.set(1)
+    second.set(2.5)
     assert lines(ours) == lines(theirs)
 
 

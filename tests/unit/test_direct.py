@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 
 import pytest
 from aiohttp import WSMessage, WSMsgType
@@ -105,3 +106,21 @@ async def test_what_the_reader_kept_back_is_not_handled_before_what_was_queued(
     assert client.reader.feed_data(b"") == (False, b"")
     await serving
     assert client.handled == texts
+
+
+async def test_a_message_that_waits_is_returned_with_the_time_at_which_it_arrived(
+    protocol: BaseProtocol,
+) -> None:
+    client = Client(protocol, lambda text: False)
+    await client.feed("first", "second")
+    between = monotonic()
+    await asyncio.sleep(0.01)
+    await client.feed("third")
+    times = []
+    for _ in range(3):
+        await client.queue.read()
+        times.append(client.queue.arrived)
+    assert times[0] <= times[1] <= between < times[2] <= monotonic()
+    await client.feed("fourth")
+    await client.queue.read()
+    assert client.queue.arrived > times[2], "after a queue that was empty"

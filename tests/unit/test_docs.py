@@ -59,18 +59,38 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert named > 30
 
 
-def test_every_metric_that_the_pages_and_the_dashboard_name_exists() -> None:
-    shown = Metrics().render().decode()
-    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy" / "dashboards").iterdir()]
-    named = {
-        name
-        for page in pages
-        for name in re.findall(
-            r"\b(?:collab|process)_\w+_(?:total|bytes|bucket)\b", page.read_text()
-        )
-    }
-    assert "collab_redis_max_bytes" in named
-    assert [name for name in named if name.removesuffix("_bucket") not in shown] == []
+def exposed() -> dict[str, str]:
+    """Return the type of each metric of a node."""
+    return dict(re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().render().decode(), re.MULTILINE))
+
+
+def test_the_metrics_page_lists_every_metric_with_its_type_and_labels_and_no_other() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*)\|", page, re.MULTILINE)
+    assert {name: kind for name, kind, _ in rows} == exposed()
+    listed = {name: set(re.findall(r"\w+", labels)) for name, _, labels in rows}
+    metrics = Metrics("a")
+    metrics.connections.labels("text").inc()
+    metrics.http_requests.labels("/", "GET", "200").inc()
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            name = re.sub(r"_(bucket|sum|count)$", "", sample.name)
+            assert listed[name] == sample.labels.keys() - {"le"}, name
+
+
+def test_every_metric_that_the_pages_the_dashboard_and_the_rules_name_exists() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+    for folder in ("dashboards", "prometheus"):
+        pages += (ROOT / "deploy" / folder).iterdir()
+    histograms = {name for name, kind in exposed().items() if kind == "histogram"}
+    series = {name + end for name in histograms for end in ("_bucket", "_sum", "_count")}
+    for page in pages:
+        named = set(re.findall(r"\b(?:collab|process|python_gc)_[a-z_]*[a-z]\b", page.read_text()))
+        assert named <= {*exposed(), *series}, page.name
+
+
+def test_a_series_has_no_time_of_its_creation() -> None:
+    assert "_created" not in Metrics().render().decode()
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -232,3 +232,23 @@ async def test_short_messages_share_a_round_of_the_loop() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert all(turn.done() for turn in turns)
+
+
+async def test_the_arrival_of_a_message_is_known_until_its_first_wait_and_not_between_two() -> None:
+    """What the message is made to wait for later is no delay of the node."""
+    budgets = Budgets(Config())
+    handling, scheduler = Handling(budgets.open("10.0.0.1")), budgets.scheduler
+    seen: list[float] = []
+
+    async def message() -> None:
+        seen.append(scheduler.arrived)
+        await asyncio.sleep(0)
+        seen.append(scheduler.arrived)
+
+    async def fault() -> None:
+        raise ValueError
+
+    await handling.handle(message(), 0, 7.0)
+    with pytest.raises(ValueError):
+        await handling.handle(fault(), 0, 8.0)
+    assert [*seen, scheduler.arrived] == [7.0, 0.0, 0.0]

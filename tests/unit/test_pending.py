@@ -40,7 +40,7 @@ async def test_updates_futures_and_a_requested_document_each_wait_for_a_commit()
     assert not typist.pending
     typist.type("a", "ada")
     asked.request(1.0, 1.0)
-    whole.request_whole(1.0)
+    whole.request_whole(0.0, 1.0)
     assert typist.pending and asked and whole
 
 
@@ -114,7 +114,7 @@ def test_entries_of_a_lost_commit_drop_the_updates_that_were_sent_and_no_others(
 def test_the_entry_of_a_lost_whole_document_leaves_the_updates_that_may_have_come_later() -> None:
     typist = Typist()
     typist.type("a", "ada")
-    typist.pending.request_whole(1.0)
+    typist.pending.request_whole(0.0, 1.0)
     commit = typist.pending.make_commit(typist.replica)
     typist.type("b", "bob")
     typist.pending.drop_committed((1, commit.nonce))
@@ -126,7 +126,7 @@ def test_nothing_waits_and_nothing_was_sent_after_the_updates_were_dropped() -> 
     typist = Typist()
     typist.type("a", "ada")
     commit = typist.pending.make_commit(typist.replica)
-    typist.pending.request_whole(1.0)
+    typist.pending.request_whole(0.0, 1.0)
     typist.pending.drop_updates()
     assert not typist.pending
     assert not typist.pending.was_sent((1, commit.nonce))
@@ -156,7 +156,7 @@ async def test_the_whole_document_is_sent_in_place_of_updates_until_it_is_in_the
     replica, pending = Replica(), Pending()
     replica.edit(Delta.of("old "))
     pending.add("a", replica.edit(Delta.of("new ")))
-    pending.request_whole(5.0)
+    pending.request_whole(0.0, 5.0)
     commit = pending.make_commit(replica)
     assert [update.update for update in commit.updates] == [replica.state()]
     pending.drop_committed((7, commit.nonce))
@@ -184,7 +184,7 @@ async def test_sent_updates_wait_again_before_later_ones_with_the_longer_ttl() -
     both = sent.followed_by(later)
     assert [update.update for update in both.updates] == [b"1", b"2"]
     assert (both.since, both.ttl) == (5.0, 1800.0)
-    later.request_whole(1.0)
+    later.request_whole(0.0, 1.0)
     assert not both.whole and sent.followed_by(later).whole and later.followed_by(sent).whole
     first.cancel()  # the caller has gone away
     both.succeed()
@@ -199,3 +199,31 @@ async def test_futures_that_nobody_awaits_fail_without_a_warning() -> None:
     with pytest.raises(StoreUnavailable):
         await done
     assert isinstance(done, asyncio.Future)
+
+
+def test_edits_are_counted_however_they_are_merged_until_the_journal_has_them() -> None:
+    typist, later = Typist(), Pending()
+    for letter, author in zip("abc", ("ada", "ada", "bob"), strict=True):
+        typist.type(letter, author)
+    commit = typist.pending.make_commit(typist.replica)
+    assert (typist.pending.added, len(commit.updates)) == (3, 2)
+    later.add("ada", commit.updates[0].update)
+    both = typist.pending.followed_by(later)
+    assert both.added == 4
+    both.drop_updates()
+    assert both.added == 0
+    typist.pending.drop_committed((1, typist.pending.nonce))
+    assert typist.pending.added == 3, "it is not known which of them Redis has"
+    typist.pending.drop_committed((2, typist.pending.nonce))
+    assert typist.pending.added == 0
+
+
+def test_the_oldest_request_may_be_one_for_the_whole_document() -> None:
+    pending, later = Pending(), Pending()
+    assert pending.oldest == 0.0
+    pending.request_whole(3.0, 1.0)
+    pending.request(5.0, 1.0)
+    later.request_whole(9.0, 1.0)
+    assert pending.followed_by(later).oldest == 3.0
+    pending.drop_updates()
+    assert pending.oldest == 5.0
