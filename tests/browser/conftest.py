@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -28,7 +30,7 @@ STATE_TIMEOUT = 15_000.0
 """Milliseconds; a client that was cut off waits up to 2.5 s between two attempts."""
 expect.set_options(timeout=STATE_TIMEOUT)  # Playwright's 5 s are too few for a busy machine
 # What the browser itself says of a connection that a test has cut on purpose.
-CUT = ("net::ERR_INTERNET_DISCONNECTED", "WebSocket connection to ")
+CUT = ("net::ERR_", "WebSocket connection to ")
 
 
 class Cluster:
@@ -71,8 +73,42 @@ class Wire:
         self._run(_calling(self._wire.refuse))
 
     def mend(self) -> None:
-        """Let connections be made again."""
+        """Let connections be made again, and everything through."""
+        self._wire.to_server = None
         self._run(_calling(self._wire.accept))
+
+    def swallow(self) -> None:
+        """Let nothing reach the node any more, without anybody noticing."""
+        self._wire.to_server = lambda _piece: []
+
+
+class Troubled:
+    """A node whose Redis, which no other node has, can go away."""
+
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], closing: ExitStack) -> None:
+        self._run = run
+        self._redis = Redis()
+        run(self._redis.start())
+        closing.callback(lambda: run(self._redis.stop(signal.SIGKILL)))
+        node = Node(self._redis.url, "troubled")
+        run(node.start())
+        closing.callback(lambda: run(node.stop(signal.SIGKILL)))
+        self.url = node.url
+
+    def freeze(self) -> None:
+        """Let Redis answer nothing."""
+        os.kill(self._redis.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._redis.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Let connections to Redis be refused."""
+        self._run(self._redis.kill())
+
+    def start(self) -> None:
+        """Start Redis again, empty."""
+        self._run(self._redis.start())
 
 
 class Stranger:
@@ -129,6 +165,12 @@ def closed_node(cluster: Cluster) -> str:
 
 
 @pytest.fixture
+def troubled(cluster: Cluster) -> Iterator[Troubled]:
+    with ExitStack() as closing:
+        yield Troubled(cluster.run, closing)
+
+
+@pytest.fixture
 def wire(cluster: Cluster) -> Iterator[Wire]:
     """A way to the first node that the test may cut."""
     passing = proxy(urlsplit(cluster.urls[0]).port or 0)
@@ -181,6 +223,7 @@ class Person:
         here = self.page.get_by_role("list", name="People in this room")
         self.people = here.get_by_role("listitem")
         self.notices = self.page.locator("#notices .notice")
+        self.trouble = self.page.get_by_role("region", name="Trouble")
 
     def _complaint(self, message: object) -> None:
         text = getattr(message, "text", "")

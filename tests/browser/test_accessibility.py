@@ -115,7 +115,7 @@ def test_a_refusal(visit: Visit, two_nodes: Nodes, room: str, client: str) -> No
     ada = visit("Ada").enters(two_nodes[0], room, client)
     ada.code.fill("x" * 300_000)
     ada.has_state("unsaved")
-    expect(ada.notices).to_have_count(1)
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 
@@ -126,6 +126,7 @@ def test_the_end_of_a_room(visit: Visit, two_nodes: Nodes, room: str, client: st
     ada.has_state("saved")
     assert ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}").ok
     ada.has_state("closed")
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 
@@ -133,6 +134,25 @@ def test_a_network_that_is_gone(visit: Visit, wire: Any, room: str) -> None:
     ada = visit("Ada").enters(wire.url, room)
     wire.cut()
     ada.has_state("offline")
+    expect(ada.trouble).to_be_visible()
+    assert complaints(ada) == {}
+
+
+def test_a_room_that_cannot_be_opened(visit: Visit, troubled: Any, room: str) -> None:
+    ada = visit("Ada")
+    troubled.stop()
+    ada.page.goto(f"{troubled.url}/?room={room}")
+    expect(ada.trouble).to_be_visible()
+    assert complaints(ada) == {}
+    troubled.start()
+    expect(ada.trouble).to_contain_text("All is well")
+    assert complaints(ada) == {}
+
+
+def test_a_room_that_asks_for_a_token(visit: Visit, closed_node: str, room: str) -> None:
+    ada = visit("Ada")
+    ada.page.goto(f"{closed_node}/?room={room}")
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 

@@ -237,22 +237,6 @@ def test_a_name_that_no_room_can_have_is_refused_in_words(
     ada.has_state("connected")
 
 
-def test_a_text_that_is_too_large_is_said_to_be_and_can_be_mended(
-    visit: Visit, two_nodes: Nodes, room: str
-) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room)
-    ada.types("small").has_state("saved")
-    ada.code.fill("x" * 300_000)
-    ada.has_state("unsaved")
-    expect(ada.notices).to_have_count(1)
-    ada.page.get_by_role("button", name="Dismiss this notice").click()
-    expect(ada.notices).to_have_count(0)
-    ada.code.press("Control+a")
-    ada.types("small again")
-    ada.has_state("saved")
-    visit("Bob").enters(two_nodes[1], room).sees("small again")
-
-
 @pytest.mark.parametrize("client", ["", "plain"])
 def test_a_viewer_is_told_so_and_cannot_type(
     visit: Visit, two_nodes: Nodes, viewers_node: str, room: str, client: str
@@ -275,23 +259,6 @@ def test_a_viewer_is_told_so_and_cannot_type(
     for person in (viewer, ada):
         person.sees("to be seen by all")
         expect(person.people).to_have_count(2)
-
-
-@pytest.mark.parametrize("client", ["", "plain"])
-def test_the_end_of_a_room_is_said_and_nobody_types_on(
-    visit: Visit, two_nodes: Nodes, room: str, client: str
-) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, client)
-    ada.types("the last words").has_state("saved")
-    answer = ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}")
-    assert answer.ok
-    ada.has_state("closed")
-    expect(ada.notices).to_contain_text("ended")
-    expect(ada.code).to_have_attribute("aria-readonly", "true")
-    ada.types("!")
-    ada.sees("the last words")
-    bob = visit("Bob").enters(two_nodes[1], room)
-    expect(bob.page.get_by_text("Start typing.")).to_be_visible()
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(

@@ -1,10 +1,11 @@
 /** What is around the text, whichever way the room was entered. */
 import { Badge, type State } from "./badge";
 import { NameDialog } from "./dialogs";
-import { Notices } from "./notices";
+import { Notices, type Refusal } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
 import { nameInToken } from "./token";
+import { Banner } from "./trouble/banner";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -25,14 +26,27 @@ export class Frame {
   /** What is to be done about a new name, and whether anything would be lost by leaving. */
   renamed: (name: string) => void = () => undefined;
   dirty: () => boolean = () => false;
+  /** The text on the screen, and what gives the editor the focus. */
+  text: () => string = () => "";
+  focus: () => void = () => undefined;
+  readonly #trouble: Banner;
   #name: string;
 
-  constructor() {
+  constructor(room: string) {
     const known = nameInToken();
     this.#name = known || (memory.get("name") ?? guestName()).slice(0, NAME_LENGTH);
     if (!known) memory.set("name", this.#name);
     const names = new NameDialog((chosen) => this.#rename(chosen));
     this.presence = new Presence(find("#people"), () => names.open(this.#name), say);
+    this.#trouble = new Banner({
+      room,
+      say,
+      text: () => this.text(),
+      leaving: () => {
+        this.dirty = () => false;
+      },
+      focus: () => this.focus(),
+    });
     window.addEventListener("beforeunload", (event) => {
       if (this.dirty()) event.preventDefault();
     });
@@ -44,7 +58,28 @@ export class Frame {
 
   state(state: State, node: string): void {
     this.badge.show(state, node);
+    this.#trouble.state(state);
     this.presence.dim(state === "offline" || state === "closed");
+  }
+
+  /** The room's text is on the screen. */
+  opened(): void {
+    this.#trouble.opened();
+  }
+
+  /** Some of what was typed is stored. */
+  progress(): void {
+    this.#trouble.progress();
+  }
+
+  refused(error: Refusal): void {
+    if (!this.#trouble.refuse(error)) this.notices.show(error);
+  }
+
+  /** What was refused has been accepted, or may be tried again. */
+  recovered(): void {
+    this.notices.clear();
+    this.#trouble.forgive();
   }
 
   /** Shows ourselves, until it is known who else is here. */
@@ -61,6 +96,7 @@ export class Frame {
     const strip = find("#view-only");
     strip.hidden = false;
     strip.title = reason;
+    this.#trouble.viewOnly();
     this.editor.dataset["access"] = "view";
   }
 

@@ -5,6 +5,7 @@ import { find, Frame, say } from "./frame";
 import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room";
 import { watchTheme } from "./theme";
 import { shownToken, watchToken } from "./token";
+import { watchHistory } from "./trouble/rescue";
 
 function link(room: string, screen: ScreenName): void {
   for (const each of document.querySelectorAll<HTMLAnchorElement>(".screens a")) {
@@ -18,7 +19,7 @@ function link(room: string, screen: ScreenName): void {
 }
 
 async function open(room: string, screen: ScreenName): Promise<void> {
-  const frame = new Frame();
+  const frame = new Frame(room);
   // Each screen is loaded when it is needed: the plain client does not load Yjs.
   if (screen === "plain") (await import("./text/screen")).openPlainClient(frame, room);
   else if (screen === "playback") (await import("./playback/screen")).openPlayback(frame, room);
@@ -26,6 +27,7 @@ async function open(room: string, screen: ScreenName): Promise<void> {
 }
 
 watchToken();
+watchHistory();
 watchTheme(find("#theme"));
 const room = roomOfAddress();
 const screen = screenOfAddress();

@@ -16,6 +16,8 @@ export interface Screen {
   joined(): void;
   state(state: State, node: string): void;
   members(members: Member[], ownId: string | undefined): void;
+  /** Some of our edits are stored, others not yet. */
+  progress(): void;
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type. */
@@ -185,7 +187,7 @@ export class Session {
         this.#node = answer.node;
         this.#screen.joined();
       } else {
-        this.#membership = "denied";
+        this.#membership = isPassing(answer.error) ? "none" : "denied";
         this.#refuse(answer.error, () => this.#join());
       }
     });
@@ -197,6 +199,7 @@ export class Session {
     this.#ask("change", { room: this.#room, code: this.#screen.text() }, (answer) => {
       if (answer.ok) {
         this.#savedEdits = Math.max(this.#savedEdits, edit);
+        if (this.unsaved) this.#screen.progress();
         if (this.#refused && !this.unsaved) this.#screen.recovered();
         this.#refused = this.#refused && this.unsaved;
         if (this.#membership === "none") this.#join();
@@ -226,7 +229,7 @@ export class Session {
 
   #refuse(error: Refusal, again: () => void): void {
     this.#screen.refused(error);
-    if (error.code === undefined || !PASSING.has(error.code)) return;
+    if (!isPassing(error)) return;
     clearTimeout(this.#again);
     this.#again = setTimeout(() => {
       if (this.#socket.connected) again();
@@ -249,6 +252,10 @@ export class Session {
     if (this.#viewer) return "viewing";
     return this.#edits > 0 ? "saved" : "connected";
   }
+}
+
+function isPassing({ code }: Refusal): boolean {
+  return code !== undefined && PASSING.has(code);
 }
 
 function answerFrom(said: unknown): Answer {

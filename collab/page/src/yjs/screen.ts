@@ -1,10 +1,11 @@
 /** The screen of the editor, at the Yjs endpoint: one document, everybody's carets, and per-user undo. */
 import { keymap } from "@codemirror/view";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
-import { caretWatcher, labelled, Lock, mount, oneLineEnd, typing } from "../code";
+import { caretWatcher, labelled, Lock, mount, oneLineEnd, OPENING, typing } from "../code";
 import type { Frame } from "../frame";
 import { Languages } from "../language";
 import { memory } from "../room";
+import { carriedText, dropCarriedText } from "../trouble/rescue";
 import { cursors } from "./cursors";
 import { Session } from "./session";
 
@@ -26,13 +27,18 @@ export function openEditor(frame: Frame, room: string): void {
 }
 
 function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void): Session {
-  const lock = new Lock();
+  const lock = new Lock(viewer ? "" : OPENING);
   const session = new Session(room, frame.name, viewer, {
     state: (state, node) => frame.state(state, node),
     members: (members, ownId) => frame.presence.show(members, ownId),
-    joined: () => lock.set(view, false),
-    refused: (error) => frame.notices.show(error),
-    recovered: () => frame.notices.clear(),
+    joined: () => {
+      lock.set(view, false);
+      frame.opened();
+      putCarriedText(session);
+    },
+    progress: () => frame.progress(),
+    refused: (error) => frame.refused(error),
+    recovered: () => frame.recovered(),
     ended: () => lock.set(view, true),
     denied: (reason, stray) => {
       lock.set(view, true);
@@ -68,6 +74,17 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
   };
   session.settings.observe(() => void follow());
   frame.language.disabled = viewer;
+  frame.text = () => view.state.doc.toString();
+  frame.focus = () => view.focus();
   view.focus();
   return session;
+}
+
+/** Begin a new room with the text that was brought from another; a room that has a text keeps it. */
+function putCarriedText(session: Session): void {
+  const carried = carriedText();
+  if (carried === "") return;
+  dropCarriedText();
+  // With an origin of its own, so that undo does not take it back.
+  if (session.text.length === 0) session.text.doc?.transact(() => session.text.insert(0, carried), "carried");
 }

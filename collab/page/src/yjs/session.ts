@@ -15,6 +15,8 @@ export interface Screen {
   state(state: State, node: string): void;
   members(members: Member[], ownId: string): void;
   joined(): void;
+  /** Some of our edits are stored, others not yet. */
+  progress(): void;
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type; `strayed` if our document has edits that it refused. */
@@ -32,6 +34,9 @@ const TOKEN = 101;
 const EXPIRING = 102;
 /** No token, or one that is not accepted: a new one connects. */
 const UNAUTHORIZED = 4401;
+/** Not for us, or somebody has removed us. */
+const NOT_ALLOWED = 4403;
+const ROOM_CLOSED = 4410;
 /** Longer than the node takes to answer, unless Redis is away or the question was lost. */
 const ASK_AGAIN_MS = 5000;
 /** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
@@ -126,7 +131,7 @@ export class Session {
     handlers[TOKEN] = (_encoder, decoder) => {
       const reason = decoding.readVarString(decoder);
       if (reason === "") this.#screen.recovered();
-      else this.#screen.refused({ message: `The new token was refused: ${reason}.`, code: "token" });
+      else this.#screen.refused({ message: `Your new access to this room was refused: ${reason}.`, code: "token" });
     };
     handlers[EXPIRING] = (_encoder, decoder) => this.#screen.refused(expiring(decoding.readVarUint(decoder)));
     handlers[STORED] = (_encoder, decoder) => {
@@ -174,6 +179,7 @@ export class Session {
     this.#edits += 1;
     if (this.#oversize !== undefined && this.text.length < this.#oversize) {
       this.#oversize = undefined;
+      this.#screen.recovered();
       this.#provider.connect();
     }
     this.#ask();
@@ -200,7 +206,10 @@ export class Session {
     clearTimeout(this.#again);
     this.#node = node;
     this.#storedEdits = Math.max(this.#storedEdits, edits);
-    if (this.unsaved) this.#ask();
+    if (this.unsaved) {
+      this.#screen.progress();
+      this.#ask();
+    }
     this.#report();
   }
 
@@ -235,8 +244,16 @@ export class Session {
       this.#storedEdits = this.#edits;
       this.#screen.ended();
     }
-    this.#screen.refused({ message: reason || "The room has closed the connection.", code: `closed_${code}` });
+    this.#screen.refused({ message: reason || "The room has closed the connection.", code: this.#wordOf(code) });
     this.#report();
+  }
+
+  /** The word of the Socket.IO contract for the same refusal. */
+  #wordOf(code: number): string {
+    if (TOO_LARGE.has(code)) return "code_too_large";
+    if (code === UNAUTHORIZED) return "unauthorized";
+    if (code === NOT_ALLOWED) return this.#everSynced ? "removed" : "not_allowed";
+    return code === ROOM_CLOSED ? "room_closed" : `closed_${code}`;
   }
 
   #report(): void {
