@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -187,6 +188,19 @@ def stranger(cluster: Cluster, room: str) -> Iterator[Stranger]:
     cluster.run(hosting.__aexit__(None, None, None))
 
 
+@pytest.fixture
+def crowd(cluster: Cluster, room: str) -> Iterator[list[Stranger]]:
+    """Nineteen clients at the second node, none of which has said anything of itself."""
+    hosting = yjs_clients()
+    host = cluster.run(hosting.__aenter__())
+
+    async def connect() -> list[YjsClient]:
+        return await asyncio.gather(*(host.connect(cluster.urls[1], room) for _ in range(19)))
+
+    yield [Stranger(cluster.run, client) for client in cluster.run(connect())]
+    cluster.run(hosting.__aexit__(None, None, None))
+
+
 # Playwright's synchronous API keeps an event loop running in this thread, in which no asyncio
 # test could start its own; it therefore closes with the module.
 @pytest.fixture(scope="module")
@@ -223,6 +237,8 @@ class Person:
         here = self.page.get_by_role("list", name="People in this room")
         self.people = here.get_by_role("listitem")
         self.notices = self.page.locator("#notices .notice")
+        self.edge = self.page.locator(".edge")
+        self.following = self.page.locator("#following")
         self.trouble = self.page.get_by_role("region", name="Trouble")
 
     def _complaint(self, message: object) -> None:
@@ -249,6 +265,13 @@ class Person:
     def caret_of(self, name: str) -> Locator:
         """Somebody else's caret on this person's screen."""
         return self.page.locator(f".cm-caret[data-name='{name}']")
+
+    def follows(self, name: str) -> Person:
+        """Follow somebody, by the list of everyone."""
+        self.page.get_by_role("button", name="Show all").click()
+        self.page.get_by_role("button", name=f"Follow {name}").click()
+        expect(self.following).to_contain_text(f"Following {name}")
+        return self
 
     def controls(self) -> list[tuple[str, str]]:
         """Role and accessible name of every control, as assistive software gets them."""

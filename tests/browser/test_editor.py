@@ -52,10 +52,12 @@ def test_the_language_is_the_rooms(visit: Visit, two_nodes: Nodes, room: str) ->
     expect(ada.page.get_by_label("Language")).to_have_value("java")
 
 
-def test_the_badge_names_the_node_and_tells_what_is_saved(
+def test_the_badge_tells_what_is_saved_and_names_the_node_only_to_who_debugs(
     visit: Visit, two_nodes: Nodes, room: str
 ) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room).has_state("connected")
+    ada = visit("Ada")
+    ada.page.goto(f"{two_nodes[0]}/?room={room}&debug")
+    ada.has_state("connected")
     bob = visit("Bob").enters(two_nodes[1], room)
     nodes = [person.badge.get_attribute("data-node") for person in (ada, bob)]
     assert all(nodes)
@@ -63,6 +65,8 @@ def test_the_badge_names_the_node_and_tells_what_is_saved(
     expect(ada.badge).to_contain_text(f"node {nodes[0]}")
     ada.types("z").has_state("saved")
     expect(ada.badge).to_contain_text("All changes saved")
+    bob.types("y").has_state("saved")
+    expect(bob.badge).to_have_text("All changes saved")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +271,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     for name in ("Maximiliane Featherstonehaugh", "Bob", "Grace Hopper"):
         visit(name).enters(two_nodes[1], room)
     ada = visit("Ada", viewport=PHONE, has_touch=True, is_mobile=True).enters(two_nodes[0], room)
-    expect(ada.people).to_have_count(4)
+    expect(ada.page.locator("#people")).to_have_attribute("data-count", "4")
     ada.types("x = 1")
     assert ada.fits_the_screen()
     banner = ada.page.get_by_role("banner")

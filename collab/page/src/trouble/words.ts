@@ -19,7 +19,7 @@ export interface Words {
   meaning: string;
 }
 
-const KEPT = "You can go on typing: it is kept in this page, and sent as soon as";
+const KEPT = "You can go on typing: it is kept in this page, and";
 
 /** The codes of refusals that are troubles; all others are notices. */
 export const KINDS: Readonly<Record<string, Lasting>> = {
@@ -78,12 +78,12 @@ export function wordsOf(kind: Kind, { reachable, viewer }: Circumstances): Words
         title: "No connection.",
         meaning: viewer
           ? "You see the text as it was. It goes on by itself when the connection is back."
-          : `${KEPT} the connection is back. Keep this page open.`,
+          : `${KEPT} sent as soon as the connection is back. Keep this page open.`,
       };
     case "unsaved":
       return {
         title: "Changes are not being saved.",
-        meaning: `The service cannot store them right now. ${KEPT} that works again. Keep this page open.`,
+        meaning: `The service cannot store them right now. ${KEPT} stored as soon as that works again. Keep this page open.`,
       };
     default:
       return LASTING[kind];

@@ -1,6 +1,7 @@
 /** The screen of the editor, at the Yjs endpoint: one document, everybody's carets, and per-user undo. */
 import { keymap } from "@codemirror/view";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
+import { Guide } from "../people/guide";
 import { caretWatcher, labelled, Lock, mount, oneLineEnd, OPENING, typing } from "../code";
 import type { Frame } from "../frame";
 import { Languages } from "../language";
@@ -53,12 +54,19 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
     (chosen) => session.settings.set(LANGUAGE, chosen),
     () => frame.languageFailed(),
   );
+  const guide = new Guide(frame.editor.parentElement as HTMLElement, {
+    followed: (id) => frame.presence.followed(id),
+    showEveryone: () => frame.presence.showEveryone(),
+    say: frame.say,
+  });
+  frame.presence.guide = guide;
   const view = mount(frame.editor, [
     lock.extension,
     languages.extension,
     keymap.of(yUndoManagerKeymap),
     yCollab(session.text, null, { undoManager: session.undo }),
     cursors(session.text, session.awareness),
+    guide.extension,
     typing,
     oneLineEnd,
     labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
