@@ -135,7 +135,7 @@ tests/js/react/dist: tests/js/react/node_modules $(wildcard tests/js/react/*.* t
 
 .PHONY: .tools .npm
 .tools:
-	@sh tests/tools.sh redis-server nginx-light chromium nodejs npm
+	@sh tests/tools.sh redis-server nginx-light chromium firefox-esr nodejs npm
 
 .npm:
 	@sh tests/tools.sh nodejs npm

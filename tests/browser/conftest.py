@@ -194,7 +194,7 @@ def crowd(cluster: Cluster, room: str) -> Iterator[list[Stranger]]:
     hosting = yjs_clients()
     host = cluster.run(hosting.__aenter__())
 
-    async def connect() -> list[YjsClient]:
+    async def connect() -> Any:
         return await asyncio.gather(*(host.connect(cluster.urls[1], room) for _ in range(19)))
 
     yield [Stranger(cluster.run, client) for client in cluster.run(connect())]

@@ -203,7 +203,9 @@ def test_a_text_that_is_too_long_is_said_to_be_and_can_be_mended(
     visit("Bob").enters(two_nodes[1], room).sees("small again")
 
 
-def test_whoever_is_removed_keeps_what_they_typed(visit: Visit, two_nodes: Nodes, room: str) -> None:
+def test_whoever_is_removed_keeps_what_they_typed(
+    visit: Visit, two_nodes: Nodes, room: str
+) -> None:
     people = [visit(name) for name in ("Ada", "Tom")]
     for person, client in zip(people, ("", "plain"), strict=True):
         person.enters(two_nodes[0], room, client)

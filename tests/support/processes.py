@@ -34,6 +34,7 @@ INSTALL = {
     "nginx": "apt-get install nginx-light",
     "node": "apt-get install nodejs npm",
     "chromium": "apt-get install chromium",
+    "firefox-esr": "apt-get install firefox-esr",
 }
 
 

@@ -6,6 +6,7 @@ import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
 import { nameInToken } from "./token";
 import { Banner } from "./trouble/banner";
+import { sentenceOf } from "./trouble/words";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -73,7 +74,7 @@ export class Frame {
   }
 
   refused(error: Refusal): void {
-    if (!this.#trouble.refuse(error)) this.notices.show(error);
+    if (!this.#trouble.refuse(error)) this.notices.show({ ...error, message: sentenceOf(error) });
   }
 
   /** What was refused has been accepted, or may be tried again. */
@@ -92,10 +93,8 @@ export class Frame {
   }
 
   /** Said for good, in sight: keys that do nothing are a riddle otherwise. */
-  viewOnly(reason: string): void {
-    const strip = find("#view-only");
-    strip.hidden = false;
-    strip.title = reason;
+  viewOnly(): void {
+    find("#view-only").hidden = false;
     this.#trouble.viewOnly();
     this.editor.dataset["access"] = "view";
   }

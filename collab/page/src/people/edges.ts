@@ -78,7 +78,7 @@ export class Edges {
     button.type = "button";
     button.className = "rest";
     button.textContent = `+${count}`;
-    button.setAttribute("aria-label", `${count} more ${side}: show everyone`);
+    button.setAttribute("aria-label", `+${count} more ${side}: show everyone`);
     button.addEventListener("click", (event) => {
       event.stopPropagation();
       this.#showEveryone();

@@ -82,7 +82,7 @@ export class Everyone {
     row.dataset["id"] = id;
     paint(row, color);
     row.append(...portrait(name));
-    if (own) row.append(this.#action("Change your name", "Change name", () => this.#doings.rename()));
+    if (own) row.append(this.#action("Change your name", "Change your name", () => this.#doings.rename()));
     else if (caret && lookable) {
       row.append(this.#action(`Go to ${name}`, "Go to", () => this.#doings.goTo(id)));
       const follow = this.#action(`Follow ${name}`, "Follow", () => this.#doings.follow(id));

@@ -42,9 +42,9 @@ export function openPlainClient(frame: Frame, room: string): void {
     refused: (error) => frame.refused(error),
     recovered: () => frame.recovered(),
     ended: () => editor.lock(true),
-    denied: (reason) => {
+    denied: () => {
       editor.lock(true);
-      frame.viewOnly(reason);
+      frame.viewOnly();
     },
   });
   frame.renamed = (name) => {

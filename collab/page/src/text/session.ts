@@ -21,7 +21,7 @@ export interface Screen {
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type. */
-  denied(reason: string): void;
+  denied(): void;
   /** The room is over: what is on the screen is all that is left of it. */
   ended(): void;
 }
@@ -161,7 +161,7 @@ export class Session {
     else
       this.#ask("token", shownToken(), (answer) => {
         if (answer.ok) this.#screen.recovered();
-        else this.#screen.refused(answer.error);
+        else this.#screen.refused({ ...answer.error, code: "token" });
       });
   }
 
@@ -207,7 +207,7 @@ export class Session {
         // The room's text follows and replaces what was typed: nothing is left to be saved.
         this.#viewer = true;
         this.#savedEdits = this.#edits;
-        this.#screen.denied(answer.error.message);
+        this.#screen.denied();
         if (this.#membership === "none") this.#join();
       } else {
         this.#refused = edit > this.#savedEdits;

@@ -21,6 +21,22 @@ export interface Words {
 
 const KEPT = "You can go on typing: it is kept in this page, and";
 
+/** What people are told of refusals whose own sentences are for programmers, by code. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  room_full: "This room is full.",
+  rate_limited: "Too much was sent from here in a short time. This page tries again by itself.",
+  node_full: "The service is full right now. This page tries again by itself.",
+  busy: "The room is full, or the service is busy. This page tries again by itself.",
+  auth_unavailable: "Your access cannot be checked right now. This page tries again by itself.",
+  misunderstood: "This page and the service did not understand each other. This page connects again by itself.",
+  token: "Your new access to this room was refused. Open the room again from the site that sent you here.",
+};
+
+/** The sentence of a refusal as it is shown. */
+export function sentenceOf({ code = "", message }: { code?: string; message: string }): string {
+  return Object.hasOwn(SENTENCES, code) ? (SENTENCES[code] as string) : message;
+}
+
 /** The codes of refusals that are troubles; all others are notices. */
 export const KINDS: Readonly<Record<string, Lasting>> = {
   code_too_large: "too-large",

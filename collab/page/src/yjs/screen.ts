@@ -41,9 +41,9 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
     refused: (error) => frame.refused(error),
     recovered: () => frame.recovered(),
     ended: () => lock.set(view, true),
-    denied: (reason, stray) => {
+    denied: (stray) => {
       lock.set(view, true);
-      frame.viewOnly(reason);
+      frame.viewOnly();
       if (!stray) return;
       view.destroy();
       strayed();

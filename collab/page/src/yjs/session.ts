@@ -20,7 +20,7 @@ export interface Screen {
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type; `strayed` if our document has edits that it refused. */
-  denied(reason: string, strayed: boolean): void;
+  denied(strayed: boolean): void;
   /** The room is over, or not for us: what is on the screen is all that is left of it. */
   ended(): void;
 }
@@ -42,7 +42,8 @@ const ASK_AGAIN_MS = 5000;
 /** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
 const TOO_LARGE = new Set([4413, 1009]);
 /** A room that is full, or an update that the node cannot read: show why, and try again. */
-const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, 1013]);
+const TRY_LATER = 1013;
+const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, TRY_LATER]);
 /** Codes that y-websocket's convention makes final, after HTTP's. */
 const isFinal = (code: number) => code >= 4400 && code < 4500;
 
@@ -92,7 +93,7 @@ export class Session {
     this.#provider.on("connection-close", (event) => {
       // The node's reason for closing; the client connects again, and the notice goes when the node answers.
       if (event && SAID_WHY.has(event.code) && event.reason) {
-        this.#screen.refused({ message: event.reason, code: "closed" });
+        this.#screen.refused({ message: event.reason, code: event.code === TRY_LATER ? "busy" : "misunderstood" });
       }
     });
     this.#provider.on("closed", ({ code, reason }) => this.#turnedAway(code, reason));
@@ -126,12 +127,12 @@ export class Session {
   #handleMessages(): void {
     const handlers = this.#provider.messageHandlers;
     handlers[AUTH] = (_encoder, decoder) => {
-      if (decoding.readVarUint(decoder) === 0) this.#denied(decoding.readVarString(decoder));
+      if (decoding.readVarUint(decoder) === 0) this.#denied();
     };
     handlers[TOKEN] = (_encoder, decoder) => {
       const reason = decoding.readVarString(decoder);
       if (reason === "") this.#screen.recovered();
-      else this.#screen.refused({ message: `Your new access to this room was refused: ${reason}.`, code: "token" });
+      else this.#screen.refused({ message: reason, code: "token" });
     };
     handlers[EXPIRING] = (_encoder, decoder) => this.#screen.refused(expiring(decoding.readVarUint(decoder)));
     handlers[STORED] = (_encoder, decoder) => {
@@ -230,9 +231,9 @@ export class Session {
     this.#report();
   }
 
-  #denied(reason: string): void {
+  #denied(): void {
     this.#viewer = true;
-    this.#screen.denied(reason, this.#edits > 0);
+    this.#screen.denied(this.#edits > 0);
     this.#report();
   }
 
