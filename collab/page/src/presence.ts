@@ -95,22 +95,23 @@ export class Presence {
   /** Names are shown whole or not at all: who has no place is counted on the button beside the list. */
   #fit(): void {
     const items = [...this.#list.children] as HTMLElement[];
-    this.#list.classList.remove("compact");
     for (const item of items) item.hidden = false;
     this.#everyone.count(items.length, 0);
-    let fitting = this.#fitting(items);
+    let fitting = this.#fitting(items, "");
+    if (fitting < items.length) fitting = this.#fitting(items, "brief");
     if (fitting < items.length) {
-      this.#list.classList.add("compact");
-      const marks = this.#fitting(items);
-      if (marks >= WORTH_IT * fitting) fitting = marks;
-      else this.#list.classList.remove("compact");
+      const marks = this.#fitting(items, "compact");
+      fitting = marks >= WORTH_IT * fitting ? marks : this.#fitting(items, "brief");
     }
     for (const item of items.slice(fitting)) item.hidden = true;
     this.#everyone.count(items.length, items.length - fitting);
     this.#width = this.#list.clientWidth;
   }
 
-  #fitting(items: HTMLElement[]): number {
+  /** How many fit: with all names, with a mark for oneself and the others' names, or with marks alone. */
+  #fitting(items: HTMLElement[], look: "" | "brief" | "compact"): number {
+    this.#list.classList.toggle("brief", look === "brief");
+    this.#list.classList.toggle("compact", look === "compact");
     const { paddingLeft, paddingRight, columnGap } = getComputedStyle(this.#list);
     const gap = parseFloat(columnGap) || 0;
     let left = this.#list.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight) + gap;

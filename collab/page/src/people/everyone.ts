@@ -59,7 +59,8 @@ export class Everyone {
   count(all: number, hidden: number): void {
     this.#button.hidden = all < 2;
     if (all < 2) this.#close();
-    const [shown, spoken] = this.#button.children;
+    this.#button.classList.toggle("rest", hidden > 0);
+    const [shown, spoken] = this.#button.querySelectorAll("span");
     if (shown) shown.textContent = hidden > 0 ? `+${hidden}` : String(all);
     if (spoken) spoken.textContent = hidden > 0 ? `${hidden} more: show everyone` : `Show all ${all} people`;
   }
