@@ -196,6 +196,10 @@ def test_a_text_that_is_too_long_is_said_to_be_and_can_be_mended(
     expect(ada.notices).to_have_count(0)
     assert len(downloaded(ada)) == 300_000
     expect(way(ada, "Go on in a new room")).to_be_hidden()  # it would be too long there too
+    with ada.context.expect_page() as opened:
+        way(ada, "Open an empty room").click()
+    expect(opened.value.get_by_text("Start typing.")).to_be_visible()
+    opened.value.close()
     ada.code.press("Control+a")
     ada.types("small again")
     ada.has_state("saved")
@@ -225,20 +229,30 @@ def test_whoever_is_removed_keeps_what_they_typed(
 def test_access_that_runs_out_is_said_and_goes_on_with_the_next_token(
     visit: Visit, closed_node: str, room: str
 ) -> None:
-    shown = token(exp=time.time() + 5)
     people = [visit("Ada"), visit("Tom")]
     for person, client in zip(people, ("", "&client=plain"), strict=True):
-        person.page.goto(f"{closed_node}/?room={room}{client}#token={shown}")
+        person.page.goto(f"{closed_node}/?room={room}{client}#token={token()}")
         person.has_state("connected")
     people[0].types("mine").has_state("saved")
     people[1].sees("mine")
     for person in people:
+        # Given to a page that is in the room, so that it is good for long enough to be accepted.
+        shown = token(exp=time.time() + 3)
+        person.page.evaluate(f"location.hash = 'token={shown}'")
+    for person in people:
         expect(person.trouble.get_by_role("alert")).to_contain_text("Your access to this room has")
         assert downloaded(person) == "mine"
-        person.page.evaluate(f"location.hash = 'token={token()}'")
+        person.page.evaluate(f"location.hash = 'token={token(rooms=[room])}'")
         person.has_state("connected", "saved")
         expect(person.trouble).to_be_hidden()
         person.types("!").has_state("saved")
+    admin = {"Authorization": f"Bearer {token('admin', role='admin')}"}
+    api = people[0].page.request
+    assert api.delete(f"{closed_node}/api/rooms/{room}", headers=admin).ok
+    for person in people:
+        expect(person.trouble.get_by_role("alert")).to_contain_text("This room was ended.")
+        # Their tokens would not let them into another room.
+        expect(way(person, "Go on in a new room")).to_be_hidden()
     ended = ("status of 400", "status of 404")
     people[1].failures[:] = [
         each for each in people[1].failures if not any(word in each for word in ended)

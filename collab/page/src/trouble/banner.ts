@@ -7,6 +7,7 @@
 import "./trouble.css";
 import type { State } from "../badge";
 import type { Refusal } from "../notices";
+import { freshRoom, linkTo } from "../room";
 import { mayOpenAnyRoom } from "../token";
 import { carriedText, copyText, downloadText, goOnInNewRoom } from "./rescue";
 import { KINDS, type Kind, LASTING, type Lasting, type Passing, sinceWords, wordsOf } from "./words";
@@ -68,6 +69,7 @@ export class Banner {
     };
     listen("copy", (button) => void this.#copy(button));
     listen("download", () => downloadText(this.#text(), around.room));
+    listen("empty-room", () => window.open(linkTo(freshRoom()), "_blank", "noopener"));
     listen("new-room", (button) => {
       // A second click would open a second room.
       button.disabled = true;
@@ -193,6 +195,8 @@ export class Banner {
     this.#offer("copy", text);
     this.#offer("download", text && !passes);
     this.#offer("new-room", text && ["worn-out", "ended", "removed"].includes(kind) && mayOpenAnyRoom());
+    // No room would take this text.
+    this.#offer("empty-room", kind === "too-large" && mayOpenAnyRoom());
   }
 
   #write(kind: Kind | "over", title: string, meaning: string): void {
@@ -207,7 +211,7 @@ export class Banner {
     words.replaceChildren(strong, ` ${meaning}`);
     if (kind !== "over") return;
     find("#trouble .since").textContent = "";
-    for (const way of ["copy", "download", "new-room"]) this.#offer(way, false);
+    for (const way of ["copy", "download", "new-room", "empty-room"]) this.#offer(way, false);
     clearInterval(this.#ticking);
     this.#shown = false;
     this.#hiding = setTimeout(() => this.#hide(), FAREWELL_MS);

@@ -49,7 +49,7 @@ export const KINDS: Readonly<Record<string, Lasting>> = {
 export const LASTING: Readonly<Record<Lasting, Words>> = {
   "too-large": {
     title: "The text is too long for this room.",
-    meaning: "The others do not get your last change, which is only in this page. It is sent when the text is shorter.",
+    meaning: "The others do not get your last change, which is only in this page. Shorten the text, and it is sent.",
   },
   "worn-out": {
     title: "This room cannot take more changes.",
