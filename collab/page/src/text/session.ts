@@ -49,6 +49,8 @@ export class Session {
   #refused = false;
   #viewer = false;
   #unauthorized = false;
+  /** The token of the last attempt to connect. */
+  #shown: string | undefined;
   /** The edit whose text was more than the server reads at once. */
   #oversized = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -59,7 +61,10 @@ export class Session {
     this.#screen = screen;
     this.#socket = io({
       query: { room },
-      auth: (send) => send({ name: this.#name, ...shownToken() }),
+      auth: (send) => {
+        this.#shown = shownToken().token;
+        send({ name: this.#name, ...shownToken() });
+      },
       reconnectionDelay: RECONNECT_MS.first,
       reconnectionDelayMax: RECONNECT_MS.longest,
     });
@@ -142,7 +147,10 @@ export class Session {
 
   #turnedAway(error: Error & { data?: unknown }): void {
     // While `active`, it is the network, and Socket.IO tries again; else the server has declined.
-    if (!this.#socket.active) {
+    if (!this.#socket.active && this.#shown !== shownToken().token) {
+      // The next token came while the last was on its way.
+      this.#connectSoon();
+    } else if (!this.#socket.active) {
       const refusal = refusalFrom(error.data ?? error);
       this.#screen.refused(refusal);
       // The same token would be refused again; a new one connects.

@@ -116,6 +116,7 @@ export class Banner {
     if (kind === this.#lasting) return true;
     this.#lasting = kind;
     this.#passing = null;
+    this.#unsettle();
     this.#since = Date.now();
     this.#show();
     return true;
@@ -137,6 +138,7 @@ export class Banner {
     if (this.#passing === null) this.#since = Date.now();
     this.#passing = kind;
     clearTimeout(this.#showing);
+    this.#unsettle();
     // A banner that is shown already changes at once, except to "not saved": that would blink.
     if (this.#shown && kind !== "unsaved") this.#show();
     else this.#showing = setTimeout(() => this.#show(), PATIENCE_MS[kind]);
@@ -147,11 +149,15 @@ export class Banner {
     this.#passing = null;
     this.#lasting = null;
     clearTimeout(this.#showing);
-    clearTimeout(this.#settling);
-    this.#settling = undefined;
+    this.#unsettle();
     if (!this.#shown) return;
     if (before === null) this.#hide();
     else this.#write("over", "All is well again.", saved);
+  }
+
+  #unsettle(): void {
+    clearTimeout(this.#settling);
+    this.#settling = undefined;
   }
 
   #show(): void {
@@ -192,7 +198,8 @@ export class Banner {
     const passes = !(kind in LASTING);
     find("#trouble .since").textContent = passes ? sinceWords(this.#since, Date.now()) : "";
     const text = this.#text() !== "";
-    this.#offer("copy", text);
+    // A text that is empty now may be typed while the banner is shown.
+    this.#offer("copy", text || (passes && this.#opened));
     this.#offer("download", text && !passes);
     this.#offer("new-room", text && ["worn-out", "ended", "removed"].includes(kind) && mayOpenAnyRoom());
     // No room would take this text.

@@ -61,6 +61,8 @@ export class Session {
   #everSynced = false;
   #viewer: boolean;
   #closed = false;
+  /** The token of the last attempt to connect. */
+  #shown = shownToken().token;
   /** The length of the text that was too large; a shorter one may be tried. */
   #oversize: number | undefined;
   /** Local edits are counted; an answer covers those that were made when the question was sent. */
@@ -88,7 +90,10 @@ export class Session {
     this.awareness = this.#provider.awareness;
     this.#people = new People(this.awareness, name);
     this.#handleMessages();
-    this.#provider.on("status", () => this.#connectionChanged());
+    this.#provider.on("status", ({ status }) => {
+      if (status === "connecting") this.#shown = shownToken().token;
+      this.#connectionChanged();
+    });
     this.#provider.on("sync", () => this.#connectionChanged());
     this.#provider.on("connection-close", (event) => {
       // The node's reason for closing; the client connects again, and the notice goes when the node answers.
@@ -238,6 +243,11 @@ export class Session {
   }
 
   #turnedAway(code: number, reason: string): void {
+    if (code === UNAUTHORIZED && this.#shown !== shownToken().token) {
+      // The next token came while the last was on its way.
+      this.#provider.connect();
+      return;
+    }
     if (TOO_LARGE.has(code)) this.#oversize = this.text.length;
     else if (code === UNAUTHORIZED) this.#screen.ended();
     else {
