@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -28,7 +31,7 @@ STATE_TIMEOUT = 15_000.0
 """Milliseconds; a client that was cut off waits up to 2.5 s between two attempts."""
 expect.set_options(timeout=STATE_TIMEOUT)  # Playwright's 5 s are too few for a busy machine
 # What the browser itself says of a connection that a test has cut on purpose.
-CUT = ("net::ERR_INTERNET_DISCONNECTED", "WebSocket connection to ")
+CUT = ("net::ERR_", "WebSocket connection to ")
 
 
 class Cluster:
@@ -71,8 +74,42 @@ class Wire:
         self._run(_calling(self._wire.refuse))
 
     def mend(self) -> None:
-        """Let connections be made again."""
+        """Let connections be made again, and everything through."""
+        self._wire.to_server = None
         self._run(_calling(self._wire.accept))
+
+    def swallow(self) -> None:
+        """Let nothing reach the node any more, without anybody noticing."""
+        self._wire.to_server = lambda _piece: []
+
+
+class Troubled:
+    """A node whose Redis, which no other node has, can go away."""
+
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], closing: ExitStack) -> None:
+        self._run = run
+        self._redis = Redis()
+        run(self._redis.start())
+        closing.callback(lambda: run(self._redis.stop(signal.SIGKILL)))
+        node = Node(self._redis.url, "troubled")
+        run(node.start())
+        closing.callback(lambda: run(node.stop(signal.SIGKILL)))
+        self.url = node.url
+
+    def freeze(self) -> None:
+        """Let Redis answer nothing."""
+        os.kill(self._redis.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._redis.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Let connections to Redis be refused."""
+        self._run(self._redis.kill())
+
+    def start(self) -> None:
+        """Start Redis again, empty."""
+        self._run(self._redis.start())
 
 
 class Stranger:
@@ -129,6 +166,12 @@ def closed_node(cluster: Cluster) -> str:
 
 
 @pytest.fixture
+def troubled(cluster: Cluster) -> Iterator[Troubled]:
+    with ExitStack() as closing:
+        yield Troubled(cluster.run, closing)
+
+
+@pytest.fixture
 def wire(cluster: Cluster) -> Iterator[Wire]:
     """A way to the first node that the test may cut."""
     passing = proxy(urlsplit(cluster.urls[0]).port or 0)
@@ -142,6 +185,19 @@ def stranger(cluster: Cluster, room: str) -> Iterator[Stranger]:
     hosting = yjs_clients()
     host = cluster.run(hosting.__aenter__())
     yield Stranger(cluster.run, cluster.run(host.connect(cluster.urls[1], room)))
+    cluster.run(hosting.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def crowd(cluster: Cluster, room: str) -> Iterator[list[Stranger]]:
+    """Nineteen clients at the second node, none of which has said anything of itself."""
+    hosting = yjs_clients()
+    host = cluster.run(hosting.__aenter__())
+
+    async def connect() -> Any:
+        return await asyncio.gather(*(host.connect(cluster.urls[1], room) for _ in range(19)))
+
+    yield [Stranger(cluster.run, client) for client in cluster.run(connect())]
     cluster.run(hosting.__aexit__(None, None, None))
 
 
@@ -181,6 +237,9 @@ class Person:
         here = self.page.get_by_role("list", name="People in this room")
         self.people = here.get_by_role("listitem")
         self.notices = self.page.locator("#notices .notice")
+        self.edge = self.page.locator(".edge")
+        self.following = self.page.locator("#following")
+        self.trouble = self.page.get_by_role("region", name="Trouble")
 
     def _complaint(self, message: object) -> None:
         text = getattr(message, "text", "")
@@ -206,6 +265,13 @@ class Person:
     def caret_of(self, name: str) -> Locator:
         """Somebody else's caret on this person's screen."""
         return self.page.locator(f".cm-caret[data-name='{name}']")
+
+    def follows(self, name: str) -> Person:
+        """Follow somebody, by the list of everyone."""
+        self.page.get_by_role("button", name="Show all").click()
+        self.page.get_by_role("button", name=f"Follow {name}").click()
+        expect(self.following).to_contain_text(f"Following {name}")
+        return self
 
     def controls(self) -> list[tuple[str, str]]:
         """Role and accessible name of every control, as assistive software gets them."""

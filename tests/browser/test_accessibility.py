@@ -62,6 +62,14 @@ def test_the_editor_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: st
     bob.code.press("Shift+ArrowDown")
     expect(ada.caret_of(bob.name)).to_be_visible()
     assert complaints(ada) == {}
+    ada.code.fill("\n" * 100)
+    ada.code.press("Control+End")
+    expect(ada.page.get_by_role("button", name=f"Go to {bob.name}, above")).to_be_visible()
+    assert complaints(ada) == {}
+    ada.follows(bob.name)
+    ada.page.get_by_role("button", name="Show all").click()
+    expect(ada.page.get_by_role("button", name=f"Follow {bob.name}", exact=True)).to_be_visible()
+    assert complaints(ada) == {}
 
 
 def test_the_plain_client_with_somebody_in_it(visit: Visit, two_nodes: Nodes, room: str) -> None:
@@ -92,11 +100,15 @@ def test_people_in_colors_of_any_luminance(
         assert complaints(ada) == {}
 
 
-@pytest.mark.parametrize("opener", ["Room:", "Change your name", "Editor settings"])
-def test_the_dialogs(visit: Visit, two_nodes: Nodes, room: str, opener: str) -> None:
+def test_the_dialogs(visit: Visit, two_nodes: Nodes, room: str) -> None:
     ada = visit("Ada").enters(two_nodes[0], room)
-    ada.page.get_by_role("button", name=opener).click()
-    expect(ada.page.get_by_role("dialog")).to_be_visible()
+    for opener in ("Room:", "Change your name", "Editor settings"):
+        ada.page.get_by_role("button", name=opener).click()
+        expect(ada.page.get_by_role("dialog")).to_be_visible()
+        assert complaints(ada) == {}
+        ada.page.keyboard.press("Escape")
+    # This one only opens where a browser allows a page no way to the clipboard.
+    ada.page.locator("#text-dialog").evaluate("dialog => dialog.showModal()")
     assert complaints(ada) == {}
 
 
@@ -115,7 +127,7 @@ def test_a_refusal(visit: Visit, two_nodes: Nodes, room: str, client: str) -> No
     ada = visit("Ada").enters(two_nodes[0], room, client)
     ada.code.fill("x" * 300_000)
     ada.has_state("unsaved")
-    expect(ada.notices).to_have_count(1)
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 
@@ -126,6 +138,7 @@ def test_the_end_of_a_room(visit: Visit, two_nodes: Nodes, room: str, client: st
     ada.has_state("saved")
     assert ada.page.request.delete(f"{two_nodes[1]}/api/rooms/{room}").ok
     ada.has_state("closed")
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 
@@ -133,6 +146,26 @@ def test_a_network_that_is_gone(visit: Visit, wire: Any, room: str) -> None:
     ada = visit("Ada").enters(wire.url, room)
     wire.cut()
     ada.has_state("offline")
+    # Its text is empty, and may be typed while the network is away.
+    expect(ada.trouble.get_by_role("button", name="Copy my text")).to_be_visible()
+    assert complaints(ada) == {}
+
+
+def test_a_room_that_cannot_be_opened(visit: Visit, troubled: Any, room: str) -> None:
+    ada = visit("Ada")
+    troubled.stop()
+    ada.page.goto(f"{troubled.url}/?room={room}")
+    expect(ada.trouble).to_be_visible()
+    assert complaints(ada) == {}
+    troubled.start()
+    expect(ada.trouble).to_contain_text("All is well")
+    assert complaints(ada) == {}
+
+
+def test_a_room_that_asks_for_a_token(visit: Visit, closed_node: str, room: str) -> None:
+    ada = visit("Ada")
+    ada.page.goto(f"{closed_node}/?room={room}")
+    expect(ada.trouble).to_be_visible()
     assert complaints(ada) == {}
 
 

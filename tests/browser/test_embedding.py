@@ -65,6 +65,35 @@ def test_a_site_of_the_setting_embeds_the_page_also_where_no_other_origin_may_co
     bob.enters(url, room).sees("from a frame")
 
 
+def test_the_ways_on_work_in_a_frame_which_has_no_clipboard(
+    cluster: Cluster, visit: Visit, site: Site, room: str
+) -> None:
+    """Here of a room that takes no more changes, though its text is short."""
+    settings = {"COLLAB_FRAME_ANCESTORS": site.origin, "COLLAB_MAX_DOCUMENT_STRUCTS": "3"}
+    url = cluster.start_node("worn", **settings)
+    ada = visit("Ada")
+    ada.page.goto(f"{site.origin}/?embed={url}/?room={room}")
+    frame = ada.page.frame_locator("iframe")
+    code = frame.get_by_role("textbox", name="Shared code")
+    for letter in "edcba":
+        code.press("Home")
+        code.press_sequentially(letter)
+    trouble = frame.get_by_role("region", name="Trouble")
+    expect(trouble.get_by_role("alert")).to_contain_text("This room cannot take more changes.")
+    trouble.get_by_role("button", name="Copy my text").click()
+    expect(trouble).to_contain_text("Copied")
+    frame.get_by_role("button", name="Room:").click()
+    frame.get_by_label("Open a room").press("Control+v")
+    expect(frame.get_by_label("Open a room")).to_have_value("abcde")
+    frame.get_by_label("Open a room").press("Escape")
+    trouble.get_by_role("button", name="Go on in a new room").click()
+    expect(frame.get_by_role("button", name=room)).to_have_count(0)
+    expect(frame.locator(".cm-line")).to_have_text("abcde")
+    # The page has asked for the clipboard first, and the browser complained.
+    assert any("Clipboard API has been blocked" in each for each in ada.failures)
+    ada.failures.clear()
+
+
 def test_no_other_site_embeds_the_page(
     cluster: Cluster, visit: Visit, site: Site, room: str
 ) -> None:

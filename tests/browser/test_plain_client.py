@@ -126,18 +126,3 @@ def test_undo_takes_back_ones_own_typing_only(visit: Visit, two_nodes: Nodes, ro
     ada.code.press("Control+z")
     for person in (ada, bob):
         person.sees(" yours")
-
-
-def test_a_refusal_is_a_notice_that_can_be_dismissed(
-    visit: Visit, two_nodes: Nodes, room: str
-) -> None:
-    ada = visit("Ada").enters(two_nodes[0], room, client="plain")
-    ada.code.fill("x" * 300_000)
-    ada.has_state("unsaved")
-    expect(ada.notices).to_have_count(1)
-    ada.page.get_by_role("button", name="Dismiss this notice").click()
-    expect(ada.notices).to_have_count(0)
-    ada.code.press("Control+a")
-    ada.types("small again")
-    ada.has_state("saved")
-    assert [role for role, name in ada.controls() if not name] == []

@@ -57,10 +57,10 @@ def test_without_a_token_the_page_says_so_and_goes_on_when_it_is_given_one(
 ) -> None:
     ada = visit("Ada")
     ada.page.goto(f"{closed_node}/?room={room}{client}")
-    expect(ada.notices).to_contain_text("needs a token")
+    expect(ada.trouble).to_contain_text("This room needs an invitation.")
     give(ada, token("ada"))
     ada.has_state("connected")
-    expect(ada.notices).to_have_count(0)
+    expect(ada.trouble).to_be_hidden()
     ada.types("in").has_state("saved")
     # When CONNECT is refused the client has a poll under way: its session is ending, or gone.
     ended = ("status of 400", "status of 404")

@@ -36,6 +36,7 @@ INSTALL = {
     "chromium": "apt-get install chromium",
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
+    "firefox-esr": "apt-get install firefox-esr",
 }
 
 

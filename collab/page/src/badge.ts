@@ -26,10 +26,11 @@ const WORDS: Record<State, string> = {
   closed: "Not in this room",
   playback: "Playback",
 };
+/** `?debug` in the address shows which node serves us. */
+export const DEBUG = new URLSearchParams(location.search).has("debug");
 /** "Saving…" that lasts shorter than this would only flicker. */
 const PATIENCE_MS = 300;
 const AWAY: ReadonlySet<State> = new Set(["offline", "connecting", "closed"]);
-const SPOKEN: ReadonlySet<State> = new Set(["offline", "unsaved", "closed", "viewing"]);
 
 export class Badge {
   readonly #badge: HTMLElement;
@@ -48,7 +49,7 @@ export class Badge {
 
   show(state: State, node = ""): void {
     this.#badge.dataset["node"] = node;
-    this.#node.textContent = node && !AWAY.has(state) ? `node ${node}` : "";
+    this.#node.textContent = DEBUG && node && !AWAY.has(state) ? `node ${node}` : "";
     if (state === this.#state) return;
     const before = this.#state;
     this.#state = state;
@@ -59,8 +60,7 @@ export class Badge {
     };
     if (state === "saving" && before !== undefined) this.#slow = setTimeout(write, PATIENCE_MS);
     else write();
-    // Saving and saved alternate with every letter: nothing to read out.
-    if (SPOKEN.has(state)) this.#say(WORDS[state]);
-    else if (before === "offline" && state !== "connecting") this.#say("Connected again");
+    // Saving and saved alternate with every letter, and the banner says what is wrong.
+    if (state === "viewing") this.#say(WORDS[state]);
   }
 }

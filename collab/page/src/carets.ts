@@ -19,6 +19,11 @@ export interface Caret {
 
 export const setCarets = StateEffect.define<Caret[]>();
 
+/** Everybody's caret, as they are in the text now. */
+export function caretsIn(view: EditorView): readonly Caret[] {
+  return view.state.field(carets);
+}
+
 const carets = StateField.define<Caret[]>({
   create: () => [],
   update(shown, transaction) {
@@ -73,6 +78,7 @@ class Flag implements LayerMarker {
     const drawn = document.createElement("div");
     drawn.className = "cm-caret";
     drawn.dataset["name"] = this.caret.name;
+    drawn.dataset["id"] = this.caret.id;
     drawn.append(name);
     paint(drawn, this.caret.color);
     this.put(drawn);
@@ -156,6 +162,7 @@ export const caretLayers: Extension = [
   }),
 ];
 
-function moved(update: { startState: EditorView["state"]; state: EditorView["state"] }): boolean {
+/** Whether somebody's caret is another than before, or at another place. */
+export function moved(update: { startState: EditorView["state"]; state: EditorView["state"] }): boolean {
   return update.startState.field(carets) !== update.state.field(carets);
 }

@@ -46,8 +46,11 @@ export const typing = (): Extension => [
   indentOnInput(),
   closeBrackets(),
   keymap.of([...closeBracketsKeymap, ...defaultKeymap, indentWithTab]),
-  placeholder("Start typing. Everyone in this room sees it as you go."),
 ];
+
+/** What stands in an empty text. */
+const INVITATION = "Start typing. Everyone in this room sees it as you go.";
+export const OPENING = "Opening the room…";
 
 /** A carriage return is part of a Windows line end, so to be seen, and nothing to worry about. */
 function specialChar(code: number, description: string | null, picture: string): HTMLElement {
@@ -86,14 +89,22 @@ export const oneLineEnd: Extension = [
   EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?/g, "\n")),
 ];
 
-/** A switch that keeps people from typing, on until it is opened. */
+/** A switch that keeps people from typing, on until it is opened. Only an open text invites to type. */
 export class Lock {
   readonly #compartment = new Compartment();
-  readonly extension = this.#compartment.of(EditorState.readOnly.of(true));
+  readonly extension: Extension;
+  #locked: boolean | undefined;
+
+  /** `words` stand in an empty text until the switch is used. */
+  constructor(words = "") {
+    this.extension = this.#compartment.of([EditorState.readOnly.of(true), words === "" ? [] : placeholder(words)]);
+  }
 
   set(view: EditorView, locked: boolean): void {
-    if (view.state.readOnly === locked) return;
-    view.dispatch({ effects: this.#compartment.reconfigure(locked ? EditorState.readOnly.of(true) : []) });
+    if (this.#locked === locked) return;
+    this.#locked = locked;
+    const extension = locked ? EditorState.readOnly.of(true) : placeholder(INVITATION);
+    view.dispatch({ effects: this.#compartment.reconfigure(extension) });
   }
 }
 

@@ -1,12 +1,14 @@
 /** What is around the text, whichever way the room was entered. */
 import { Badge, type State } from "./badge";
 import { NameDialog } from "./dialogs";
-import { Notices } from "./notices";
+import { Notices, type Refusal } from "./notices";
 import { Presence } from "./presence";
 import { guestName, memory, NAME_LENGTH } from "./room";
 import { SettingsDialog } from "./settings";
 import { nameInToken } from "./token";
 import { Tools } from "./tools";
+import { Banner } from "./trouble/banner";
+import { sentenceOf } from "./trouble/words";
 import { personFrom } from "./untrusted";
 
 export function find<T extends HTMLElement>(selector: string): T {
@@ -31,6 +33,10 @@ export class Frame {
   /** What is to be done about a new name, and whether anything would be lost by leaving. */
   renamed: (name: string) => void = () => undefined;
   dirty: () => boolean = () => false;
+  /** The text on the screen, and what gives the editor the focus. */
+  text: () => string = () => "";
+  focus: () => void = () => undefined;
+  readonly #trouble: Banner;
   #name: string;
 
   constructor(room: string) {
@@ -41,6 +47,15 @@ export class Frame {
     if (!known) memory.set("name", this.#name);
     const names = new NameDialog((chosen) => this.#rename(chosen));
     this.presence = new Presence(find("#people"), () => names.open(this.#name), say);
+    this.#trouble = new Banner({
+      room,
+      say,
+      text: () => this.text(),
+      leaving: () => {
+        this.dirty = () => false;
+      },
+      focus: () => this.focus(),
+    });
     window.addEventListener("beforeunload", (event) => {
       if (this.dirty()) event.preventDefault();
     });
@@ -53,7 +68,28 @@ export class Frame {
   state(state: State, node: string): void {
     this.badge.show(state, node);
     if (HAS_TEXT.has(state)) this.tools.ready();
+    this.#trouble.state(state);
     this.presence.dim(state === "offline" || state === "closed");
+  }
+
+  /** The room's text is on the screen. */
+  opened(): void {
+    this.#trouble.opened();
+  }
+
+  /** Some of what was typed is stored. */
+  progress(): void {
+    this.#trouble.progress();
+  }
+
+  refused(error: Refusal): void {
+    if (!this.#trouble.refuse(error)) this.notices.show({ ...error, message: sentenceOf(error) });
+  }
+
+  /** What was refused has been accepted, or may be tried again. */
+  recovered(): void {
+    this.notices.clear();
+    this.#trouble.forgive();
   }
 
   /** Shows ourselves, until it is known who else is here. */
@@ -66,10 +102,9 @@ export class Frame {
   }
 
   /** Said for good, in sight: keys that do nothing are a riddle otherwise. */
-  viewOnly(reason: string): void {
-    const strip = find("#view-only");
-    strip.hidden = false;
-    strip.title = reason;
+  viewOnly(): void {
+    find("#view-only").hidden = false;
+    this.#trouble.viewOnly();
     this.editor.dataset["access"] = "view";
   }
 

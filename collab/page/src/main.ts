@@ -6,6 +6,7 @@ import { applySize } from "./preferences";
 import { linkTo, roomOfAddress, screenOfAddress, type ScreenName } from "./room";
 import { watchTheme } from "./theme";
 import { shownToken, watchToken } from "./token";
+import { watchHistory } from "./trouble/rescue";
 
 function link(room: string, screen: ScreenName): void {
   for (const each of document.querySelectorAll<HTMLAnchorElement>(".screens a")) {
@@ -27,6 +28,7 @@ async function open(room: string, screen: ScreenName): Promise<void> {
 }
 
 watchToken();
+watchHistory();
 watchTheme(find("#theme"));
 applySize();
 const room = roomOfAddress();

@@ -56,13 +56,25 @@ export function onNewToken(handle: () => void): void {
   renewed = handle;
 }
 
-/** The name that the token gives its bearer, if it can be read here: others see that one. */
-export function nameInToken(): string {
+/** What the token says, if it can be read here. */
+function claimsOfToken(): Readonly<Record<string, unknown>> {
   try {
     const [, claims = ""] = current.split(".");
     const bytes = Uint8Array.from(atob(claims.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-    return nameFrom(fieldsOf(JSON.parse(new TextDecoder().decode(bytes)))["name"]);
+    return fieldsOf(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    return "";
+    return {};
   }
+}
+
+/** The name that the token gives its bearer, if it can be read here: others see that one. */
+export function nameInToken(): string {
+  return nameFrom(claimsOfToken()["name"]);
+}
+
+/** Whether a room that this page makes up would let us in. */
+export function mayOpenAnyRoom(): boolean {
+  if (current === "") return true;
+  const { rooms } = claimsOfToken();
+  return Array.isArray(rooms) && rooms.includes("*");
 }

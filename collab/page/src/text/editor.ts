@@ -2,7 +2,7 @@
 import { history, historyKeymap } from "@codemirror/commands";
 import { Annotation, EditorSelection, type Extension, StateEffect, StateField, Transaction } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, keymap } from "@codemirror/view";
-import { caretWatcher, labelled, Lock, mount, typing } from "../code";
+import { caretWatcher, labelled, Lock, mount, OPENING, typing } from "../code";
 import { Caret, splices } from "./splice";
 
 /** How long a stretch that somebody else wrote stays tinted; as long as its animation. */
@@ -34,7 +34,7 @@ export interface Watcher {
 
 export class Editor {
   readonly view: EditorView;
-  readonly #lock = new Lock();
+  readonly #lock = new Lock(OPENING);
   readonly #caret = new Caret();
   #lineEnd = "\n";
   #fading: ReturnType<typeof setTimeout> | undefined;

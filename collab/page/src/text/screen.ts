@@ -37,15 +37,19 @@ export function openPlainClient(frame: Frame, room: string): void {
   session = new Session(room, frame.name, {
     text: () => editor.text(),
     show: (code, about) => editor.show(code, about),
-    joined: () => editor.lock(false),
+    joined: () => {
+      editor.lock(false);
+      frame.opened();
+    },
     state: (state, node) => frame.state(state, node),
     members: (members, ownId) => frame.presence.show(members, ownId),
-    refused: (error) => frame.notices.show(error),
-    recovered: () => frame.notices.clear(),
+    progress: () => frame.progress(),
+    refused: (error) => frame.refused(error),
+    recovered: () => frame.recovered(),
     ended: () => editor.lock(true),
-    denied: (reason) => {
+    denied: () => {
       editor.lock(true);
-      frame.viewOnly(reason);
+      frame.viewOnly();
     },
   });
   frame.renamed = (name) => {
@@ -53,5 +57,7 @@ export function openPlainClient(frame: Frame, room: string): void {
     session?.rename(name);
   };
   frame.dirty = () => session?.unsaved ?? false;
+  frame.text = () => editor.text();
+  frame.focus = () => editor.view.focus();
   editor.view.focus();
 }

@@ -16,10 +16,12 @@ export interface Screen {
   joined(): void;
   state(state: State, node: string): void;
   members(members: Member[], ownId: string | undefined): void;
+  /** Some of our edits are stored, others not yet. */
+  progress(): void;
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type. */
-  denied(reason: string): void;
+  denied(): void;
   /** The room is over: what is on the screen is all that is left of it. */
   ended(): void;
 }
@@ -47,6 +49,8 @@ export class Session {
   #refused = false;
   #viewer = false;
   #unauthorized = false;
+  /** The token of the last attempt to connect. */
+  #shown: string | undefined;
   /** The edit whose text was more than the server reads at once. */
   #oversized = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -57,7 +61,10 @@ export class Session {
     this.#screen = screen;
     this.#socket = io({
       query: { room },
-      auth: (send) => send({ name: this.#name, ...shownToken() }),
+      auth: (send) => {
+        this.#shown = shownToken().token;
+        send({ name: this.#name, ...shownToken() });
+      },
       reconnectionDelay: RECONNECT_MS.first,
       reconnectionDelayMax: RECONNECT_MS.longest,
     });
@@ -140,7 +147,10 @@ export class Session {
 
   #turnedAway(error: Error & { data?: unknown }): void {
     // While `active`, it is the network, and Socket.IO tries again; else the server has declined.
-    if (!this.#socket.active) {
+    if (!this.#socket.active && this.#shown !== shownToken().token) {
+      // The next token came while the last was on its way.
+      this.#connectSoon();
+    } else if (!this.#socket.active) {
       const refusal = refusalFrom(error.data ?? error);
       this.#screen.refused(refusal);
       // The same token would be refused again; a new one connects.
@@ -159,7 +169,7 @@ export class Session {
     else
       this.#ask("token", shownToken(), (answer) => {
         if (answer.ok) this.#screen.recovered();
-        else this.#screen.refused(answer.error);
+        else this.#screen.refused({ ...answer.error, code: "token" });
       });
   }
 
@@ -185,7 +195,7 @@ export class Session {
         this.#node = answer.node;
         this.#screen.joined();
       } else {
-        this.#membership = "denied";
+        this.#membership = isPassing(answer.error) ? "none" : "denied";
         this.#refuse(answer.error, () => this.#join());
       }
     });
@@ -197,6 +207,7 @@ export class Session {
     this.#ask("change", { room: this.#room, code: this.#screen.text() }, (answer) => {
       if (answer.ok) {
         this.#savedEdits = Math.max(this.#savedEdits, edit);
+        if (this.unsaved) this.#screen.progress();
         if (this.#refused && !this.unsaved) this.#screen.recovered();
         this.#refused = this.#refused && this.unsaved;
         if (this.#membership === "none") this.#join();
@@ -204,7 +215,7 @@ export class Session {
         // The room's text follows and replaces what was typed: nothing is left to be saved.
         this.#viewer = true;
         this.#savedEdits = this.#edits;
-        this.#screen.denied(answer.error.message);
+        this.#screen.denied();
         if (this.#membership === "none") this.#join();
       } else {
         this.#refused = edit > this.#savedEdits;
@@ -226,7 +237,7 @@ export class Session {
 
   #refuse(error: Refusal, again: () => void): void {
     this.#screen.refused(error);
-    if (error.code === undefined || !PASSING.has(error.code)) return;
+    if (!isPassing(error)) return;
     clearTimeout(this.#again);
     this.#again = setTimeout(() => {
       if (this.#socket.connected) again();
@@ -249,6 +260,10 @@ export class Session {
     if (this.#viewer) return "viewing";
     return this.#edits > 0 ? "saved" : "connected";
   }
+}
+
+function isPassing({ code }: Refusal): boolean {
+  return code !== undefined && PASSING.has(code);
 }
 
 function answerFrom(said: unknown): Answer {

@@ -4,8 +4,7 @@ import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import { type Caret, caretLayers, setCarets } from "../carets";
-import { fieldsOf } from "../untrusted";
-import { personOf } from "./people";
+import { personOf, placeOf } from "./people";
 
 /** A selection that is being dragged changes with every pixel; the others see it this often. */
 const PACE_MS = 60;
@@ -68,18 +67,18 @@ class Cursors {
     const shown: Caret[] = [];
     for (const [client, state] of this.awareness.getStates()) {
       if (client === this.awareness.clientID) continue;
-      const cursor = fieldsOf(state["cursor"]);
-      const anchor = this.#indexOf(cursor["anchor"]);
-      const head = this.#indexOf(cursor["head"]);
+      const place = placeOf(state);
+      if (place === null) continue;
+      const anchor = this.#indexOf(place.anchor);
+      const head = this.#indexOf(place.head);
       if (anchor === null || head === null) continue;
       shown.push({ id: String(client), ...personOf(state), anchor, head });
     }
     this.view.dispatch({ effects: setCarets.of(shown) });
   }
 
-  /** Others may say anything; Yjs would begin a shared type for the name of any other. */
+  /** Others may say anything. */
   #indexOf(said: unknown): number | null {
-    if (fieldsOf(said)["tname"] !== "code") return null;
     try {
       const place = Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(said), this.text.doc as Y.Doc);
       return place?.type === this.text && Number.isSafeInteger(place.index) ? place.index : null;

@@ -13,6 +13,13 @@ export function personOf(state: unknown): Person {
   return personFrom(user["name"], user["color"]);
 }
 
+/** The ends of the selection of an awareness state, which others may have made up; null if it has none. */
+export function placeOf(state: unknown): { anchor: unknown; head: unknown } | null {
+  const { anchor, head } = fieldsOf(fieldsOf(state)["cursor"]);
+  const inText = (end: unknown) => fieldsOf(end)["tname"] === "code";
+  return inText(anchor) && inText(head) ? { anchor, head } : null;
+}
+
 /**
  * Ourselves among the others. Whoever was here before keeps their color, and a newcomer takes one that is
  * not taken. Who came first can't be read off a list of states, so a newcomer's has `arriving`, the time at
@@ -36,7 +43,11 @@ export class People {
 
   /** Everybody with a state, ourselves too. */
   get members(): Member[] {
-    return [...this.#awareness.getStates()].map(([client, state]) => ({ id: String(client), ...personOf(state) }));
+    return [...this.#awareness.getStates()].map(([client, state]) => ({
+      id: String(client),
+      ...personOf(state),
+      caret: placeOf(state) !== null,
+    }));
   }
 
   rename(name: string): void {

@@ -2,10 +2,12 @@
 import { openSearchPanel } from "@codemirror/search";
 import { keymap } from "@codemirror/view";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
-import { caretWatcher, labelled, Lock, mount, oneLineEnd, typing } from "../code";
+import { Guide } from "../people/guide";
+import { caretWatcher, labelled, Lock, mount, oneLineEnd, OPENING, typing } from "../code";
 import type { Frame } from "../frame";
 import { Languages } from "../language";
 import { memory } from "../room";
+import { carriedText, dropCarriedText } from "../trouble/rescue";
 import { cursors } from "./cursors";
 import { Session } from "./session";
 
@@ -27,17 +29,22 @@ export function openEditor(frame: Frame, room: string): void {
 }
 
 function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void): Session {
-  const lock = new Lock();
+  const lock = new Lock(viewer ? "" : OPENING);
   const session = new Session(room, frame.name, viewer, {
     state: (state, node) => frame.state(state, node),
     members: (members, ownId) => frame.presence.show(members, ownId),
-    joined: () => lock.set(view, false),
-    refused: (error) => frame.notices.show(error),
-    recovered: () => frame.notices.clear(),
+    joined: () => {
+      lock.set(view, false);
+      frame.opened();
+      putCarriedText(session);
+    },
+    progress: () => frame.progress(),
+    refused: (error) => frame.refused(error),
+    recovered: () => frame.recovered(),
     ended: () => lock.set(view, true),
-    denied: (reason, stray) => {
+    denied: (stray) => {
       lock.set(view, true);
-      frame.viewOnly(reason);
+      frame.viewOnly();
       if (!stray) return;
       view.destroy();
       strayed();
@@ -48,12 +55,19 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
     (chosen) => session.settings.set(LANGUAGE, chosen),
     () => frame.languageFailed(),
   );
+  const guide = new Guide(frame.editor.parentElement as HTMLElement, {
+    followed: (id) => frame.presence.followed(id),
+    showEveryone: () => frame.presence.showEveryone(),
+    say: frame.say,
+  });
+  frame.presence.guide = guide;
   const view = mount(frame.editor, [
     lock.extension,
     languages.extension,
     keymap.of(yUndoManagerKeymap),
     yCollab(session.text, null, { undoManager: session.undo }),
     cursors(session.text, session.awareness),
+    guide.extension,
     typing(),
     oneLineEnd,
     labelled("Shared code", "Press Escape, then Tab, to leave the editor."),
@@ -73,6 +87,17 @@ function enter(frame: Frame, room: string, viewer: boolean, strayed: () => void)
   };
   session.settings.observe(() => void follow());
   frame.language.disabled = viewer;
+  frame.text = () => view.state.doc.toString();
+  frame.focus = () => view.focus();
   view.focus();
   return session;
+}
+
+/** Begin a new room with the text that was brought from another; a room that has a text keeps it. */
+function putCarriedText(session: Session): void {
+  const carried = carriedText();
+  if (carried === "") return;
+  dropCarriedText();
+  // With an origin of its own, so that undo does not take it back.
+  if (session.text.length === 0) session.text.doc?.transact(() => session.text.insert(0, carried), "carried");
 }

@@ -15,10 +15,12 @@ export interface Screen {
   state(state: State, node: string): void;
   members(members: Member[], ownId: string): void;
   joined(): void;
+  /** Some of our edits are stored, others not yet. */
+  progress(): void;
   refused(error: Refusal): void;
   recovered(): void;
   /** The room lets us look and not type; `strayed` if our document has edits that it refused. */
-  denied(reason: string, strayed: boolean): void;
+  denied(strayed: boolean): void;
   /** The room is over, or not for us: what is on the screen is all that is left of it. */
   ended(): void;
 }
@@ -32,12 +34,16 @@ const TOKEN = 101;
 const EXPIRING = 102;
 /** No token, or one that is not accepted: a new one connects. */
 const UNAUTHORIZED = 4401;
+/** Not for us, or somebody has removed us. */
+const NOT_ALLOWED = 4403;
+const ROOM_CLOSED = 4410;
 /** Longer than the node takes to answer, unless Redis is away or the question was lost. */
 const ASK_AGAIN_MS = 5000;
 /** The room's text would be larger than it may be, or what we sent at once was: the same again helps nothing. */
 const TOO_LARGE = new Set([4413, 1009]);
 /** A room that is full, or an update that the node cannot read: show why, and try again. */
-const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, 1013]);
+const TRY_LATER = 1013;
+const SAID_WHY = new Set([1002, 1003, 1007, 1008, 1011, TRY_LATER]);
 /** Codes that y-websocket's convention makes final, after HTTP's. */
 const isFinal = (code: number) => code >= 4400 && code < 4500;
 
@@ -55,6 +61,8 @@ export class Session {
   #everSynced = false;
   #viewer: boolean;
   #closed = false;
+  /** The token of the last attempt to connect. */
+  #shown = shownToken().token;
   /** The length of the text that was too large; a shorter one may be tried. */
   #oversize: number | undefined;
   /** Local edits are counted; an answer covers those that were made when the question was sent. */
@@ -82,12 +90,15 @@ export class Session {
     this.awareness = this.#provider.awareness;
     this.#people = new People(this.awareness, name);
     this.#handleMessages();
-    this.#provider.on("status", () => this.#connectionChanged());
+    this.#provider.on("status", ({ status }) => {
+      if (status === "connecting") this.#shown = shownToken().token;
+      this.#connectionChanged();
+    });
     this.#provider.on("sync", () => this.#connectionChanged());
     this.#provider.on("connection-close", (event) => {
       // The node's reason for closing; the client connects again, and the notice goes when the node answers.
       if (event && SAID_WHY.has(event.code) && event.reason) {
-        this.#screen.refused({ message: event.reason, code: "closed" });
+        this.#screen.refused({ message: event.reason, code: event.code === TRY_LATER ? "busy" : "misunderstood" });
       }
     });
     this.#provider.on("closed", ({ code, reason }) => this.#turnedAway(code, reason));
@@ -121,12 +132,12 @@ export class Session {
   #handleMessages(): void {
     const handlers = this.#provider.messageHandlers;
     handlers[AUTH] = (_encoder, decoder) => {
-      if (decoding.readVarUint(decoder) === 0) this.#denied(decoding.readVarString(decoder));
+      if (decoding.readVarUint(decoder) === 0) this.#denied();
     };
     handlers[TOKEN] = (_encoder, decoder) => {
       const reason = decoding.readVarString(decoder);
       if (reason === "") this.#screen.recovered();
-      else this.#screen.refused({ message: `The new token was refused: ${reason}.`, code: "token" });
+      else this.#screen.refused({ message: reason, code: "token" });
     };
     handlers[EXPIRING] = (_encoder, decoder) => this.#screen.refused(expiring(decoding.readVarUint(decoder)));
     handlers[STORED] = (_encoder, decoder) => {
@@ -174,6 +185,7 @@ export class Session {
     this.#edits += 1;
     if (this.#oversize !== undefined && this.text.length < this.#oversize) {
       this.#oversize = undefined;
+      this.#screen.recovered();
       this.#provider.connect();
     }
     this.#ask();
@@ -200,7 +212,10 @@ export class Session {
     clearTimeout(this.#again);
     this.#node = node;
     this.#storedEdits = Math.max(this.#storedEdits, edits);
-    if (this.unsaved) this.#ask();
+    if (this.unsaved) {
+      this.#screen.progress();
+      this.#ask();
+    }
     this.#report();
   }
 
@@ -221,13 +236,18 @@ export class Session {
     this.#report();
   }
 
-  #denied(reason: string): void {
+  #denied(): void {
     this.#viewer = true;
-    this.#screen.denied(reason, this.#edits > 0);
+    this.#screen.denied(this.#edits > 0);
     this.#report();
   }
 
   #turnedAway(code: number, reason: string): void {
+    if (code === UNAUTHORIZED && this.#shown !== shownToken().token) {
+      // The next token came while the last was on its way.
+      this.#provider.connect();
+      return;
+    }
     if (TOO_LARGE.has(code)) this.#oversize = this.text.length;
     else if (code === UNAUTHORIZED) this.#screen.ended();
     else {
@@ -235,8 +255,16 @@ export class Session {
       this.#storedEdits = this.#edits;
       this.#screen.ended();
     }
-    this.#screen.refused({ message: reason || "The room has closed the connection.", code: `closed_${code}` });
+    this.#screen.refused({ message: reason || "The room has closed the connection.", code: this.#wordOf(code) });
     this.#report();
+  }
+
+  /** The word of the Socket.IO contract for the same refusal. */
+  #wordOf(code: number): string {
+    if (TOO_LARGE.has(code)) return "code_too_large";
+    if (code === UNAUTHORIZED) return "unauthorized";
+    if (code === NOT_ALLOWED) return this.#everSynced ? "removed" : "not_allowed";
+    return code === ROOM_CLOSED ? "room_closed" : `closed_${code}`;
   }
 
   #report(): void {
