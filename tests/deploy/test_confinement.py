@@ -75,6 +75,19 @@ def test_the_image_has_the_packages_that_setup_cfg_asks_for_and_no_unpinned_one(
     assert Requirement(build).specifier.contains(version.version)
 
 
+def test_the_image_that_traces_has_the_same_packages_and_those_of_the_extra() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    node, otel = pinned("node.txt"), pinned("otel.txt")
+    for name, entry in node.items():
+        assert otel[name].specifier == entry.specifier, name
+    for line in config["options.extras_require"]["otel"].strip().splitlines():
+        wanted = Requirement(line)
+        [version] = otel[wanted.name].specifier
+        assert wanted.specifier.contains(version.version), f"make pins: {wanted}"
+        assert wanted.name not in node
+
+
 def test_every_install_in_the_dockerfile_is_by_hash_or_of_what_was_just_built() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     assert 'ONLY_PINNED="--require-hashes --only-binary=:all: --no-deps"' in dockerfile
