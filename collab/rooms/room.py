@@ -364,7 +364,5 @@ class Room:
 
 
 def _endpoint_of(by: TextMember | YjsMember | None) -> str:
-    """Return the name of the endpoint of an edit's author, for its span."""
-    if by is None:
-        return "api"
-    return "text" if isinstance(by, TextMember) else "yjs"
+    """Return the name of an author's endpoint, for a span."""
+    return {TextMember: "text", YjsMember: "yjs"}.get(type(by), "api")
