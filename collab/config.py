@@ -19,6 +19,7 @@ from collab.setting_parsers import (
     check_redis_url,
     integer,
     one_of,
+    parse_ratio,
     parse_switch,
     seconds,
 )
@@ -182,6 +183,8 @@ class Config:
         "time without Redis after which clients with tokens are let go: they may be revoked")
     drain_time: float = setting(5.0, "COLLAB_DRAIN_TIME", seconds(0, 600),
         "time over which a node that stops moves its clients to others")
+    traces: float = setting(0.0, "COLLAB_TRACES", parse_ratio,
+        "part of the changes that are traced with OpenTelemetry, 0 to 1")
     # fmt: on
 
     @property

@@ -42,6 +42,17 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def parse_ratio(raw: str) -> float:
+    """Return a part of a whole, from 0 to 1."""
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ValueError("is not a number") from None
+    if not 0 <= value <= 1:
+        raise ValueError("is not between 0 and 1")
+    return value
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Return the parser of one of these words."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from collab.errors import CollabError
 from collab.merge.errors import MergeError
@@ -17,6 +18,9 @@ from collab.rooms.journal_state import Event, JournalState, Phase
 from collab.rooms.pending import Pending
 from collab.store.channel import Announcement
 from collab.store.records import ZERO, Commit, Committed, Entry, EntryId, Refused, Standing
+
+if TYPE_CHECKING:  # it needs the packages of an extra
+    from collab.tracing import RoomTraces
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ class Follower:
     confirmed. Entries of other nodes are applied strictly in the journal's order. ``epoch`` is None
     before a journal is known; ``last`` is the last entry that was applied; ``deadline`` is the time
     by ``clock`` at which the room expires. A change lets the room live for ``ttl`` seconds.
+    ``traces`` has the spans of the commits, if changes are traced.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Follower:
         *,
         ttl: float,
         clock: Callable[[], float],
+        traces: RoomTraces | None = None,
     ) -> None:
         self.room = room
         self.ttl = ttl
@@ -58,6 +64,7 @@ class Follower:
         self._digested = "", hashlib.sha1(b"", usedforsecurity=False).hexdigest()
         self._metrics = metrics
         self._on_edit = on_edit
+        self._traces = traces
 
     @property
     def expired(self) -> bool:
@@ -161,16 +168,21 @@ class Follower:
         """Return all updates that wait as one commit, which is in flight from now on."""
         assert not self.in_flight, "one commit of a room is in flight at a time"
         self.in_flight, self.waiting = self.waiting, Pending()
-        return self.in_flight.make_commit(self.replica)
+        trace = self._traces.begin_commit() if self._traces else ""
+        return self.in_flight.make_commit(self.replica, trace)
 
     def requeue_commit(self) -> None:
         """Put a commit in flight back at the head of the updates that wait."""
         if self.in_flight:
+            if self._traces:
+                self._traces.end_commit("unanswered")
             self.waiting = self.in_flight.followed_by(self.waiting)
             self.in_flight = Pending()
 
     def handle_committed(self, answer: Committed) -> None:
         """Handle a commit that Redis appended, maybe behind entries that this node had missed."""
+        if self._traces:
+            self._traces.end_commit("ok")
         if answer.missed:
             self.apply_entries(answer.missed)
         self.state.on(Event.SNAPSHOT_OWED if answer.missed else Event.SNAPSHOT_SET)
@@ -179,6 +191,8 @@ class Follower:
 
     def handle_refused(self, answer: Refused) -> None:
         """Handle a refused commit: another node was first, or this is another journal."""
+        if self._traces:
+            self._traces.end_commit(answer.reason)
         self.requeue_commit()
         self.state.on(Event.REFUSED if answer.reason == "behind" else Event.MISSED)
         self.apply_entries(answer.missed)

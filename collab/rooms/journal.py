@@ -10,6 +10,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from collab.errors import RoomClosed, StoreUnavailable
 from collab.merge.replica import Replica
@@ -26,6 +27,9 @@ from collab.store.commits import Commits
 from collab.store.records import ZERO, Committed, EntryId, NextCommit, Reading, Refused, Standing
 from collab.store.store import Store
 
+if TYPE_CHECKING:  # it needs the packages of an extra
+    from collab.tracing import RoomTraces
+
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +40,7 @@ class Journal:
     ``on_end`` when somebody has ended the room. ``own_subscriptions`` returns how many
     subscriptions of the room's channel are this node's, as far as it knows: nobody else needs the
     announcements. ``ttl`` is in seconds; ``max_entries`` and ``max_bytes`` bound the history.
+    ``traces`` has the spans of the commits, if changes are traced.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Journal:
         ttl: float,
         max_entries: int,
         max_bytes: int,
+        traces: RoomTraces | None = None,
     ) -> None:
         self._room = room
         self._store = store
@@ -60,7 +66,7 @@ class Journal:
         self._lowest_limit = size_limit(max_bytes, "", scarce=True)
         self._own_subscriptions = own_subscriptions
         clock = asyncio.get_running_loop().time
-        self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock)
+        self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock, traces=traces)
         self._state = self._follower.state
         self._recovery = Recovery(self._follower, store, self._checks, on_end)
         self._reading: asyncio.Task[Reading] | None = None

@@ -120,13 +120,16 @@ class Pending:
             self._all_stored or later._all_stored,
         )
 
-    def make_commit(self, replica: Replica) -> Commit:
-        """Return the commit of all this; ``replica`` is the document that it leads to."""
+    def make_commit(self, replica: Replica, trace: str = "") -> Commit:
+        """Return the commit of all this; ``replica`` is the document that it leads to.
+
+        ``trace`` stands for the commit's span, if it is traced.
+        """
         self.nonce = self.nonce or random.getrandbits(NONCE_BITS)
         self.sent_count = len(self.updates)
         updates = [Update(SEVERAL, replica.state())] if self.whole else self.updates
         together = merged(each.update for each in updates)
-        return Commit(updates, together, replica.text, self.ttl, self.nonce)
+        return Commit(updates, together, replica.text, self.ttl, self.nonce, trace)
 
     def succeed(self) -> None:
         """Resolve the Futures: Redis has everything."""

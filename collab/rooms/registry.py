@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from collab.config import Config
 from collab.errors import RateLimited, RoomClosed, RoomExists, StoreUnavailable
@@ -20,6 +21,9 @@ from collab.rooms.search import Searches
 from collab.store.records import ROOM, Commit, Refused, Update
 from collab.store.store import NEW_ROOM, Store
 from collab.store.subscriber import Subscriber
+
+if TYPE_CHECKING:  # it needs the packages of an extra
+    from collab.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,8 @@ enough for a client that reconnects."""
 class Rooms:
     """All rooms that this node holds now.
 
-    ``on_emit`` is called with each python-socketio message on the channel of a room.
+    ``on_emit`` is called with each python-socketio message on the channel of a room. With
+    ``tracing`` their changes are traced.
     """
 
     def __init__(
@@ -51,12 +56,14 @@ class Rooms:
         subscriber: Subscriber,
         metrics: Metrics,
         on_emit: Callable[[bytes], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._subscriber = subscriber
         self._metrics = metrics
         self._on_emit = on_emit
+        self._tracing = tracing
         self._searches = Searches()
         self._clock = asyncio.get_running_loop().time
         self._new_rooms = Quota(config.max_new_rooms)
@@ -223,6 +230,7 @@ class Rooms:
             room = Room(
                 name, self._config, self._store, self._subscriber, self._metrics, self._on_emit,
                 self._searches, self._written, self._drop_ended,
+                self._tracing.room(name) if self._tracing else None,
             )  # fmt: skip
             await room.open()
             if room.ended:

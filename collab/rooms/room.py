@@ -7,6 +7,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from collab.config import Config
 from collab.errors import RoomClosed, RoomFull, StoreUnavailable
@@ -31,6 +32,9 @@ from collab.store.keys import room_channel
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 
+if TYPE_CHECKING:  # it needs the packages of an extra
+    from collab.tracing import RoomTraces
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +56,7 @@ class Room:
         searches: Searches,
         written: Quota,
         on_end: Callable[[Room], None],
+        traces: RoomTraces | None = None,
     ) -> None:
         self.name = name
         self._config = config
@@ -62,6 +67,7 @@ class Room:
         self._metrics = metrics
         self._on_emit = on_emit
         self._on_end = on_end
+        self._traces = traces
         self._members = Members(metrics)
         self._channel = room_channel(name)
         # The room's parts refer to it weakly: only the garbage collector, which runs seldom, could
@@ -80,7 +86,7 @@ class Room:
             on_end=lambda: me._end(),
             own_subscriptions=lambda: int(subscriber.is_subscribed(me._channel)),
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
-            max_bytes=config.max_journal_bytes,
+            max_bytes=config.max_journal_bytes, traces=traces,
         )  # fmt: skip
         self.texts = TextMembers(self._members, self._journal, self.presence, searches, metrics)
         self.yjs = YjsMembers(
@@ -205,12 +211,17 @@ class Room:
 
     def commit(self, edit: Edit, author: str, by: TextMember | YjsMember | None = None) -> None:
         """Broadcast and commit an edit that was made here by `author_words`."""
-        self.broadcast(edit, by)
         size = len(edit.update)
+        change = self._traces and self._traces.change(_endpoint_of(by), size)
+        self.broadcast(edit, by)
+        if change:
+            change.delivered(len(self._members) - (by is not None))
         self._metrics.written.inc(size)
         if by is not None:
             self._written.spend(by.identity, size, self._clock())
         self._journal.append(edit.update, author)
+        if change:
+            change.end_with(self.stored())
 
     def stored(self) -> asyncio.Future[None]:
         """Return a Future that is done when Redis has all edits that were made here."""
@@ -286,7 +297,7 @@ class Room:
             return
         match parsed:
             case channel.Announcement():
-                self._journal.handle_announcement(parsed)
+                self._handle_announcement(parsed)
             case channel.RoomEnded():
                 self._journal.handle_end()
             case channel.PresenceReport():
@@ -295,6 +306,15 @@ class Room:
                 self._reply(parsed)
             case channel.Emit():
                 self._on_emit(parsed.message)
+
+    def _handle_announcement(self, announcement: channel.Announcement) -> None:
+        delivery = None
+        if self._traces and announcement.trace and announcement.writer != self._store.writer:
+            delivery = self._traces.delivery(announcement.trace)
+        self._journal.handle_announcement(announcement)
+        if delivery:
+            applied = self._journal.last >= announcement.id
+            delivery.end(len(self._members), "applied" if applied else "missed")
 
     def _reply(self, question: channel.CensusQuestion) -> None:
         here = [person for person in self.presence.people() if person.node == self._config.node_id]
@@ -346,3 +366,8 @@ class Room:
     def report(self) -> None:
         """Report this node's members to the other nodes; drop the members of silent nodes."""
         self.presence.heartbeat()
+
+
+def _endpoint_of(by: TextMember | YjsMember | None) -> str:
+    """Return the name of an author's endpoint, for a span."""
+    return {TextMember: "text", YjsMember: "yjs"}.get(type(by), "api")

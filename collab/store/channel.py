@@ -23,6 +23,8 @@ ANNOUNCEMENT, REPORT, QUESTION = b"J ", b"P ", b"Q "
 """The first two bytes of a message, which say its kind."""
 END = b"E"
 """The whole message that says that the room was ended."""
+TRACE = "+"
+"""What is between the writer of an announcement and its span; no node's name contains it."""
 EMIT = b"{"
 """The first byte of a message of python-socketio, which is a JSON object."""
 
@@ -33,7 +35,7 @@ class Announcement(NamedTuple):
     ``previous`` is the entry after which the commit was appended, ``id`` is the commit's last
     entry. ``ttl`` is how many seconds the room lives after the commit. ``update`` is all updates of
     the commit, merged; b'' if the commit only refreshed the expiry. ``writer`` is the
-    `Store.writer` that sent the commit.
+    `Store.writer` that sent the commit. ``trace`` stands for the commit's span, if it is traced.
     """
 
     epoch: str
@@ -42,15 +44,21 @@ class Announcement(NamedTuple):
     id: EntryId
     ttl: float
     update: bytes
+    trace: str = ""
 
     @classmethod
     def _parse(cls, body: bytes) -> Announcement:
-        """Read ``epoch writer previous id ttl\\n`` and the update."""
+        """Read ``epoch writer previous id ttl\\n`` and the update.
+
+        The span of a traced commit follows the writer, in the same word: nodes of older versions
+        only compare this word with their own.
+        """
         header, _, update = body.partition(b"\n")
-        epoch, writer, previous, last, ttl = header.split(b" ")
+        epoch, word, previous, last, ttl = header.split(b" ")
+        writer, _, trace = word.decode().partition(TRACE)
         return cls(
-            epoch.decode(), writer.decode(), entry_id(previous), entry_id(last),
-            int(ttl) / 1000, update,
+            epoch.decode(), writer, entry_id(previous), entry_id(last), int(ttl) / 1000, update,
+            trace,
         )  # fmt: skip
 
 
@@ -167,6 +175,14 @@ def parse(message: bytes) -> Message:
         return parser(message[2:])
     except (TypeError, KeyError, OverflowError, RecursionError) as problem:
         raise ValueError("a malformed message") from problem
+
+
+def writer_word(writer: str, trace: str) -> str:
+    """Return the word of an announcement that says which `Store.writer` made the commit.
+
+    ``trace`` stands for the commit's span; '' if it is not traced.
+    """
+    return writer + TRACE + trace if trace else writer
 
 
 def _parse_member(member: Any) -> ReportedMember:

@@ -8,7 +8,7 @@
 --                      then, and leave the snapshot to a node that has applied all entries
 --       5 text         the text after the entries up to `last` and these updates
 --       6 channel      the channel of the announcement
---       7 writer       the node that commits, for the announcement
+--       7 writer       the node that commits, for the announcement; and its span, if it is traced
 --       8 update       all updates merged, for the announcement
 --       9 own          subscriptions of the channel that are the node's own: the commit is announced
 --                      only if there are more

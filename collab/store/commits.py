@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError
 
 from collab.errors import StoreUnavailable
 from collab.store import scripts
+from collab.store.channel import writer_word
 from collab.store.connection import Command
 from collab.store.keys import room_channel, script_keys
 from collab.store.records import (
@@ -44,7 +45,7 @@ class Commits:
         keys = script_keys(room)
         self._keys = keys
         self._first_words: Command = "EVALSHA", scripts.COMMIT.digest, len(keys), *keys
-        self._to_whom = room_channel(room), store.writer
+        self._channel = room_channel(room)
 
     def send(self, prepare: Prepare, on_outcome: OnOutcome) -> None:
         """Append to the journal, without a task or a Future.
@@ -74,7 +75,8 @@ class Commits:
         epoch, last, commit, exact, own = next_commit
         return (
             epoch, entry_text(last), milliseconds(commit.ttl), _MODES[exact], commit.text,
-            *self._to_whom, commit.merged, own, commit.nonce, *commit.words(),
+            self._channel, writer_word(self._store.writer, commit.trace), commit.merged, own,
+            commit.nonce, *commit.words(),
         )  # fmt: skip
 
     def _parse(self, answer: Any, asked: float) -> Committed | Refused:

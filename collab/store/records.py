@@ -73,6 +73,7 @@ class Commit(NamedTuple):
 
     ``ttl`` is how many seconds the room lives after the commit. ``nonce`` is the second half of the
     ids of the appended entries; `Store.start`, which writes the first entries, does not use it.
+    ``trace`` stands for the commit's span in its announcement; '' if it is not traced.
     """
 
     updates: list[Update]
@@ -80,6 +81,7 @@ class Commit(NamedTuple):
     text: str
     ttl: float
     nonce: int = 0
+    trace: str = ""
 
     def words(self) -> list[str | bytes]:
         """Return the entries as the scripts take them: author, update, author, update…"""

@@ -14,6 +14,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.store import scripts
+from collab.store.channel import writer_word
 from collab.store.connection import connection_pool
 from collab.store.keys import PROBE, room_channel, room_keys, script_keys
 from collab.store.link import Link, Request
@@ -176,7 +177,8 @@ class Store:
         answer = await self.run(
             scripts.START, room, int(expected is not None), expected or b"", epoch,
             milliseconds(commit.ttl), origin, commit.text,
-            room_channel(room), self.writer, commit.merged, known_end, *commit.words(),
+            room_channel(room), writer_word(self.writer, commit.trace), commit.merged, known_end,
+            *commit.words(),
         )  # fmt: skip
         word = answer[0].decode()
         self.metrics.commits.labels("start_" + word).inc()

@@ -75,6 +75,19 @@ def test_the_image_has_the_packages_that_setup_cfg_asks_for_and_no_unpinned_one(
     assert Requirement(build).specifier.contains(version.version)
 
 
+def test_the_image_that_traces_has_the_same_packages_and_those_of_the_extra() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    node, otel = pinned("node.txt"), pinned("otel.txt")
+    for name, entry in node.items():
+        assert otel[name].specifier == entry.specifier, name
+    for line in config["options.extras_require"]["otel"].strip().splitlines():
+        wanted = Requirement(line)
+        [version] = otel[wanted.name].specifier
+        assert wanted.specifier.contains(version.version), f"make pins: {wanted}"
+        assert wanted.name not in node
+
+
 def test_every_install_in_the_dockerfile_is_by_hash_or_of_what_was_just_built() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     assert 'ONLY_PINNED="--require-hashes --only-binary=:all: --no-deps"' in dockerfile
@@ -145,20 +158,28 @@ def test_every_image_can_be_pinned_to_its_digest(services: dict[str, Any], tmp_p
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\necho "sha256:$(printf %s "$6" | sha256sum | cut -c1-64)"\n')
     docker.chmod(0o755)
-    printed = subprocess.run(
-        ["sh", DEPLOY / "pin-images.sh"], capture_output=True, text=True, check=True,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-    )  # fmt: skip
+
+    def printed(*arguments: str) -> Any:
+        script = ["sh", str(DEPLOY / "pin-images.sh"), *arguments]
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run(script, capture_output=True, text=True, check=True, env=env)
+        return yaml.safe_load(done.stdout)
+
+    def digest(image: str) -> str:
+        return "sha256:" + hashlib.sha256(image.encode()).hexdigest()
 
     def at(image: str) -> str:
-        return f"{image}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+        return f"{image}@{digest(image)}"
 
     [base] = set(re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
-    assert yaml.safe_load(printed.stdout)["services"] == {
+    assert printed()["services"] == {
         "redis": {"image": at(services["redis"]["image"])},
         "nginx": {"image": at(services["nginx"]["image"])},
         "collab": {"build": {"additional_contexts": {base: f"docker-image://{at(base)}"}}},
     }
+    assert printed("kustomize")["images"] == [
+        {"name": name, "digest": digest(services[name]["image"])} for name in ("redis", "nginx")
+    ]
 
 
 def compose_client() -> list[str] | None:

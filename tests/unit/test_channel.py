@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.store.channel import (
+    TRACE,
     Announcement,
     CensusQuestion,
     Emit,
@@ -21,6 +22,7 @@ from collab.store.channel import (
     ReportedMember,
     RoomEnded,
     parse,
+    writer_word,
 )
 from collab.store.records import entry_text
 from collab.store.reply import ReplyTo, parse_answer
@@ -36,9 +38,11 @@ JSON = st.recursive(
 )
 """With halves of surrogate pairs, which the states of clients may hold."""
 
+WRITERS = WORDS.filter(lambda word: TRACE not in word)
+"""A node's name has letters, digits and -_. only."""
 ANNOUNCEMENTS = st.builds(
-    Announcement, WORDS, WORDS, IDS, IDS, st.integers(0, 10**9).map(lambda ms: ms / 1000),
-    st.binary(max_size=20),
+    Announcement, WORDS, WRITERS, IDS, IDS, st.integers(0, 10**9).map(lambda ms: ms / 1000),
+    st.binary(max_size=20), st.just("") | WORDS,
 )  # fmt: skip
 MEMBERS = st.builds(
     ReportedMember, NAMES, NAMES, st.none() | NUMBERS, st.integers(0, 2**63 - 1), NUMBERS,
@@ -56,7 +60,7 @@ REPLIES = st.builds(
 def packed(message: Message) -> bytes:
     """Return a message's bytes; those of a commit as the scripts put them together."""
     if isinstance(message, Announcement):
-        header = f"J {message.epoch} {message.writer}"
+        header = f"J {message.epoch} {writer_word(message.writer, message.trace)}"
         ids = f"{entry_text(message.previous)} {entry_text(message.id)}"
         return f"{header} {ids} {round(message.ttl * 1000)}\n".encode() + message.update
     if isinstance(message, Emit):
@@ -67,6 +71,16 @@ def packed(message: Message) -> bytes:
 @given(ANNOUNCEMENTS | REPORTS | st.builds(CensusQuestion, REPLIES) | st.just(RoomEnded()))
 def test_what_one_node_packs_another_parses(message: Message) -> None:
     assert parse(packed(message)) == message
+
+
+@given(WRITERS, WORDS)
+def test_a_traced_commit_is_announced_with_as_many_words_as_any_other(
+    writer: str, trace: str
+) -> None:
+    """A node of an older version takes it, as of a writer that is not itself."""
+    assert writer_word(writer, "") == writer
+    word = writer_word(writer, trace)
+    assert word.split(" ") == [word] != [writer]
 
 
 @given(REPLIES, st.binary(max_size=20))

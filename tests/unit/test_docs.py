@@ -94,7 +94,8 @@ def test_a_series_has_no_time_of_its_creation() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+    pages = [page for folder in ("docs", "deploy") for page in (ROOT / folder).rglob("*.md")]
+    for page in [*ROOT.glob("*.md"), *pages]:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
             path = page.parent / target if target else page
             assert path.exists(), f"{page.name}: {target}"
