@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from pycrdt import Doc, Text
 
 from tests.support.chromium import FLAGS, chromium
 from tests.support.clients import eventually
@@ -198,9 +200,14 @@ class Person:
         return self
 
     def gets_history(self, lines: list[Any]) -> Person:
-        """Let the page get these lines when it asks for a room's history."""
-        body = "".join(json.dumps(line) + "\n" for line in lines)
+        """Let the page get these lines when it asks for a room's history, and nothing after them.
+
+        A ``delta`` of a line, and the text ``base`` of the first, are sent as Yjs updates.
+        """
+        body = "".join(json.dumps(line) + "\n" for line in as_updates(lines))
+        nothing = json.dumps({"entries": 0, "after": "0-0"})
         self.page.route("**/history?*", lambda route: route.fulfill(body=body))
+        self.page.route("**/history?*after=*", lambda route: route.fulfill(body=nothing))
         return self
 
     def caret_of(self, name: str) -> Locator:
@@ -236,6 +243,24 @@ class Person:
         """The whole text, line for line, of a text that fits the screen: no more is drawn."""
         expect(self.page.locator(".cm-line")).to_have_text(text.split("\n"))
         return self
+
+
+def as_updates(lines: list[Any]) -> Iterator[Any]:
+    """Yield the lines of a history with Yjs updates in place of its deltas."""
+    doc: Doc[Any] = Doc()
+    text = doc.get("code", type=Text)
+    for number, line in enumerate(lines):
+        if not isinstance(line, dict) or not {"base", "delta"} & line.keys():
+            yield line
+            continue
+        before, position = doc.get_state(), 0
+        for op in line.get("delta", [{"insert": line.get("base")}]):
+            if "insert" in op:
+                text.insert(position, op["insert"])
+            position += op.get("retain", 0)  # of ASCII: pycrdt counts bytes
+        update = base64.b64encode(doc.get_update(before)).decode()
+        fields = {key: value for key, value in line.items() if key not in ("base", "delta")}
+        yield {"id": f"{number}-0", **fields, "base" if "base" in line else "update": update}
 
 
 @contextmanager

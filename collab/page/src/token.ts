@@ -58,11 +58,20 @@ export function onNewToken(handle: () => void): void {
 
 /** The name that the token gives its bearer, if it can be read here: others see that one. */
 export function nameInToken(): string {
+  return nameFrom(claims()["name"]);
+}
+
+/** Whether the token says that its bearer may only look. What the service says counts more. */
+export function isViewersToken(): boolean {
+  return claims()["role"] === "viewer";
+}
+
+function claims(): Readonly<Record<string, unknown>> {
   try {
-    const [, claims = ""] = current.split(".");
-    const bytes = Uint8Array.from(atob(claims.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-    return nameFrom(fieldsOf(JSON.parse(new TextDecoder().decode(bytes)))["name"]);
+    const [, encoded = ""] = current.split(".");
+    const bytes = Uint8Array.from(atob(encoded.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+    return fieldsOf(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    return "";
+    return {};
   }
 }
