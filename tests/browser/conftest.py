@@ -66,6 +66,7 @@ class Wire:
     def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], wire: Proxy) -> None:
         self._run = run
         self._wire = wire
+        self.port = wire.port
         self.url = f"http://127.0.0.1:{wire.port}"
 
     def cut(self) -> None:
@@ -133,7 +134,14 @@ def closed_node(cluster: Cluster) -> str:
 @pytest.fixture
 def wire(cluster: Cluster) -> Iterator[Wire]:
     """A way to the first node that the test may cut."""
-    passing = proxy(urlsplit(cluster.urls[0]).port or 0)
+    with wire_to(cluster, cluster.urls[0]) as passing:
+        yield passing
+
+
+@contextmanager
+def wire_to(cluster: Cluster, url: str) -> Iterator[Wire]:
+    """Make a way to the server at ``url`` that may be cut."""
+    passing = proxy(urlsplit(url).port or 0)
     yield Wire(cluster.run, cluster.run(passing.__aenter__()))
     cluster.run(passing.__aexit__(None, None, None))
 

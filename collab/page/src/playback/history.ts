@@ -92,7 +92,8 @@ async function read(lines: AsyncGenerator<string>, progress: (done: number) => v
     const fields = fieldsOf(parsed(text));
     if (part === null) {
       const { base, after, entries } = fields;
-      if (typeof base !== "string" && typeof after !== "string") throw new Misshapen("not a head");
+      const isHead = Number.isSafeInteger(entries) && (typeof base === "string" || typeof after === "string");
+      if (!isHead) throw new Misshapen("not a head");
       part = { base: typeof base === "string" ? bytesOf(base) : null, entries: [] };
       expected = Number(entries);
     } else {

@@ -1,4 +1,5 @@
 /** Puts an earlier text back into the live room: asks first, and can be undone. */
+import type { State } from "../badge";
 import { find, type Frame } from "../frame";
 import type { Session } from "../yjs/session";
 import { type Rewrite, rewrite } from "./rewrite";
@@ -8,6 +9,7 @@ import type { Moment } from "./version";
 const PATIENCE_MS = 15_000;
 /** We stay in the room for so long after a change, so that it can be undone. */
 const UNDO_MS = 120_000;
+const OVER = "The room can't be changed any more.";
 const DENIED = "This room lets you look and not type. Nothing was changed.";
 
 /**
@@ -87,15 +89,15 @@ export class Restoration {
           clearTimeout(late);
           resolve(session);
         },
-        state: () => this.#report(),
+        state: (state) => this.#report(state),
         members: () => undefined,
         recovered: () => undefined,
         refused: ({ message }) => this.frame.notices.show({ message, code: "restore" }),
         denied: () => this.#refused(DENIED),
         ended: () => {
           clearTimeout(late);
-          fail("The room can't be changed any more.");
-          this.#refused("The room can't be changed any more.");
+          fail(OVER);
+          this.#refused(OVER);
         },
       });
     });
@@ -111,8 +113,11 @@ export class Restoration {
   }
 
   /** Tell whether what we did is stored. */
-  #report(): void {
-    if (this.#phase !== "changing" || this.#session === undefined || this.#session.unsaved) return;
+  #report(state: State): void {
+    if (this.#phase !== "changing" || this.#session === undefined) return;
+    // The text would be too large: the notice has the service's reason.
+    if (state === "unsaved") this.#leave();
+    if (state !== "saved") return;
     this.#phase = "changed";
     this.#undo.hidden = false;
     this.#say(`Restored: everybody in the room has the text of ${this.#time} again, with what was typed meanwhile.`);
@@ -121,8 +126,10 @@ export class Restoration {
   }
 
   #refused(reason: string): void {
-    if (this.#phase !== "changing") return;
+    const news = this.#phase === "asking" || this.#phase === "changing";
+    this.#dialog.close();
     this.#leave();
+    if (!news) return;
     this.denied(reason);
     this.frame.notices.show({ message: reason, code: "restore" });
   }
