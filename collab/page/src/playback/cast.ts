@@ -49,7 +49,8 @@ export class Cast {
     const key = author === null ? "" : author.id || author.name;
     const number = this.#places.get(key) ?? this.#authors.length;
     this.#places.set(key, number);
-    const known = (this.#authors[number] ??= { name: SEVERAL, color: "", compared: false, first: this.#edits, last: 0 });
+    const known = this.#authors[number] ?? { name: SEVERAL, color: "", compared: false, first: this.#edits, last: 0 };
+    this.#authors[number] = known;
     known.last = this.#edits;
     this.#edits += 1;
     if (author === null) return number;

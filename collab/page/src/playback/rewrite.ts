@@ -26,7 +26,9 @@ export function rewrite(text: Y.Text, wanted: string): Rewrite | null {
   copy.on("update", (made: Uint8Array) => {
     update = made;
   });
-  copy.transact(() => edits.toReversed().forEach((edit) => splice(copy.getText("code"), edit)));
+  copy.transact(() => {
+    for (const edit of edits.toReversed()) splice(copy.getText("code"), edit);
+  });
   copy.destroy();
   return {
     update,
