@@ -247,7 +247,8 @@ class Cursor {
       if (piece === undefined) return;
       const from = piece.from + this.#used;
       const to = Math.min(piece.to, from + left);
-      if (to > from) into?.push({ ...piece, from, to });
+      const whole = from === piece.from && to === piece.to;
+      if (to > from) into?.push(whole ? piece : { ...piece, from, to });
       left -= to - from;
       this.#used += to - from;
       if (to < piece.to) return;
