@@ -1,4 +1,4 @@
-"""A room's history as HTTP sends it: a line of JSON for the base, and one for each entry."""
+"""A room's history as HTTP sends it: a line of JSON for its head, and one for each entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from collab.http.bodies import iso_time
 from collab.http.parameters import query, room_name
 from collab.merge.units import utf16_ops
 from collab.origins import Origins
-from collab.rooms.playback import HistoryEntry, Playback, fetch_playback
+from collab.rooms.playback import (
+    HistoryEntry,
+    Playback,
+    fetch_entries,
+    fetch_playback,
+    is_entry_id,
+)
 from collab.store.store import Store
 
 HISTORY = "history"
@@ -35,6 +41,10 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+Line = dict[str, Any]
+"""The fields of one line."""
 
 
 class History:
@@ -59,14 +69,34 @@ class History:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         name = room_name(request, self._config.max_room_name)
-        form = query(request, "format").get("format", "deltas")
+        given = query(request, "format", "after")
+        form, after = given.get("format", "deltas"), given.get("after")
         if form not in ("deltas", "updates"):
             raise BadRequest("format must be deltas or updates")
+        if after is not None and not is_entry_id(after):
+            raise BadRequest("after must be the id of an entry")
         with self._slot():
-            playback = await fetch_playback(self._store, name)
-            if playback is None:
-                raise NoSuchRoom("there is no such room")
-            return await self._stream(request, name, form, playback)
+            head: Line = {"room": name, "format": form}
+            return await self._stream(request, head, await self._lines(name, form, after))
+
+    async def _lines(self, room: str, form: str, after: str | None) -> Iterator[Line | None]:
+        """Return the lines of a history, None in the place of each that is not to be sent.
+
+        Raises NoSuchRoom or StoreUnavailable.
+        """
+        if after is not None:
+            entries = await fetch_entries(self._store, room, after)
+            # Without the text before them, entries can't be sent as edits of a text.
+            if entries is not None and (form == "updates" or not entries):
+                unit = {"unit": "utf-16"} if form == "deltas" else {}
+                return _updates({**unit, "after": after}, entries)
+        playback = await fetch_playback(self._store, room, after if form == "deltas" else None)
+        if playback is None:
+            raise NoSuchRoom("there is no such room")
+        if form == "deltas":
+            return _deltas(playback)
+        base = base64.b64encode(playback.base_update).decode()
+        return _updates({"base": base}, playback.entries)
 
     async def _preflight(self, request: web.Request) -> web.Response:
         """Tell a browser that a page may send its token with a request for a history."""
@@ -84,19 +114,19 @@ class History:
             self._streams -= 1
 
     async def _stream(
-        self, request: web.Request, room: str, form: str, playback: Playback
+        self, request: web.Request, head: Line, lines: Iterator[Line | None]
     ) -> web.StreamResponse:
-        """Respond to a request with a history; ``form`` is ``deltas`` or ``updates``."""
+        """Respond to a request with a history; the fields of ``head`` go into its first line."""
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        head = {"room": room, "format": form, "entries": len(playback.entries)}
-        lines = _deltas(playback) if form == "deltas" else _updates(playback)
+        piece = b""
         try:
-            piece = orjson.dumps({**head, **next(lines)}) + b"\n"
             for line in lines:
-                piece += orjson.dumps(line) + b"\n"
+                if line is not None:
+                    piece += orjson.dumps({**head, **line}) + b"\n"
+                    head = {}
                 if len(piece) >= PIECE_BYTES:
                     await _write(response, piece)
                     piece = b""
@@ -130,10 +160,14 @@ async def _write(response: web.StreamResponse, piece: bytes) -> None:
         await response.write(piece)
 
 
-def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
+def _deltas(playback: Playback) -> Iterator[Line | None]:
     """Yield the base's text, then each entry as an edit; lengths are UTF-16 units."""
-    yield {"unit": "utf-16", "base": playback.base}
+    start = {"after": playback.after} if playback.after else {"base": playback.base}
+    yield {"entries": len(playback.entries), "unit": "utf-16", **start}
     for step in playback.play():
+        if step is None:
+            yield None
+            continue
         ops = [
             {"insert": op} if isinstance(op, str) else {"retain": op} if op > 0 else {"delete": -op}
             for op in utf16_ops(step.before, step.edit)
@@ -141,17 +175,23 @@ def _deltas(playback: Playback) -> Iterator[dict[str, Any]]:
         yield {**_entry_fields(step.entry), "delta": ops}
 
 
-def _updates(playback: Playback) -> Iterator[dict[str, Any]]:
-    """Yield the base as a Yjs update, then each entry's Yjs update."""
-    yield {"base": base64.b64encode(playback.base_update).decode()}
-    for entry in playback.entries:
+def _updates(start: Line, entries: list[HistoryEntry]) -> Iterator[Line]:
+    """Yield the line of the ``start``, then each entry's Yjs update."""
+    yield {"entries": len(entries), **start}
+    for entry in entries:
         yield {**_entry_fields(entry), "update": base64.b64encode(entry.update).decode()}
 
 
-def _entry_fields(entry: HistoryEntry) -> dict[str, Any]:
+def _entry_fields(entry: HistoryEntry) -> Line:
     author = entry.author
     return {
         "id": entry.id,
         "at": iso_time(entry.at),
-        "author": {"id": author.id, "name": author.name} if author else None,
+        "author": author
+        and {
+            "id": author.id,
+            "name": author.name,
+            "color": author.color or None,
+            "client": author.client or None,
+        },
     }

@@ -14,7 +14,7 @@ from collab.http.bodies import iso_time, json_response, read_fields
 from collab.http.parameters import conditions, integer, query, requires_new_room, room_name
 from collab.names import check_code
 from collab.rooms import census
-from collab.rooms.author import Author
+from collab.rooms.author import API, Author
 from collab.rooms.identity import Identity
 from collab.rooms.playback import fetch_text
 from collab.rooms.registry import Rooms
@@ -22,7 +22,7 @@ from collab.store.directory import Directory
 from collab.store.questions import Questions
 from collab.store.store import Store
 
-CALLER = Author("api", "API")
+CALLER = Author("api", "API", client=API)
 """The author of the edit that a PUT with a key makes; with a token it is the token's bearer."""
 COMMIT_TIMEOUT = 10.0
 """Seconds that a PUT waits until Redis has confirmed it."""
@@ -162,7 +162,7 @@ class RoomRoutes:
 
 
 def _author(person: Identity | None) -> Author:
-    return CALLER if person is None else Author(person.subject, person.name)
+    return CALLER if person is None else Author(person.subject, person.name, client=API)
 
 
 def _seconds(left: float | None) -> int | None:

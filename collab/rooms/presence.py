@@ -82,6 +82,10 @@ class Presence:
         """Return the name of a member on this node, for presence and for the journal."""
         return self._roster.name(id)
 
+    def color(self, id: str) -> str:
+        """Return the color of a member on this node, for the journal; '' if it has left."""
+        return self._roster.color(id)
+
     def clients(self) -> set[int]:
         """Return the clients that have a state."""
         return self._roster.clients()

@@ -115,6 +115,11 @@ class Roster:
         """Return the name of a member on this node."""
         return self._here[id].person.name
 
+    def color(self, id: str) -> str:
+        """Return the color of a member on this node, '' if it has left."""
+        member = self._here.get(id)
+        return member.person.color if member else ""
+
     def clients(self) -> set[int]:
         """Return all clients that have a state."""
         return self._states.clients()

@@ -18,7 +18,7 @@ from collab.merge.turns import UNDELAYED, Turn
 from collab.merge.views import Views
 from collab.metrics import Metrics
 from collab.rooms.absent import AbsentPeers
-from collab.rooms.author import author_words
+from collab.rooms.author import TEXT, author_words
 from collab.rooms.handover import Departed
 from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
@@ -92,7 +92,8 @@ class TextMembers:
             self._metrics.guesses.inc()
         if outcome.late:
             self._metrics.late.inc()
-        author = author_words(member.identity.subject, member.identity.name)
+        identity, color = member.identity, self._presence.color(member.id)
+        author = author_words(identity.subject, identity.name, color, TEXT)
         member.room.edit(outcome.delta, author, member, expected=code)
 
     def broadcast(self, delta: Delta, exclude: object) -> None:

@@ -20,7 +20,7 @@ from collab.merge.replica import Edit, Replica
 from collab.merge.survey import EMPTY_UPDATE
 from collab.merge.update_reader import survey
 from collab.metrics import Metrics
-from collab.rooms.author import author_words
+from collab.rooms.author import YJS, author_words
 from collab.rooms.identity import Identity
 from collab.rooms.journal import Journal
 from collab.rooms.members import Members
@@ -171,7 +171,8 @@ class YjsMembers:
             raise CodeTooLarge(str(problem)) from None
 
     def _commit_admitted(self, member: YjsMember, edit: Edit, repair: bytes | None) -> None:
-        author = author_words(member.identity.subject, self._presence.name(member.id))
+        name, color = self._presence.name(member.id), self._presence.color(member.id)
+        author = author_words(member.identity.subject, name, color, YJS)
         if edit:
             self._metrics.changes.inc()
             self._commit(edit, author, member)

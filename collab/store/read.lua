@@ -1,7 +1,7 @@
 -- Read the part of a room's journal that a node does not have yet.
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
--- ARGV  1 epoch        the journal the node knows; '' if none
+-- ARGV  1 epoch        the journal the node knows; '' if none; '*' if it knows the entry `last` only
 --       2 last         the last entry it has applied
 --
 -- Returns  {'none', ends, code, ttl}             there is no journal; code is code_{room}, if any
@@ -18,7 +18,7 @@ if not head[1] or redis.call('EXISTS', journal_key) == 0 then
   return {'none', ends, redis.call('GET', code_key), redis.call('PTTL', code_key)}
 end
 local ttl = redis.call('PTTL', journal_key)
-if head[1] == epoch
+if (head[1] == epoch or epoch == '*')
   and (last == head[3] or #redis.call('XRANGE', journal_key, last, last) == 1) then
   return {'since', ends, head[2], ttl, redis.call('XRANGE', journal_key, '(' .. last, '+')}
 end

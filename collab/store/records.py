@@ -16,6 +16,10 @@ EntryId = tuple[int, int]
 ZERO: EntryId = (0, 0)
 NONCE_BITS = 48
 """Bits of the second half of an entry's id, a random number of the commit that appended it."""
+ANY_EPOCH = "*"
+"""In place of an epoch: any journal that has the entry. Commits never use an entry's id twice."""
+MAX_ID_PART = 2**64 - 1
+"""The largest number in an entry's id."""
 STARTER, ROOM = "starter", "room"
 """A journal's origin: a text that another service wrote, or the members of the room."""
 

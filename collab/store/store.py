@@ -188,7 +188,10 @@ class Store:
         return Refused(word, [])
 
     async def read(self, room: str, epoch: str | None, last: EntryId) -> Reading:
-        """Read the entries after ``last``, or the whole journal (see read.lua)."""
+        """Read the entries after ``last``, or the whole journal (see read.lua).
+
+        ``epoch`` is that of the journal that the node knows, None if it knows none, or ANY_EPOCH.
+        """
         asked = _now()
         answer = await self.run(scripts.READ, room, epoch or "", entry_text(last))
         ends = [end.decode() for end in answer[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from pycrdt import Doc, Text
 
 from tests.support.chromium import FLAGS, chromium
 from tests.support.clients import eventually
@@ -67,6 +69,7 @@ class Wire:
     def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], wire: Proxy) -> None:
         self._run = run
         self._wire = wire
+        self.port = wire.port
         self.url = f"http://127.0.0.1:{wire.port}"
 
     def cut(self) -> None:
@@ -174,7 +177,14 @@ def troubled(cluster: Cluster) -> Iterator[Troubled]:
 @pytest.fixture
 def wire(cluster: Cluster) -> Iterator[Wire]:
     """A way to the first node that the test may cut."""
-    passing = proxy(urlsplit(cluster.urls[0]).port or 0)
+    with wire_to(cluster, cluster.urls[0]) as passing:
+        yield passing
+
+
+@contextmanager
+def wire_to(cluster: Cluster, url: str) -> Iterator[Wire]:
+    """Make a way to the server at ``url`` that may be cut."""
+    passing = proxy(urlsplit(url).port or 0)
     yield Wire(cluster.run, cluster.run(passing.__aenter__()))
     cluster.run(passing.__aexit__(None, None, None))
 
@@ -257,9 +267,14 @@ class Person:
         return self
 
     def gets_history(self, lines: list[Any]) -> Person:
-        """Let the page get these lines when it asks for a room's history."""
-        body = "".join(json.dumps(line) + "\n" for line in lines)
+        """Let the page get these lines when it asks for a room's history, and nothing after them.
+
+        A ``delta`` of a line, and the text ``base`` of the first, are sent as Yjs updates.
+        """
+        body = "".join(json.dumps(line) + "\n" for line in as_updates(lines))
+        nothing = json.dumps({"entries": 0, "after": "0-0"})
         self.page.route("**/history?*", lambda route: route.fulfill(body=body))
+        self.page.route("**/history?*after=*", lambda route: route.fulfill(body=nothing))
         return self
 
     def caret_of(self, name: str) -> Locator:
@@ -302,6 +317,24 @@ class Person:
         """The whole text, line for line, of a text that fits the screen: no more is drawn."""
         expect(self.page.locator(".cm-line")).to_have_text(text.split("\n"))
         return self
+
+
+def as_updates(lines: list[Any]) -> Iterator[Any]:
+    """Yield the lines of a history with Yjs updates in place of its deltas."""
+    doc: Doc[Any] = Doc()
+    text = doc.get("code", type=Text)
+    for number, line in enumerate(lines):
+        if not isinstance(line, dict) or not {"base", "delta"} & line.keys():
+            yield line
+            continue
+        before, position = doc.get_state(), 0
+        for op in line.get("delta", [{"insert": line.get("base")}]):
+            if "insert" in op:
+                text.insert(position, op["insert"])
+            position += op.get("retain", 0)  # of ASCII: pycrdt counts bytes
+        update = base64.b64encode(doc.get_update(before)).decode()
+        fields = {key: value for key, value in line.items() if key not in ("base", "delta")}
+        yield {"id": f"{number}-0", **fields, "base" if "base" in line else "update": update}
 
 
 @contextmanager

@@ -39,8 +39,8 @@ class Caller:
         assert status in (200, 201), told
         return told
 
-    async def history(self, room: str, form: str = "deltas") -> list[Any]:
-        path = f"{self._url}/rooms/{room}/history?format={form}"
+    async def history(self, room: str, form: str = "deltas", after: str = "") -> list[Any]:
+        path = f"{self._url}/rooms/{room}/history?format={form}" + (after and f"&after={after}")
         async with self._session.get(path) as answer:
             assert answer.status == 200
             lines = [json.loads(line) async for line in answer.content]
@@ -58,9 +58,12 @@ def matches(schema: str, value: Any) -> None:
     Draft202012Validator(whole).validate(value)
 
 
-def played(lines: list[Any]) -> str:
-    """Play a history forward as a client in JavaScript would: a text is its UTF-16 units."""
-    text: bytes = lines[0]["base"].encode("utf-16-le")
+def played(lines: list[Any], before: str = "") -> str:
+    """Play a history forward as a client in JavaScript would: a text is its UTF-16 units.
+
+    ``before`` is the text at the entry after which the history was asked for.
+    """
+    text: bytes = lines[0].get("base", before).encode("utf-16-le")
     for line in lines[1:]:
         out, position = b"", 0
         for step in line["delta"]:

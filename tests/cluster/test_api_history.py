@@ -53,6 +53,64 @@ async def test_the_updates_of_a_history_make_the_same_text(
     assert str(doc.get("code", type=Text)) == "b 🐍!"
 
 
+async def test_a_history_can_be_followed_from_an_entry_on(room: str, callers: list[Caller]) -> None:
+    texts = ["one", "one 🐍 two", "two 🐍!", "two"]
+    for text in texts:
+        await callers[0].put(room, text)
+    whole = await callers[0].history(room)
+    updates = await callers[0].history(room, "updates")
+    for count, text in enumerate(texts, 1):
+        after = whole[count]["id"]
+        later = await callers[1].history(room, after=after)
+        assert later[0]["after"] == after and later[1:] == whole[count + 1 :]
+        assert played(later, text) == texts[-1]
+        assert (await callers[1].history(room, "updates", after))[1:] == updates[count + 1 :]
+    last = whole[-1]["id"]
+    await callers[0].put(room, "two and more")
+    assert played(await callers[1].history(room, after=last), "two") == "two and more"
+
+
+async def test_an_entry_that_the_journal_does_not_have_brings_the_whole_history(
+    redis_server: Redis, room: str
+) -> None:
+    node = Node(redis_server.url, "forgets", COLLAB_MAX_JOURNAL_ENTRIES="20")
+    async with running(node), calling(node) as (caller,):
+        await caller.put(room, "first")
+        first = (await caller.history(room))[1]["id"]
+        for number in range(40):
+            await caller.put(room, f"text {number}")
+        for form in ("deltas", "updates"):
+            lines = await caller.history(room, form, first)
+            assert "base" in lines[0] and lines == await caller.history(room, form)
+        # The room ends, and another begins: what followed the old one is not told half of it.
+        last = (await caller.history(room))[-1]["id"]
+        assert (await caller.ask("DELETE", f"/rooms/{room}"))[0] == 204
+        assert (await caller.ask("GET", f"/rooms/{room}/history?after={last}"))[0] == 404
+        await caller.put(room, "anew")
+        assert played(await caller.history(room, after=last)) == "anew"
+
+
+async def test_what_is_no_entrys_id_is_refused(room: str, callers: list[Caller]) -> None:
+    await callers[0].put(room, "text")
+    for wrong in ("", "-", "1", "1-", "a-1", "+", "1-0-0", "1" * 21 + "-0", f"{2**64}-0", "٣-0"):
+        status, told = await callers[0].ask("GET", f"/rooms/{room}/history?after={wrong}")
+        assert (status, told["error"]["code"]) == (400, "bad_request"), wrong
+    lines = await callers[0].history(room, after=f"{2**64 - 1}-{2**64 - 1}")
+    assert lines[0]["base"] == "" and len(lines) == 2
+
+
+async def test_a_history_says_how_its_authors_looked_and_what_they_wrote_with(
+    nodes: Nodes, js: JsHost, room: str, callers: list[Caller]
+) -> None:
+    ada = await js.connect(nodes[0].url, auth={"name": "Ada"})
+    await ada.change(room, "typed")
+    (present,) = (await callers[1].get(room))["members"]
+    await callers[1].put(room, "typed, set")
+    _, typed, put = await callers[0].history(room)
+    assert typed["author"]["client"] == "text" and typed["author"]["color"] == present["color"]
+    assert (put["author"]["client"], put["author"]["color"]) == ("api", None)
+
+
 async def test_a_compacted_history_begins_with_the_text_it_was_compacted_into(
     redis_server: Redis, room: str
 ) -> None:

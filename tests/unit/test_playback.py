@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from collab.merge.replica import Replica
 from collab.merge.units import utf16_ops
 from collab.rooms.author import Author
 from collab.rooms.playback import Playback, final_text
-from collab.store.records import Entry, Reading
+from collab.store.records import Entry, Reading, entry_text
 
 TEXTS = st.text(alphabet="ab \nß€𝄞🐍", max_size=12)
 
@@ -47,9 +49,32 @@ def test_played_forward_it_ends_in_the_text(texts: list[str], compacted: int) ->
     playback = Playback("room", journal)
     text = playback.base
     for step in playback.play():
+        assert step is not None
         assert step.before == text
         text = in_javascript(text, list(utf16_ops(step.before, step.edit)))
     assert text == texts[-1] == final_text("room", journal)
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=8), st.integers(0, 7), st.integers(0, 7))
+def test_it_can_be_played_from_any_entry_on(texts: list[str], compacted: int, at: int) -> None:
+    journal = reading(texts, compacted)
+    after = f"{at % len(texts)}-0"
+    playback = Playback("room", journal, after)
+    known = after in [entry_text(entry.id) for entry in journal.entries]
+    assert playback.after == (after if known else None)
+    text = texts[at % len(texts)] if known else playback.base
+    for step in playback.play():
+        if step is not None:
+            assert step.before == text
+            text = in_javascript(text, list(utf16_ops(step.before, step.edit)))
+    assert text == texts[-1]
+
+
+def test_it_can_be_played_from_the_last_entry_of_the_base_on() -> None:
+    journal = replace(reading(["a", "ab", "abc"], 2), base_id=(1, 0))
+    playback = Playback("room", journal, "1-0")
+    assert playback.after == "1-0"
+    assert [step.before for step in playback.play() if step] == ["ab"]
 
 
 def test_a_starter_is_the_base_of_a_history_without_entries() -> None:
@@ -64,11 +89,18 @@ def test_an_entry_that_is_no_valid_update_is_skipped() -> None:
     journal = reading(["a", "ab"], 0)
     journal.entries.insert(1, Entry((0, 1), "x X", b"not an update"))
     steps = list(Playback("room", journal).play())
-    assert [step.edit.ops for step in steps] == [("a",), (), (1, "b")]
+    assert [step.edit.ops for step in steps if step] == [("a",), (), (1, "b")]
 
 
 def test_an_author_is_an_id_and_a_name_that_may_have_spaces() -> None:
-    author = Author("sid-1", "Ada von L.")
-    assert Author.parse(str(author)) == author
+    for id in ("sid-1", "https://id.example/u#1 %20#text#c2410c"):
+        for look in (("", ""), ("#c2410c", "yjs"), ("#abc", "text"), ("", "api")):
+            author = Author(id, "Ada von L. #1", *look)
+            assert Author.parse(str(author)) == author
     assert Author.parse("") is None
+
+
+def test_an_author_of_an_earlier_version_has_no_look() -> None:
+    assert Author.parse("u#1 Ada") == Author("u#1", "Ada")
+    assert Author.parse("u#1#2 Ada") == Author("u#1#2", "Ada")
     assert Author.parse("sid-of-before") == Author("sid-of-before", "")

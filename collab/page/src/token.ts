@@ -72,6 +72,11 @@ export function nameInToken(): string {
   return nameFrom(claimsOfToken()["name"]);
 }
 
+/** Whether the token says that its bearer may only look. What the service says counts more. */
+export function isViewersToken(): boolean {
+  return claimsOfToken()["role"] === "viewer";
+}
+
 /** Whether a room that this page makes up would let us in. */
 export function mayOpenAnyRoom(): boolean {
   if (current === "") return true;

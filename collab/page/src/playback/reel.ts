@@ -1,7 +1,6 @@
 /** The picture behind the time line: how much was done when, and by whom. */
 import { paint } from "../palette";
-import type { Film } from "./film";
-import type { Actor } from "./stage";
+import type { Story } from "./story";
 
 const SVG = "http://www.w3.org/2000/svg";
 const BINS = 180;
@@ -9,16 +8,16 @@ const HEIGHT = 40;
 /** The least that anything done looks like, and what is left free above the most. */
 const [LEAST, HEADROOM] = [5, 4];
 
-export function drawReel(host: HTMLElement, film: Film, actors: Actor[]): void {
+export function drawReel(host: HTMLElement, { film, cast }: Story): void {
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", `0 0 ${BINS} ${HEIGHT}`);
   drawing.setAttribute("preserveAspectRatio", "none");
   drawing.setAttribute("aria-hidden", "true");
-  const bins = Array.from({ length: BINS }, () => actors.map(() => 0));
+  const bins = Array.from({ length: BINS }, () => cast.actors.map(() => 0));
   film.cues.forEach((cue, index) => {
     const place = Math.min(BINS - 1, Math.floor((cue / film.length) * BINS));
     const bin = bins[place] as number[];
-    const by = film.by[index] as number;
+    const by = cast.place(film.edit(index + 1)?.by ?? -1);
     bin[by] = (bin[by] ?? 0) + 1;
   });
   const most = Math.max(1, ...bins.map(sum));
@@ -31,7 +30,7 @@ export function drawReel(host: HTMLElement, film: Film, actors: Actor[]): void {
       if (height === 0) return;
       bottom -= height;
       const bar = box(place + 0.14, bottom, 0.72, height, "bar-of");
-      paint(bar, (actors[by] as Actor).color);
+      paint(bar, cast.actors[by]?.color ?? "");
       drawing.append(bar);
     });
   });

@@ -5,12 +5,8 @@ import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate
 import { caretLayers, setCarets } from "../carets";
 import { labelled, Lock, mount, oneLineEnd, viewing } from "../code";
 import type { Languages } from "../language";
+import type { Actor } from "./cast";
 import type { Frame, Run } from "./film";
-
-export interface Actor {
-  name: string;
-  color: string;
-}
 
 const setRuns = StateEffect.define<Run[]>();
 
@@ -24,16 +20,9 @@ const runsField = StateField.define<Run[]>({
 
 export class Stage {
   readonly #view: EditorView;
-  readonly #actors: Actor[];
 
-  constructor(host: HTMLElement, actors: Actor[], languages: Languages) {
-    this.#actors = actors;
-    const inks = actors.map((actor) =>
-      Decoration.mark({
-        class: "cm-written painted",
-        attributes: { style: `--person: ${actor.color}`, "data-author": actor.name },
-      }),
-    );
+  /** `actorOf` gives the actor of an author's number, as it is known when a frame is shown. */
+  constructor(host: HTMLElement, private readonly actorOf: (by: number) => Actor | undefined, languages: Languages) {
     this.#view = mount(host, [
       new Lock().extension,
       EditorView.editable.of(false),
@@ -42,7 +31,7 @@ export class Stage {
       viewing,
       runsField,
       caretLayers,
-      painting(inks),
+      painting((by) => inkOf(actorOf(by))),
       labelled("Text at this moment", "Space plays and pauses, the arrow keys go from edit to edit."),
     ]);
     languages.attach(this.#view);
@@ -58,8 +47,8 @@ export class Stage {
   }
 
   /** Shows the text after some edits; `by` made the last of them. */
-  show({ text, runs, at }: Frame, by: number | undefined): void {
-    const actor = by === undefined ? undefined : this.#actors[by];
+  show({ text, runs, at }: Frame, by: number): void {
+    const actor = this.actorOf(by);
     const caret = actor && at !== null ? [{ id: "last", name: actor.name, color: actor.color, anchor: at, head: at }] : [];
     const effects: StateEffect<unknown>[] = [setRuns.of(runs), setCarets.of(caret)];
     if (at !== null) effects.push(EditorView.scrollIntoView(at, { y: "nearest", yMargin: 60 }));
@@ -79,14 +68,27 @@ function difference(before: string, after: string): { from: number; to: number; 
   return { from, to: before.length - same, insert: after.slice(from, after.length - same) };
 }
 
+const inks = new Map<string, Decoration>();
+
+function inkOf(actor: Actor | undefined): Decoration | undefined {
+  if (actor === undefined) return undefined;
+  const { name, color } = actor;
+  const key = `${color} ${name}`;
+  const ink =
+    inks.get(key) ??
+    Decoration.mark({ class: "cm-written painted", attributes: { style: `--person: ${color}`, "data-author": name } });
+  inks.set(key, ink);
+  return ink;
+}
+
 /** Only what is in sight: a text may have thousands of runs. */
-function painting(inks: Decoration[]) {
+function painting(inkBy: (by: number) => Decoration | undefined) {
   const build = (view: EditorView): DecorationSet => {
     const builder = new RangeSetBuilder<Decoration>();
     let start = 0;
     for (const { by, length } of view.state.field(runsField)) {
       const end = start + length;
-      const ink = inks[by];
+      const ink = inkBy(by);
       for (const seen of ink ? view.visibleRanges : []) {
         const [from, to] = [Math.max(start, seen.from), Math.min(end, seen.to)];
         if (from < to && ink) builder.add(from, to, ink);

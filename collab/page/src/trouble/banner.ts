@@ -4,12 +4,13 @@
  * A trouble that passes by itself is shown only when it lasts, and its end is said once. A trouble that
  * lasts is shown at once, and hides the others until it is over.
  */
+import { fileName, saveText } from "../files";
 import "./trouble.css";
 import type { State } from "../badge";
 import type { Refusal } from "../notices";
 import { freshRoom, linkTo } from "../room";
 import { mayOpenAnyRoom } from "../token";
-import { carriedText, copyText, downloadText, goOnInNewRoom } from "./rescue";
+import { carriedText, copyText, goOnInNewRoom } from "./rescue";
 import { KINDS, type Kind, LASTING, type Lasting, type Passing, sinceWords, wordsOf } from "./words";
 
 /** How long a trouble lasts before it is shown: a shorter one would only blink. */
@@ -68,7 +69,7 @@ export class Banner {
       button.addEventListener("click", () => handle(button));
     };
     listen("copy", (button) => void this.#copy(button));
-    listen("download", () => downloadText(this.#text(), around.room));
+    listen("download", () => saveText(fileName(around.room, "txt"), this.#text()));
     listen("empty-room", () => window.open(linkTo(freshRoom()), "_blank", "noopener"));
     listen("new-room", (button) => {
       // A second click would open a second room.

@@ -41,17 +41,6 @@ function showText(text: string): false {
   return false;
 }
 
-/** Download a text as a file with the room's name. */
-export function downloadText(text: string, room: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${room.replace(/[^\w.-]/g, "-")}.txt`;
-  link.click();
-  // The browser reads it after this turn of the event loop.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
 /**
  * Open the editor in a fresh room that begins with a text. The text travels in the entry of the browser's
  * history: it outlives a reload, and needs no storage, which a page in a frame may not have.

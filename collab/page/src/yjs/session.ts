@@ -116,6 +116,12 @@ export class Session {
     return this.#storedEdits < this.#edits;
   }
 
+  /** Make an edit that was prepared on a copy of the document. It is ours, and can be undone. */
+  merge(update: Uint8Array): void {
+    Y.applyUpdate(this.#doc, update, null);
+    this.#edited();
+  }
+
   rename(name: string): void {
     this.#provider.params = { name, ...shownToken() };
     this.#people.rename(name);
@@ -123,6 +129,7 @@ export class Session {
 
   close(): void {
     this.#gone.abort();
+    onNewToken(() => undefined);
     clearTimeout(this.#again);
     this.#people.close();
     this.#provider.destroy();
