@@ -80,7 +80,8 @@ test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, a
 
 # Three jobs for two cores, because tests wait a lot. They take equally long: so the second has the
 # longest tests of nodes, too.
-LONGEST := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py)
+LONGEST := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py \
+  demonstration.py node_metrics.py coming_back.py coming_back_unknown.py)
 
 test-nodes: # nodes and Redis
 	pytest tests/cluster $(LONGEST:%=--ignore %)

@@ -10,7 +10,8 @@ import pytest
 
 from collab.yjs import protocol
 from tests.cluster.raw_yjs import HANDSHAKE
-from tests.cluster.wire import wire_member
+from tests.cluster.wire import WireMember, wire_member
+from tests.support.clients import eventually
 from tests.support.processes import Node, Redis, running
 
 SETTLED = 300
@@ -23,6 +24,14 @@ PAGE = "".join(f"line {i}\n" for i in range(18_000))[:200_000]
 def assert_flat(sizes: Sequence[int]) -> None:
     sys.stdout.write(f"\nRSS in MB, every hundredth visit: {sizes[::100]}\n")
     assert max(sizes[SETTLED:]) - max(sizes[:SETTLED]) < MAX_GROWTH, "it goes on growing"
+
+
+async def has_answered(member: WireMember) -> None:
+    """Wait until a member has answered the PING behind its last text.
+
+    Before, the node can't tell whether a text was typed before that one was shown, or after it.
+    """
+    await eventually(lambda: member.log[-1] != "receive")
 
 
 @pytest.mark.timeout(180)
@@ -39,6 +48,7 @@ async def test_a_thousand_visits_to_a_large_room_leave_a_node_as_large_as_it_was
             async with wire_member(node.url) as visitor:
                 await visitor.join(room)
                 await visitor.shows(host.text)
+                await has_answered(visitor)
                 await (await visitor.type(room, f"{visit}: {PAGE}"))
                 await host.shows(visitor.text)
             sizes.append(node.resident())
