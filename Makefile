@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites test-browser storm soak abuse mutants pins page clean
+.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -76,21 +76,15 @@ format: $(VENV)/.test ## write the code as ruff would
 test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
 	pytest tests/abuse  # alone: it measures how long people wait
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes test-sites test-browser
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
 
-# Three jobs for two cores, because tests wait a lot. They take equally long: so the second has the
-# longest tests of nodes, too.
-LONGEST := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py \
-  demonstration.py node_metrics.py coming_back.py coming_back_unknown.py)
+# The two jobs take about equally long.
 
 test-nodes: # nodes and Redis
-	pytest tests/cluster $(LONGEST:%=--ignore %)
+	pytest tests/cluster
 
-test-sites: # what surrounds the nodes, and what fails
-	pytest tests/faults tests/deploy $(LONGEST)
-
-test-browser: # pages in browsers
-	pytest tests/browser
+test-sites: # what surrounds the nodes, what fails, and pages in browsers
+	pytest tests/faults tests/deploy tests/browser
 
 storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another
 	python -m tests.storm $(if $(URL),--url '$(URL)')
