@@ -39,7 +39,7 @@ bench: $(VENV)/.load ## what an edit costs, beside a plain relay; ROWS='memory a
 curves: $(VENV)/.load ## what an edit's cost depends on, drawn into docs/curves
 	python -m loadtest.curves
 
-check: $(VENV)/.test collab/page/node_modules tests/js/node_modules ## format, lint, types, import rules, bundle, unit tests: in less than a minute
+check: $(VENV)/.test collab/page/node_modules tests/js/node_modules ## format, lint, types, import rules, bundle, unit tests: in a minute or two
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(CHECKS)
 
 # The three longest come first: with two jobs none of them is left for the end.
