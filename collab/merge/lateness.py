@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from .delta import Delta
@@ -43,10 +44,19 @@ MAX_AGES: Final = 32
 
 
 class Past(NamedTuple):
-    """A view that a receive has replaced, and the time of that (monotonic, in seconds)."""
+    """A view that a receive has replaced, and the time of that (monotonic, in seconds).
+
+    It is ``former`` if the node never wrote it to this connection: the page may have shown it when
+    it joined. Then ``since`` is the time of the guess, and says nothing about how late it renders.
+    """
 
     view: View
     since: float
+    former: bool = False
+
+    def age(self, now: float) -> float:
+        """Return the seconds for which the page has had the receive; infinite if it is unknown."""
+        return inf if self.former else now - self.since
 
 
 class Pasts:
@@ -66,13 +76,13 @@ class Pasts:
         self._first = 0  # the number of the first of them
 
     def __iter__(self) -> Iterator[Past]:
-        for (view, since), seen in zip(self._pasts, self._seen, strict=True):
-            yield Past(self._advanced(view, seen), since)
+        for (view, since, former), seen in zip(self._pasts, self._seen, strict=True):
+            yield Past(self._advanced(view, seen), since, former)
 
-    def add(self, views: Iterable[View], now: float) -> None:
-        """Add views that a receive replaces now."""
+    def add(self, views: Iterable[View], now: float, *, former: bool = False) -> None:
+        """Add views that a receive replaces now, or that a page that came back may have shown."""
         for view in views:
-            self._pasts.append(Past(view, now))
+            self._pasts.append(Past(view, now, former))
             self._seen.append(self._first + len(self._edits))
         if len(self._pasts) > MAX_PAST:
             del self._pasts[:-MAX_PAST], self._seen[:-MAX_PAST]
@@ -88,7 +98,7 @@ class Pasts:
         pasts = list(self)
         self.clear()
         for past in pasts:
-            self.add([past.view], past.since)
+            self.add([past.view], past.since, former=past.former)
 
     def _advanced(self, view: View, seen: int) -> View:
         for delta in self._edits[seen - self._first :]:
@@ -133,7 +143,7 @@ class Pasts:
             return None
         late = late_edit(self._pasts, screen, splices, text, habit, now, diff)
         if late is None and kept_since is not None:
-            kept = [Past(view, now) for view, since in self._pasts if since >= kept_since]
+            kept = [Past(past.view, now) for past in self._pasts if past.since >= kept_since]
             late = late_edit(kept, screen, splices, text, Habit(), now, diff)
         if late is None:
             return None
@@ -197,12 +207,12 @@ def late_edit(
     usual = habit.lateness
     if edit_size(splices) == 1 and not usual:
         # The usual change, one letter: an edit of a past text with an undoing would be larger.
-        habit.prompt += sum(now - since < LATE_WINDOW for _, since in pasts)
+        habit.prompt += sum(past.age(now) < LATE_WINDOW for past in pasts)
         return None
     found: tuple[View, list[Splice]] | None = None
-    smallest, found_age = edit_size(splices), 0.0
-    for view, since in reversed(pasts):
-        age = now - since
+    smallest, found_age = edit_size(splices), inf
+    for past in reversed(pasts):
+        view, age = past.view, past.age(now)
         if age >= LATE_WINDOW and abs(len(text) - len(view.text)) > smallest:
             continue
         edit = diff(view.text, text)
@@ -224,7 +234,7 @@ def late_edit(
             or _is_plausible(edit, age, habit)
         ):
             found, smallest, found_age = (view, edit), size, age
-    if found is not None:
+    if found_age < inf:
         habit.record_late(found_age)
     return found
 

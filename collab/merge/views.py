@@ -134,8 +134,7 @@ class Views:
         if self._first_confirmed is None:
             self.offer(view)
         else:
-            # The view is a guess, so it counts only if a text replaced long ago would count too.
-            self._pasts.add([view], now - 2 * LATE_WINDOW)
+            self._pasts.add([view], now, former=True)
 
     def is_known(self, now: float) -> bool:
         """Whether the member shows a text that this node has written to it."""

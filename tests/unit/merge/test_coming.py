@@ -2,7 +2,7 @@
 
 from collab.merge.delta import Delta
 from collab.merge.diff import diff
-from collab.merge.lateness import LATE_WINDOW, PAST_WINDOW, Habit
+from collab.merge.lateness import LATE_WINDOW, MIN_LATE_CHANGES, PAST_WINDOW, Habit
 from collab.merge.trail import View
 from collab.merge.views import Views
 
@@ -139,3 +139,28 @@ def test_a_text_of_the_history_does_not_win_over_a_receive_that_explains_the_cha
     desk.peer.offer_former(View("1: page", Delta.of("9", -1)))
     desk.change("10: page")
     assert desk.text == "10: page"
+
+
+def test_a_text_of_the_history_is_no_base_only_because_the_pages_of_a_site_render_late() -> None:
+    """Its page may have come back; how late the site's pages render says nothing about that."""
+    habit = Habit()
+    for _ in range(MIN_LATE_CHANGES):
+        habit.record_late(PAST_WINDOW / 2)
+    desk = Desk("9: page", shown="", habit=habit)
+    assert desk.receive() == "9: page"
+    desk.pong(2)
+    desk.peer.offer_former(View("1: page", Delta.of("9", -1)))
+    desk.change("10: page")
+    assert desk.text == "10: page"
+
+
+def test_a_page_that_has_come_back_says_nothing_about_how_late_pages_render() -> None:
+    habit = Habit()
+    for _ in range(MIN_LATE_CHANGES):
+        desk = Desk("one, two", shown="", habit=habit)
+        assert desk.receive() == "one, two"
+        desk.pong(2)
+        desk.peer.offer_former(View("two three four", Delta.of("one, ", 3, -11)))
+        desk.change("two three four!")
+        assert desk.text == "one, two!"
+    assert habit.lateness == 0

@@ -141,7 +141,7 @@ def test_replaced_views_follow_the_replica_though_their_edits_are_composed_later
         elif step == "d":
             delta = data.draw(deltas(len(text)))
             pasts.advance(delta)
-            eager = [Past(view.advanced(delta), since) for view, since in eager]
+            eager = [past._replace(view=past.view.advanced(delta)) for past in eager]
             text = delta.apply(text)
         else:
             pasts.forget(now)
@@ -156,5 +156,5 @@ def test_the_replaced_views_and_the_edits_that_are_kept_for_them_are_bounded() -
         pasts.advance(Delta.of("x"))
         text = "x" + text
         assert len(pasts._edits) <= MAX_EDITS
-        assert all(view.to_present.apply(view.text) == text for view, _ in pasts)
+        assert all(view.to_present.apply(view.text) == text for view, *_ in pasts)
     assert len(list(pasts)) == MAX_PAST
