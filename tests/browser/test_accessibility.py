@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.processes import ROOT
+from tests.support.tokens import token
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -166,6 +168,39 @@ def test_a_room_that_asks_for_a_token(visit: Visit, closed_node: str, room: str)
     ada = visit("Ada")
     ada.page.goto(f"{closed_node}/?room={room}")
     expect(ada.trouble).to_be_visible()
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("client", ["", "plain"])
+def test_whoever_was_removed(visit: Visit, two_nodes: Nodes, room: str, client: str) -> None:
+    ada = visit("Ada").enters(two_nodes[0], room, client)
+    ada.code.fill(CODE)
+    ada.has_state("saved")
+    address = f"{two_nodes[1]}/api/rooms/{room}"
+    (member,) = ada.page.request.get(address).json()["members"]
+    assert ada.page.request.post(f"{address}/members/{member['id']}", data={"action": "remove"}).ok
+    expect(ada.trouble.get_by_role("alert")).to_contain_text("You were removed")
+    assert complaints(ada) == {}
+
+
+@pytest.mark.parametrize("client", ["", "&client=plain"])
+def test_access_that_has_run_out(visit: Visit, closed_node: str, room: str, client: str) -> None:
+    ada = visit("Ada")
+    ada.page.goto(f"{closed_node}/?room={room}{client}#token={token()}")
+    ada.has_state("connected")
+    ada.page.evaluate(f"location.hash = 'token={token(exp=time.time() + 3)}'")
+    expect(ada.trouble.get_by_role("alert")).to_contain_text("Your access to this room has")
+    assert complaints(ada) == {}
+    # A poll of the plain client's that was on its way when its session ended.
+    ada.failures[:] = [each for each in ada.failures if "status of 400" not in each]
+
+
+@pytest.mark.parametrize("client", ["", "&client=plain"])
+def test_a_token_for_another_room(visit: Visit, closed_node: str, room: str, client: str) -> None:
+    ada = visit("Ada")
+    shown = token("ada", rooms=["another"])
+    ada.page.goto(f"{closed_node}/?room={room}{client}#token={shown}")
+    expect(ada.trouble.get_by_role("alert")).to_contain_text("You cannot enter this room.")
     assert complaints(ada) == {}
 
 
