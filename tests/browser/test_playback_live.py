@@ -143,8 +143,11 @@ def test_a_restoration_can_be_called_off(visit: Visit, two_nodes: Nodes, room: s
         else:
             eve.page.keyboard.press("Escape")
         expect(confirm(eve)).to_be_hidden()
-    room_now = eve.page.request.get(f"{two_nodes[0]}/api/rooms/{room}").json()
-    assert room_now["code"] == "one two" and room_now["members"] == []
+    eve.page.wait_for_function(
+        "async path => (await (await fetch(path)).json()).members.length === 0",
+        arg=f"/api/rooms/{room}",
+    )
+    assert eve.page.request.get(f"{two_nodes[0]}/api/rooms/{room}").json()["code"] == "one two"
 
 
 def test_a_viewer_restores_nothing(

@@ -68,6 +68,7 @@ def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_color(
     tom = visit("Tom").enters(two_nodes[0], room, client="plain")
     # Between the first and the second letter of what is theirs.
     nowhere = {"tname": "code", "item": {"client": stranger.types("ab"), "clock": 0.5}}
+    ada.sees("ab").code.press("Home")
     states = [*STATES, ({"cursor": at(nowhere)}, "Guest")]
     for state, name in states:
         stranger.says(state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import itertools
 import os
 import random
@@ -194,14 +193,21 @@ async def until_open(port: int, process: Process) -> None:
 
 async def until_ready(url: str, process: Process) -> None:
     """Wait until ``/readyz`` returns 200."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(START_TIMEOUT):
-        while True:
-            assert process.running, process.output()
-            with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(url + "/readyz") as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.02)
+    said = ""
+    try:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(START_TIMEOUT):
+            while True:
+                assert process.running, process.output()
+                try:
+                    async with session.get(url + "/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                        said = await answer.text()
+                except aiohttp.ClientError as problem:
+                    said = str(problem)
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{url} is not ready: {said}\n{process.output()}") from None
 
 
 @asynccontextmanager
