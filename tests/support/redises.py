@@ -193,6 +193,20 @@ class RedisCluster:
         slot = slot_of(key)
         return next(each[2] for each in await self.slots() if each[0] <= slot <= each[1])
 
+    async def move_slot(self, key: str, source: Redis, target: Redis, pause: float = 0.0) -> None:
+        """Move the slot of ``key``, key by key, with ``pause`` seconds after each."""
+        slot = slot_of(key)
+        async with Client(port=source.port) as old, Client(port=target.port) as new:
+            old_id, new_id = [await each.execute_command("CLUSTER MYID") for each in (old, new)]
+            await new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
+            await old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
+            await asyncio.sleep(pause)
+            while keys := await old.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+                await old.execute_command("MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
+                await asyncio.sleep(pause)
+            for client in (new, old):
+                await client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
+
     async def ready(self) -> None:
         """Start what does not run, and wait until each master has its replica, and all agree."""
         await asyncio.gather(*(each.start() for each in self.servers if not each.running))
