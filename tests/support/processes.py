@@ -50,17 +50,18 @@ def tool(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """Return a loopback port on which no process listens."""
+def free_port(*, bus: int = 0) -> int:
+    """Return a loopback port on which no process listens, nor on the port ``bus`` above it."""
     while True:
         # Below the range of outgoing connections, one of which might get the port meanwhile.
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        port = random.randrange(20_000, 32_000 - bus)
+        try:
+            for each in {port, port + bus}:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", each))
+        except OSError:
+            continue
+        return port
 
 
 class Process:

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 
+from collab.embedded import newest_redis
 from collab.store.slots import slot_of
 from tests.support.processes import SCRATCH, Process, Redis, free_port, running, tool, until_open
 
@@ -19,10 +20,23 @@ SERVICE = "rooms"
 """The name by which the Sentinels know the master."""
 DOWN_AFTER = 500
 """Milliseconds of silence after which a server counts as down."""
+BUS = 10_000
+"""What the servers of a cluster add to their port for the one on which they talk to each other."""
+SYNC = ("--repl-diskless-sync-delay", "0")
+"""Options of all servers: a replica need not wait for others that might want the same data."""
 READY_TIMEOUT = 20.0
 RETRY = Retry(ConstantBackoff(0.05), 100)
 
 Client = redis.asyncio.Redis
+
+
+def _use_tls(server: Redis) -> None:
+    """Let a server, whose options name a certificate, answer on its port with TLS only."""
+    words = list(server.command)
+    words[words.index("--port") : words.index("--port") + 2] = [
+        "--port", "0", "--tls-port", str(server.port)
+    ]  # fmt: skip
+    server.command = tuple(words)
 
 
 class Sentinel(Process):
@@ -41,6 +55,10 @@ class Sentinel(Process):
         )  # fmt: skip
         super().__init__(tool("redis-sentinel"), str(self._configuration))
 
+    def use_tls(self) -> None:
+        """Speak TLS only; the settings have the certificate."""
+        self._lines = ("port 0", f"tls-port {self.port}", *self._lines[1:])
+
     async def start(self) -> None:
         if not self._configuration.exists():  # a Sentinel writes what it learns into it
             self._configuration.write_text("\n".join(self._lines) + "\n")
@@ -54,10 +72,20 @@ class WatchedRedis:
     def __init__(
         self, options: Sequence[str] = (), replica: Sequence[str] = (), sentinel: Sequence[str] = ()
     ) -> None:
-        first = Redis(None, *options)
-        second = Redis(None, *options, *replica, "--replicaof", "127.0.0.1", str(first.port))
+        server = newest_redis().path
+        options = (*SYNC, *options)
+        first = Redis(None, *options, server=server)
+        follow = ("--replicaof", "127.0.0.1", str(first.port))
+        second = Redis(None, *options, *replica, *follow, server=server)
         self.servers = [first, second]
         self.sentinels = [Sentinel(first.port, *sentinel) for _ in range(3)]
+
+    def use_tls(self) -> None:
+        """Let all servers and Sentinels speak TLS only; the options have the certificate."""
+        for server in self.servers:
+            _use_tls(server)
+        for sentinel in self.sentinels:
+            sentinel.use_tls()
 
     @property
     def hosts(self) -> str:
@@ -132,20 +160,28 @@ async def watched_redis() -> AsyncIterator[WatchedRedis]:
 
 
 class RedisCluster:
-    """Three masters and a replica for each, or none."""
+    """Three masters and a replica for each, or none; ``server`` is another program for them."""
 
     def __init__(
         self, *options: str, replicas: int = 1, server: str = "", cli: Sequence[str] = ()
     ) -> None:
         self._replicas = replicas
         self._cli = cli
+        settings = {
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": str(DOWN_AFTER),
+            "cluster-replica-validity-factor": "0",  # a replica is promoted however old it is
+        }
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.servers = [
-            Redis(
-                None, "--cluster-enabled", "yes", "--cluster-node-timeout", str(DOWN_AFTER),
-                "--cluster-replica-validity-factor", "0", *options, server=server,
-            )
+            Redis(free_port(bus=BUS), *words, *SYNC, *options, server=server or newest_redis().path)
             for _ in range(3 * (1 + replicas))
-        ]  # fmt: skip
+        ]
+
+    def use_tls(self) -> None:
+        """Let all servers speak TLS only; the options have the certificate."""
+        for server in self.servers:
+            _use_tls(server)
 
     @property
     def url(self) -> str:
@@ -207,9 +243,30 @@ class RedisCluster:
             for client in (new, old):
                 await client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
+    async def cut_replication(self, master: Redis) -> Redis:
+        """Let the replica of a master miss what is written from now on; return the replica."""
+        replica = next(others[0] for _, _, each, others in await self.slots() if each is master)
+        async with Client(port=replica.port) as client:
+            await client.config_set("masterauth", "a password that the master does not have")
+        async with Client(port=master.port) as client:
+            await client.client_kill_filter(_type="replica")
+        return replica
+
+    async def fail_over(self, master: Redis) -> None:
+        """Let the replica of a master take its place, while both run."""
+        replica = next(others[0] for _, _, each, others in await self.slots() if each is master)
+        async with Client(port=replica.port) as client:
+            await client.execute_command("CLUSTER FAILOVER")
+            async with asyncio.timeout(READY_TIMEOUT):
+                while (await client.info("replication"))["role"] != "master":  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
     async def ready(self) -> None:
         """Start what does not run, and wait until each master has its replica, and all agree."""
         await asyncio.gather(*(each.start() for each in self.servers if not each.running))
+        for server in self.servers:
+            async with Client(port=server.port) as client:
+                await client.config_set("masterauth", "")  # undoes `cut_replication`
         async with asyncio.timeout(READY_TIMEOUT):
             while not await self._is_ready():  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
