@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import redis.asyncio
@@ -190,7 +191,7 @@ class RedisCluster:
     async def cli(self, *words: str) -> str:
         """Run ``redis-cli``; return what it prints. It fails if it does."""
         process = await asyncio.create_subprocess_exec(
-            tool("redis-cli"), *self._cli, *words,
+            tool(str(Path(newest_redis().path).with_name("redis-cli"))), *self._cli, *words,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(READY_TIMEOUT):
