@@ -224,9 +224,9 @@ class Usage:
 class Meter:
     """Reads what servers, their Redis (or its masters) and this process have used."""
 
-    def __init__(self, servers: Sequence[Server], *redis: Redis) -> None:
+    def __init__(self, servers: Sequence[Server], *redis: Redis | None) -> None:
         self._servers = [psutil.Process(server.pid) for server in servers]
-        self._redis = [psutil.Process(each.pid) for each in redis]
+        self._redis = [psutil.Process(each.pid) for each in redis if each]
         self._self = psutil.Process()
 
     def read(self) -> Usage:

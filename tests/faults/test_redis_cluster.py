@@ -86,8 +86,8 @@ async def test_rooms_on_all_masters_are_edited_from_all_nodes_at_once(
         await here.change(each, "by pub/sub")
         await there.shows("by pub/sub")
         server = await sharded.redis.master_of(f"code_{each}")
-        async with redis.asyncio.Redis(port=server.port) as client:
-            count = await client.execute_command("PUBSUB", "SHARDNUMSUB", room_channel(each))
+        async with redis.asyncio.Redis(port=server.port) as master:
+            count = await master.execute_command("PUBSUB", "SHARDNUMSUB", room_channel(each))
         assert count == [room_channel(each).encode(), 2], "this needs Redis 7: apt-get install it"
         assert await store.get(f"code_{each}") == b"by pub/sub"
 
@@ -156,8 +156,25 @@ async def test_the_slot_of_a_room_is_moved_there_and_back_while_people_type(
     await people.typed(60)
     home = await sharded.redis.master_of(f"code_{room}")
     other = next(each for each in await sharded.redis.masters() if each is not home)
+
+    async def acknowledged() -> int:
+        return sum(len(person.acked) for person in await people.tell())
+
+    async def nothing_is_taken() -> None:
+        """The master has some keys of the room and not the others: TRYAGAIN."""
+        await asyncio.sleep(0.1)
+        before = await acknowledged()
+        await asyncio.sleep(0.2)
+        assert await acknowledged() == before
+
+    async def the_target_takes_it() -> None:
+        """It has all keys, but not the slot yet: ASK."""
+        await people.typed(20)
+
     for source, target in ((home, other), (other, home)):
-        await sharded.redis.move_slot(f"code_{room}", source, target, pause=0.3)
+        await sharded.redis.move_slot(
+            f"code_{room}", source, target, nothing_is_taken, the_target_takes_it
+        )
         await people.typed(60)
         assert await sharded.redis.master_of(f"code_{room}") is target
     await people.rest(store, room)
@@ -173,13 +190,12 @@ async def test_a_room_whose_slot_moves_is_heard_by_those_who_do_not_write(
     await there.shows("before")
     home = await sharded.redis.master_of(f"code_{room}")
     other = next(each for each in await sharded.redis.masters() if each is not home)
-    moving = asyncio.create_task(sharded.redis.move_slot(f"code_{room}", home, other, pause=0.1))
-    number = 0
-    while not moving.done():  # what is written where nobody subscribes yet is read after the move
-        number += 1
-        await here.change(room, f"meanwhile {number}")
-    await moving
-    await there.shows(f"meanwhile {number}")
+
+    async def write_where_nobody_listens() -> None:
+        await here.change(room, "meanwhile")
+
+    await sharded.redis.move_slot(f"code_{room}", home, other, end=write_where_nobody_listens)
+    await there.shows("meanwhile")  # read after the move, when the node has subscribed again
     for number in range(5):
         await here.change(room, f"after {number}")
         await there.shows(f"after {number}")

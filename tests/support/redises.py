@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ READY_TIMEOUT = 20.0
 RETRY = Retry(ConstantBackoff(0.05), 100)
 
 Client = redis.asyncio.Redis
+Step = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Do nothing between two steps."""
 
 
 def _use_tls(server: Redis) -> None:
@@ -99,7 +104,8 @@ class WatchedRedis:
     async def master(self) -> Redis:
         """Return the server that a Sentinel takes for the master."""
         async with Client(port=self.sentinels[0].port) as sentinel:
-            _, port = await sentinel.sentinel_get_master_addr_by_name(SERVICE)
+            found: Any = await sentinel.sentinel_get_master_addr_by_name(SERVICE)
+        port = found[1]
         return next(server for server in self.servers if server.port == port)
 
     async def replica(self) -> Redis:
@@ -135,7 +141,8 @@ class WatchedRedis:
                 return False
         for each in self.sentinels:
             async with Client(port=each.port) as sentinel:
-                found = (await sentinel.sentinel_masters())[SERVICE]
+                masters: Any = await sentinel.sentinel_masters()
+                found = masters[SERVICE]
                 if not (found["num-slaves"] and found["num-other-sentinels"] == 2):
                     return False
                 replicas = await sentinel.sentinel_slaves(SERVICE)
@@ -230,17 +237,24 @@ class RedisCluster:
         slot = slot_of(key)
         return next(each[2] for each in await self.slots() if each[0] <= slot <= each[1])
 
-    async def move_slot(self, key: str, source: Redis, target: Redis, pause: float = 0.0) -> None:
-        """Move the slot of ``key``, key by key, with ``pause`` seconds after each."""
+    async def move_slot(
+        self, key: str, source: Redis, target: Redis, half: Step = nothing, end: Step = nothing
+    ) -> None:
+        """Move the slot of ``key``, one key after the other.
+
+        ``half`` is awaited when one key has moved, ``end`` when all have, but not yet the slot.
+        """
         slot = slot_of(key)
         async with Client(port=source.port) as old, Client(port=target.port) as new:
             old_id, new_id = [await each.execute_command("CLUSTER MYID") for each in (old, new)]
             await new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
             await old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
-            await asyncio.sleep(pause)
+            steps = [half]
             while keys := await old.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
                 await old.execute_command("MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
-                await asyncio.sleep(pause)
+                if steps:
+                    await steps.pop()()
+            await end()
             for client in (new, old):
                 await client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
