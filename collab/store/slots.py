@@ -28,6 +28,8 @@ READ_INTERVAL: Final = 5.0
 """Seconds between two reads of the map when nothing says that it is outdated."""
 MIN_READ_INTERVAL: Final = 0.1
 """Seconds between two reads at least: while a master is down, every command asks for one."""
+UNKNOWN_HOSTS: Final = (None, b"", b"?")
+"""What a server says that does not know how clients call it: as they have called it."""
 
 
 def slot_of(key: str) -> int:
@@ -118,7 +120,10 @@ class Slots:
             try:
                 await self._read()
             except StoreUnavailable as problem:
-                log.warning("the map of the Redis Cluster can't be read: %s", problem)
+                reason = str(problem.__cause__ or problem)
+                log.warning("the map of the Redis Cluster can't be read", extra={"reason": reason})
+            except Exception:  # after any error the map must be read again
+                log.exception("the map of the Redis Cluster could not be used")
             await asyncio.sleep(MIN_READ_INTERVAL * random.uniform(1.0, 2.0))
 
     async def _read(self) -> None:
@@ -168,4 +173,4 @@ class Slots:
 
 def _address(described: Any, asked: str) -> Address:
     host, port = described[0], described[1]
-    return host.decode() if host else asked, int(port)
+    return asked if host in UNKNOWN_HOSTS else host.decode(), int(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -118,6 +119,7 @@ class Store:
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
                 await asyncio.sleep(min(RETRY_INTERVAL, max(0.0, deadline - loop.time())))
         await self._check_policy()
+        await self._check_kind()
         self._tasks = [asyncio.create_task(self._watch_usage())]
         if self.slots is None and isinstance(self.pool, MasterPool):
             self._tasks.append(asyncio.create_task(self.pool.follow()))
@@ -135,6 +137,13 @@ class Store:
                     "Redis may evict rooms: set maxmemory-policy to noeviction",
                     extra={"policy": policy},
                 )
+
+    async def _check_kind(self) -> None:
+        """Say if the URL names one server of a cluster: it refuses most rooms, with MOVED."""
+        if self.slots is None:
+            with contextlib.suppress(StoreUnavailable):  # many hosted servers refuse INFO
+                if b"cluster_enabled:1" in await self.call("INFO", "cluster"):
+                    log.error("Redis is a cluster: REDIS_URL must start with redis+cluster://")
 
     async def _watch_usage(self) -> None:
         """Ask Redis again and again how much memory it uses."""

@@ -57,8 +57,7 @@ class Subscriber:
 
     async def open(self) -> None:
         """Begin to connect, in the background; attempts go on until one succeeds."""
-        self._handlers[self._probe_channel] = [self._receive_probe]
-        self._feeds.add(self._probe_channel)
+        self._add(self._probe_channel, self._receive_probe)
         self._feeds.open()
 
     async def close(self) -> None:
@@ -71,20 +70,28 @@ class Subscriber:
         Returns when Redis has confirmed the subscription. Raises StoreUnavailable if Redis does
         not confirm it in time; the handler is then removed.
         """
-        if channel not in self._handlers:
-            self._handlers[channel] = []
-            self._feeds.add(channel)
-        self._handlers[channel].append(handler)
-        confirmed = self._feeds.confirmed(channel)
-        assert confirmed is not None, "the channel was added"
+        self._add(channel, handler)
         try:
             async with asyncio.timeout(self._timeout):
-                await asyncio.shield(confirmed)
+                await self._confirmed(channel)
         except BaseException as problem:
             await self.unsubscribe(channel, handler)
             if isinstance(problem, TimeoutError):
                 raise StoreUnavailable("Redis has not confirmed a subscription in time") from None
             raise
+
+    def _add(self, channel: str, handler: Handler, *, once: bool = False) -> None:
+        if channel not in self._handlers:
+            self._handlers[channel] = []
+            self._feeds.add(channel)
+        if not (once and handler in self._handlers[channel]):
+            self._handlers[channel].append(handler)
+
+    async def _confirmed(self, channel: str) -> None:
+        """Wait until Redis has confirmed the subscription."""
+        confirmed = self._feeds.confirmed(channel)
+        assert confirmed is not None, "the channel was added"
+        await asyncio.shield(confirmed)
 
     @property
     def is_up(self) -> bool:
@@ -120,12 +127,12 @@ class Subscriber:
     async def _probe(
         self, publish: Callable[[str, bytes], asyncio.Future[int]], channel: str
     ) -> None:
-        if channel not in self._handlers:
-            await self.subscribe(channel, self._receive_probe)
+        self._add(channel, self._receive_probe, once=True)
         token = secrets.token_bytes(8)
         received = self._probes[token] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._timeout):
+                await self._confirmed(channel)
                 await publish(channel, token)
                 await received
         except TimeoutError:

@@ -202,49 +202,60 @@ async def test_a_room_whose_slot_moves_is_heard_by_those_who_do_not_write(
     await sharded.redis.move_slot(f"code_{room}", other, home)
 
 
-async def test_without_one_of_its_masters_a_cluster_takes_nothing_and_the_nodes_say_so(
-    js: JsHost, room: str
-) -> None:
-    async with redis_cluster(replicas=0) as cluster:
-        node = Node(cluster.url, "n", **SETTINGS)
-        async with running(node):
-            client = await js.connect(node.url)
-            await client.join(room)
-            await client.change(room, "one")
-            home = await cluster.master_of(f"code_{room}")
-            gone = next(each for each in await cluster.masters() if each is not home)
-            await gone.kill()
-            await status(node, 503)
-            waiting = asyncio.create_task(client.change(room, "one two"))
-            await gone.start()
-            assert await waiting == {"ok": True}
-            await status(node, 200)
+# A cluster of Redis 6, without replicas
 
 
-async def test_a_cluster_of_redis_6_is_used_without_sharded_channels(
-    js: JsHost, people: Typists, room: str
-) -> None:
-    """Its masters count only their own subscribers, so nodes subscribe at the room's master too."""
+@pytest.fixture(scope="module")
+async def bare() -> AsyncIterator[Sharded]:
     async with redis_cluster(replicas=0, server=REDIS_6) as cluster:
         settings = {**SETTINGS, "COLLAB_CHECK_INTERVAL": "60"}
         nodes = Node(cluster.url, "a", **settings), Node(cluster.url, "b", **settings)
         async with running(*nodes):
-            here, there = [await js.connect(node.url) for node in nodes]
-            for each in await rooms_at_each(cluster, room):
-                for client in (here, there):
-                    await client.join(each)
-                await here.change(each, each)
-                await there.shows(each)
-            people.join(room, *nodes)
-            await people.typed(40)
-            home = await cluster.master_of(f"code_{room}")
-            other = next(each for each in await cluster.masters() if each is not home)
-            await cluster.move_slot(f"code_{room}", home, other)
-            await people.typed(40)
-            async with redis.asyncio.RedisCluster(host="127.0.0.1", port=other.port) as store:
-                await people.rest(store, room)
-            for node in nodes:
-                await status(node, 200)
+            yield Sharded(cluster, *nodes)
+
+
+async def test_redis_6_is_used_without_sharded_channels(
+    bare: Sharded, js: JsHost, people: Typists, room: str
+) -> None:
+    """Its masters count only their own subscribers, so nodes subscribe at the room's master too."""
+    here, there = [await js.connect(node.url) for node in (bare.a, bare.b)]
+    for each in await rooms_at_each(bare.redis, room):
+        for client in (here, there):
+            await client.join(each)
+        await here.change(each, each)
+        await there.shows(each)
+    people.join(room, bare.a, bare.b)
+    await people.typed(40)
+    home = await bare.redis.master_of(f"code_{room}")
+    other = next(each for each in await bare.redis.masters() if each is not home)
+    await bare.redis.move_slot(f"code_{room}", home, other)
+    await people.typed(40)
+    async with redis.asyncio.RedisCluster(host="127.0.0.1", port=other.port) as store:
+        await people.rest(store, room)
+    for node in (bare.a, bare.b):
+        await status(node, 200)
+
+
+async def test_without_one_of_its_masters_a_cluster_takes_nothing_and_the_nodes_say_so(
+    bare: Sharded, js: JsHost, room: str
+) -> None:
+    client = await js.connect(bare.a.url)
+    await client.join(room)
+    await client.change(room, "one")
+    home = await bare.redis.master_of(f"code_{room}")
+    gone = next(each for each in await bare.redis.masters() if each is not home)
+    await gone.kill()
+    await status(bare.a, 503)
+    async with redis.asyncio.Redis(port=home.port) as master:
+        async with asyncio.timeout(10):
+            while (await master.execute_command("CLUSTER INFO"))["cluster_state"] == "ok":  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    waiting = asyncio.create_task(client.change(room, "one two"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await gone.start()
+    assert await waiting == {"ok": True}
+    await status(bare.a, 200)
 
 
 # What is not in one room

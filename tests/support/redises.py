@@ -23,8 +23,9 @@ DOWN_AFTER = 500
 """Milliseconds of silence after which a server counts as down."""
 BUS = 10_000
 """What the servers of a cluster add to their port for the one on which they talk to each other."""
-SYNC = ("--repl-diskless-sync-delay", "0")
-"""Options of all servers: a replica need not wait for others that might want the same data."""
+SYNC = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+"""Options of all servers: a replica waits for no others that might want the same data, and is soon
+known to have it: a cluster lists no replica that has received nothing yet."""
 READY_TIMEOUT = 20.0
 RETRY = Retry(ConstantBackoff(0.05), 100)
 
