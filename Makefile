@@ -141,7 +141,7 @@ tests/js/react/dist: tests/js/node_modules tests/js/react/node_modules $(REACT)
 
 .PHONY: .tools .npm
 .tools:
-	@sh tests/tools.sh redis-server nginx-light chromium firefox-esr prometheus nodejs npm
+	@sh tests/tools.sh redis-server redis-sentinel nginx-light chromium firefox-esr prometheus nodejs npm
 
 .npm:
 	@sh tests/tools.sh nodejs npm

@@ -188,8 +188,9 @@ class _Node:
             stack.push_async_callback(store.close)
             await store.open(config.redis_wait)
             subscriber = Subscriber(
-                store.pool, config.node_id, config.redis_timeout, admission.budgets.scheduler
-            )
+                store.slots or store.pool, config.node_id, config.redis_timeout,
+                admission.budgets.scheduler, sharded=store.sharded,
+            )  # fmt: skip
             await subscriber.open()
             stack.push_async_callback(subscriber.close)
             metrics.pubsub_up.set_function(lambda: subscriber.is_up)

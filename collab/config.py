@@ -56,7 +56,8 @@ class Config:
     backlog: int = setting(4096, "COLLAB_BACKLOG", integer(1, 65535),
         "connections that may wait to be accepted, if the system allows as many")
     redis_url: str = setting("", "REDIS_URL", check_redis_url,
-        "redis://, rediss:// or unix:// URL; none: a private Redis", secret=has_password)
+        "redis://, rediss:// or unix:// URL of a server, or redis+cluster:// or redis+sentinel:// "
+        "with several (rediss+… for TLS); none: a private Redis", secret=has_password)
     node_id: str = setting("", "COLLAB_NODE_ID", check_node_id,
         "name of this node; none: a random one")
     hosts: Hosts = setting(ANY_HOST, "COLLAB_HOSTS", Hosts.parse,

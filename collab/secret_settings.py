@@ -28,7 +28,7 @@ def no_value(raw: str) -> bool:
 def has_password(raw: str) -> bool:
     """Whether a URL has a password, so that it is secret; redis-py also reads it in the query."""
     parts = urlsplit(raw)
-    return bool(parts.password) or "password" in parse_qs(parts.query)
+    return bool(parts.password) or any(name.endswith("password") for name in parse_qs(parts.query))
 
 
 def read_secret(path: str) -> str:

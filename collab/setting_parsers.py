@@ -7,9 +7,8 @@ valid; the message follows the text.
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+from collab.redis_url import RedisUrl
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
@@ -84,14 +83,6 @@ def check_node_id(raw: str) -> str:
 
 
 def check_redis_url(raw: str) -> str:
-    """Return ``raw`` if it is the URL of a Redis."""
-    try:
-        parts = urlsplit(raw)
-        parts.port  # noqa: B018 - urlsplit checks the port only when asked for it
-    except ValueError as problem:
-        raise ValueError(f"is not a URL: {problem}") from None
-    if parts.scheme not in REDIS_SCHEMES:
-        raise ValueError(f"must start with {', '.join(s + '://' for s in REDIS_SCHEMES)}")
-    if not (parts.path if parts.scheme == "unix" else parts.hostname):
-        raise ValueError("names no server")
+    """Return ``raw`` if it is the URL of a Redis, a Redis Cluster, or of Sentinels."""
+    RedisUrl.parse(raw)
     return raw

@@ -167,14 +167,15 @@ def redis_server(cores: Cores) -> Iterator[Redis]:
 
 @contextmanager
 def service(
-    redis: Redis, cores: Cores, *, nodes: int = 1, command: str = SERVICE
+    redis: Redis | str, cores: Cores, *, nodes: int = 1, command: str = SERVICE
 ) -> Iterator[list[Server]]:
-    """Run nodes of the service on one core, as `command` starts them."""
+    """Run nodes of the service on one core, as `command` starts them; `redis` may be its URL."""
     with ExitStack() as stack:
         servers = []
         for _ in range(nodes):
             port = free_port()
-            words = shlex.split(command.format(python=sys.executable, port=port, redis=redis.url))
+            url = redis if isinstance(redis, str) else redis.url
+            words = shlex.split(command.format(python=sys.executable, port=port, redis=url))
             node = running(words, cores.servers, partial(ask_whether_ready, port), **ONE_ADDRESS)
             servers.append(Server(port, stack.enter_context(node)))
         yield servers
@@ -221,11 +222,11 @@ class Usage:
 
 
 class Meter:
-    """Reads what servers, their Redis and this process have used."""
+    """Reads what servers, their Redis (or its masters) and this process have used."""
 
-    def __init__(self, servers: Sequence[Server], redis: Redis | None = None) -> None:
+    def __init__(self, servers: Sequence[Server], *redis: Redis | None) -> None:
         self._servers = [psutil.Process(server.pid) for server in servers]
-        self._redis = psutil.Process(redis.pid) if redis else None
+        self._redis = [psutil.Process(each.pid) for each in redis if each]
         self._self = psutil.Process()
 
     def read(self) -> Usage:
@@ -234,7 +235,7 @@ class Meter:
         return Usage(
             time.perf_counter(),
             tuple(map(cpu_seconds, self._servers)),
-            cpu_seconds(self._redis) if self._redis else 0.0,
+            sum(map(cpu_seconds, self._redis)),
             cpu_seconds(self._self),
             sum(machine[:8]) - idle,  # what follows is counted in these already
         )

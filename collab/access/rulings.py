@@ -74,7 +74,7 @@ class Rulings:
         self._log = RulingLog(store)
         self._maker = RulingMaker(self._log, questions, self._ttl, self._open_to_all)
         await subscriber.subscribe(RULINGS_CHANNEL, self._handle_message)
-        subscriber.on_reconnect.append(self._wake.set)
+        subscriber.on_reconnect.append(lambda channels: self._wake.set())
         self._clock = asyncio.get_running_loop().time
         self._looked = self._clock()
         self._last = await self._log.newest()

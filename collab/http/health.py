@@ -46,14 +46,16 @@ class Health:
     async def readyz(self, request: web.Request) -> web.Response:
         """Respond whether the node can serve; 503 if not.
 
-        It can if Redis accepts writes, pub/sub delivers messages, and the node is not draining.
+        It can if Redis accepts writes, pub/sub delivers messages, and the node is not draining. In
+        a Redis Cluster each master must accept writes, and deliver messages.
         """
         try:
             if self._admission.draining:
                 raise Draining()
             await self._store.check_writable()
             await self._subscriber.probe(
-                lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word))
+                lambda channel, word: asyncio.ensure_future(self._store.publish(channel, word)),
+                self._store.places(),
             )
         except (Draining, StoreUnavailable) as problem:
             body = {"ok": False, "node": self._node, "error": problem.payload()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from collab.config import Config
@@ -281,7 +281,8 @@ class Rooms:
                         log.exception("the upkeep of a room failed", extra={"room": room.name})
                 await asyncio.sleep(interval / len(batches))
 
-    def _on_reconnect(self) -> None:
+    def _on_reconnect(self, channels: Container[str]) -> None:
         """Pub/sub was away: this node missed commits, and other nodes missed its reports."""
         for room in self._rooms.values():
-            room.recover()
+            if room.channel in channels:
+                room.recover()

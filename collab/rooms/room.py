@@ -69,7 +69,7 @@ class Room:
         self._on_end = on_end
         self._traces = traces
         self._members = Members(metrics)
-        self._channel = room_channel(name)
+        self.channel = room_channel(name)
         # The room's parts refer to it weakly: only the garbage collector, which runs seldom, could
         # free a cycle, and a closed room may be large.
         me = weakref.proxy(self)
@@ -77,14 +77,14 @@ class Room:
             config.node_id,
             config.presence_interval,
             self._members,
-            lambda report: me._publish(me._channel, report),
+            lambda report: me._publish(me.channel, report),
         )
         self._clock = asyncio.get_running_loop().time
         self._replies: set[asyncio.Task[bool]] = set()
         self._journal = Journal(
             name, store, metrics, lambda edit: me.broadcast(edit),
             on_end=lambda: me._end(),
-            own_subscriptions=lambda: int(subscriber.is_subscribed(me._channel)),
+            own_subscriptions=lambda: int(subscriber.is_subscribed(me.channel)),
             ttl=config.room_ttl, max_entries=config.max_journal_entries,
             max_bytes=config.max_journal_bytes, traces=traces,
         )  # fmt: skip
@@ -100,16 +100,16 @@ class Room:
 
     async def open(self) -> None:
         """Subscribe to the room's channel, and load the room. Raises StoreUnavailable."""
-        await self._subscriber.subscribe(self._channel, self._handle_message)
+        await self._subscriber.subscribe(self.channel, self._handle_message)
         try:
             await self._journal.open()
         except BaseException:
-            await self._subscriber.unsubscribe(self._channel, self._handle_message)
+            await self._subscriber.unsubscribe(self.channel, self._handle_message)
             raise
 
     async def close(self) -> None:
         """Close the room, and fail updates that Redis has not confirmed. `flush` waits for them."""
-        await self._subscriber.unsubscribe(self._channel, self._handle_message)
+        await self._subscriber.unsubscribe(self.channel, self._handle_message)
         await self.presence.close()
         await self._journal.close()
         self.texts.close()
@@ -264,7 +264,8 @@ class Room:
         """
         if person is not None:
             await self.wait_for_quota(person)
-        await self._store.call("PING")  # fail before the edit, which could not be undone
+        # Fail before the edit, which could not be undone.
+        await self._store.check_reachable(self.name)
         to_present = IDENTITY
         if base is None or not self.exists:
             base = self.text

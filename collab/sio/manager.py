@@ -16,12 +16,10 @@ from typing import Any
 import socketio
 
 from collab.sio import json
-from collab.store.keys import room_channel
+from collab.store.keys import STANDARD_CHANNEL, room_channel
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 
-STANDARD_CHANNEL = "socketio"
-"""The channel to which a plain AsyncRedisManager publishes."""
 MAX_RECEIVED = 10_000
 """Messages of other services that may wait; when so many wait, new ones are dropped."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from collab.store import scripts
 from collab.store.connection import Command
-from collab.store.keys import script_keys
+from collab.store.keys import room_keys
 from collab.store.records import ZERO, Standing, deadline, entry_id
 from collab.store.store import Store
 
@@ -22,8 +22,8 @@ class Checks:
 
     def __init__(self, store: Store, room: str) -> None:
         self._store = store
-        self._keys = script_keys(room)
-        self._command: Command = "EVALSHA", scripts.CHECK.digest, len(self._keys), *self._keys
+        self._keys = keys = room_keys(room)  # only these: see Commits
+        self._command: Command = "EVALSHA", store.form(scripts.CHECK).digest, len(keys), *keys
 
     def send(self, may_check: MayCheck, on_standing: OnStanding) -> None:
         """Read the state, without a task or a Future: every open room is checked all the time.
@@ -31,7 +31,7 @@ class Checks:
         ``on_standing`` gets it, or the exception that `read` would raise, or one for a script that
         Redis does not have: `read` sends the script.
         """
-        self._store.send(_Request(self._command, may_check, on_standing))
+        self._store.send(_Request(self._command, may_check, on_standing), self._keys[0])
 
     async def read(self) -> Standing:
         """Return the state. Raises StoreUnavailable."""

@@ -1,4 +1,5 @@
 -- Append updates to a room's journal, set the snapshot and announce the commit: all or nothing.
+-- In a Redis Cluster the words of sharded channels take the place of PUBLISH and NUMSUB (scripts.py).
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head
 -- ARGV  1 epoch        the journal the node knows

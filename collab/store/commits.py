@@ -12,7 +12,7 @@ from collab.errors import StoreUnavailable
 from collab.store import scripts
 from collab.store.channel import writer_word
 from collab.store.connection import Command
-from collab.store.keys import room_channel, script_keys
+from collab.store.keys import room_channel, room_keys
 from collab.store.records import (
     Committed,
     NextCommit,
@@ -42,9 +42,11 @@ class Commits:
         self._store = store
         self._outcomes = store.metrics.commits
         self._clock = asyncio.get_running_loop().time
-        keys = script_keys(room)
-        self._keys = keys
-        self._first_words: Command = "EVALSHA", scripts.COMMIT.digest, len(keys), *keys
+        # Only the keys that there are while the room has a journal: a cluster that moves a slot
+        # refuses commands with several keys of which one is missing.
+        self._keys = keys = room_keys(room)
+        digest = store.form(scripts.COMMIT).digest
+        self._first_words: Command = "EVALSHA", digest, len(keys), *keys
         self._channel = room_channel(room)
 
     def send(self, prepare: Prepare, on_outcome: OnOutcome) -> None:
@@ -54,7 +56,7 @@ class Commits:
         the exception that `commit` would raise, or one for a script that Redis does not have:
         `commit` sends the script.
         """
-        self._store.send(_Request(self, prepare, on_outcome))
+        self._store.send(_Request(self, prepare, on_outcome), self._keys[0])
 
     async def commit(self, next_commit: NextCommit) -> Committed | Refused:
         """Append to the journal. Raises StoreUnavailable."""

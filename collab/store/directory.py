@@ -20,6 +20,8 @@ MAX_SCANS = 20
 takes long."""
 KEYS_OF_A_ROOM = 3
 """Keys that a SCAN has to pass to find one room."""
+MAX_MASTERS = 1024
+"""Masters of a Redis Cluster between which the list's cursor can tell, more than one may have."""
 LISTED_TOGETHER = 64
 """Rooms whose figures are read in one round trip: a page of a thousand at once would keep the event
 loop busy for 30 ms, in which nobody's edit is handled."""
@@ -84,24 +86,30 @@ class Directory:
         """Return about ``limit`` rooms from ``cursor`` on, and the next cursor, 0 at the end.
 
         The list has the guarantee of SCAN: a room that exists all the time is listed at least once,
-        and may be listed twice, on different pages.
+        and may be listed twice, on different pages. In a cluster the masters are listed one after
+        the other; a room that a fail-over or a new division of the slots moves may be left out.
         """
+        places = self._store.places()
+        divisor = MAX_MASTERS if len(places) > 1 else 1
+        cursor, at = divmod(cursor, divisor)
         names: dict[str, None] = {}
         for _ in range(MAX_SCANS):
+            if at >= len(places) or len(names) >= limit:
+                break
             count = KEYS_OF_A_ROOM * (limit - len(names))
-            answer = await self._store.call(
-                "SCAN", cursor, "MATCH", "code_*", "COUNT", count, "TYPE", "string"
+            answer = await self._store.call_at(
+                places[at], "SCAN", cursor, "MATCH", "code_*", "COUNT", count, "TYPE", "string"
             )
             cursor = int(answer[0])
             found = (key.decode("utf-8", "replace").removeprefix("code_") for key in answer[1])
             names.update((name, None) for name in found if ROOM_CHARACTERS.fullmatch(name))
-            if not cursor or len(names) >= limit:
-                break
+            if not cursor:
+                at += 1
         found_names = list(names)
         listed: list[ListedRoom] = []
         for start in range(0, len(found_names), LISTED_TOGETHER):
             listed += await self._lines(found_names[start : start + LISTED_TOGETHER])
-        return listed, cursor
+        return listed, cursor * divisor + at if at < len(places) else 0
 
     async def _lines(self, rooms: Sequence[str]) -> list[ListedRoom]:
         """Return the lines of those rooms that Redis still has."""

@@ -1,4 +1,5 @@
 -- End a room: delete its keys, record the end, and announce the end: all or nothing.
+-- In a Redis Cluster the words of sharded channels take the place of PUBLISH and NUMSUB (scripts.py).
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
 -- ARGV  1 channel      the channel of the announcement

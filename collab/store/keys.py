@@ -17,6 +17,14 @@ RULINGS_CHANNEL = "collab:{rulings}"
 RULINGS_LOG = "collab:{rulings}:log"
 """The key of the stream of all rulings about people's tokens, oldest first."""
 
+STANDARD_CHANNEL = "socketio"
+"""The channel to which a plain AsyncRedisManager of python-socketio publishes."""
+
+
+def is_sharded(channel: str) -> bool:
+    """Whether a channel is sharded in a Redis Cluster: python-socketio knows only PUBLISH."""
+    return channel != STANDARD_CHANNEL
+
 
 def departed_key(member: str) -> str:
     """Return the key of a departed member's state; ``member`` is a digest of its pid."""

@@ -41,7 +41,7 @@ class Request(Protocol):
         """
 
 
-class _Call:
+class Call:
     """A request that somebody awaits."""
 
     __slots__ = ("_command", "answer")
@@ -113,7 +113,7 @@ class Link:
         Raises StoreUnavailable if Redis can't be reached or doesn't answer in time, and redis-py's
         ResponseError if it answers with an error.
         """
-        call = _Call(command)
+        call = Call(command)
         self.send(call, urgent=True)
         return await call.answer
 
@@ -185,7 +185,7 @@ class Link:
             )
         except (RedisError, OSError, TimeoutError) as problem:
             self._metrics.redis_failures.inc()
-            self._fail(self._waiting, _unavailable(problem))
+            self._fail(self._waiting, unavailable(problem))
         finally:
             self._connecting = None
         self._flush()
@@ -215,7 +215,7 @@ class Link:
         if self._in_flight:
             self._metrics.redis_failures.inc()
         failed, self._in_flight = self._in_flight, deque()
-        failure = _closed() if self._closed else _unavailable(problem)
+        failure = _closed() if self._closed else unavailable(problem)
         for request in failed:
             request.handle(failure)
         self._flush()
@@ -238,7 +238,8 @@ class Link:
             request.handle(problem)
 
 
-def _unavailable(problem: BaseException) -> StoreUnavailable:
+def unavailable(problem: BaseException) -> StoreUnavailable:
+    """Return the error for those who asked: Redis does not answer, because of ``problem``."""
     failure = StoreUnavailable("Redis does not answer")
     failure.__cause__ = problem
     return failure

@@ -1,5 +1,6 @@
 -- Record a ruling about a person's tokens, append it to the log of rulings, and wake up the nodes:
 -- all or nothing.
+-- In a Redis Cluster the words of sharded channels take the place of PUBLISH and NUMSUB (scripts.py).
 --
 -- KEYS  1 record       the hash of the rulings about one subject in one room, or in all
 --       2 log          the stream of all rulings

@@ -1,4 +1,5 @@
 -- Begin a room's journal, if there is still none and code_{room} is still what the node has read.
+-- In a Redis Cluster the words of sharded channels take the place of PUBLISH and NUMSUB (scripts.py).
 --
 -- KEYS  1 code_{room}  2 journal  3 journal-head  4 journal-ended
 -- ARGV  1 there        '1' if code_{room} is expected to be there, '0' if not

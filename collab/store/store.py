@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
+from collab.redis_url import Kind, RedisUrl
 from collab.store import scripts
 from collab.store.channel import writer_word
-from collab.store.connection import connection_pool
-from collab.store.keys import PROBE, room_channel, room_keys, script_keys
-from collab.store.link import Link, Request
+from collab.store.cluster import ClusterServers
+from collab.store.connection import MasterPool, connection_pool
+from collab.store.keys import PROBE, is_sharded, room_channel, room_keys, script_keys
+from collab.store.link import Request
 from collab.store.records import (
     ZERO,
     Commit,
@@ -32,6 +35,8 @@ from collab.store.records import (
     parse_entries,
 )
 from collab.store.scripts import Script
+from collab.store.servers import OneServer, Servers
+from collab.store.slots import Slots
 from collab.store.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -57,17 +62,26 @@ class Store:
     """
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
-        self.pool = connection_pool(url, timeout)
         self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self.usage = Usage(metrics)
         self._timeout = timeout
         self.metrics = metrics
-        self._watching: asyncio.Task[None] | None = None
-        self._links = self._new_links(LINKS)
+        self._tasks: list[asyncio.Task[None]] = []
+        parsed = RedisUrl.parse(url)
+        self.slots: Slots | None = None
+        """The map of the Redis Cluster, if it is one."""
+        if parsed.kind is Kind.CLUSTER:
+            self.slots = Slots(parsed, timeout, metrics)
+        else:
+            self.pool = connection_pool(url, timeout)
+        self._servers = self._new_servers(LINKS)
+        self._is_copy = False
 
-    def _new_links(self, count: int) -> list[Link]:
-        return [Link(self.pool, self._timeout, self.metrics) for _ in range(count)]
+    def _new_servers(self, count: int) -> Servers:
+        if self.slots is not None:
+            return ClusterServers(self.slots, count, self._timeout, self.metrics)
+        return OneServer(self.pool, count, self._timeout, self.metrics)
 
     def with_own_links(self, count: int) -> Store:
         """Return the same store on ``count`` connections of its own.
@@ -75,8 +89,15 @@ class Store:
         Commands on these never wait behind commands on the others. The new store must be closed.
         """
         other = copy(self)
-        other._links, other._watching = self._new_links(count), None
+        other._servers, other._tasks = self._new_servers(count), []
+        other._is_copy = True
+        other._servers.sharded = self.sharded
         return other
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the channels of the service are sharded (see `Servers`); known after `open`."""
+        return self._servers.sharded
 
     async def open(self, wait: float) -> None:
         """Wait up to ``wait`` seconds for Redis to answer, then check its configuration.
@@ -87,7 +108,7 @@ class Store:
         deadline = loop.time() + wait
         while True:
             try:
-                await self.call("PING")
+                await self._servers.open()
                 break
             except StoreUnavailable as problem:
                 cause = problem.__cause__ or problem
@@ -98,47 +119,77 @@ class Store:
                 log.warning("waiting for Redis", extra={"reason": str(cause)})
                 await asyncio.sleep(min(RETRY_INTERVAL, max(0.0, deadline - loop.time())))
         await self._check_policy()
-        self._watching = asyncio.create_task(self._watch_usage())
+        await self._check_kind()
+        self._tasks = [asyncio.create_task(self._watch_usage())]
+        if self.slots is None and isinstance(self.pool, MasterPool):
+            self._tasks.append(asyncio.create_task(self.pool.follow()))
 
     async def _check_policy(self) -> None:
-        try:
-            found = await self.call("CONFIG", "GET", "maxmemory-policy")
-        except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
-            log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
-            return
-        policy = found[1].decode() if found else "unknown"
-        if policy != "noeviction":
-            log.error(
-                "Redis may evict rooms: set maxmemory-policy to noeviction",
-                extra={"policy": policy},
-            )
+        for place in self.places():
+            try:
+                found = await self.call_at(place, "CONFIG", "GET", "maxmemory-policy")
+            except StoreUnavailable:  # many hosted Redis servers refuse CONFIG
+                log.warning("can't read Redis' maxmemory-policy; it must be noeviction")
+                return
+            policy = found[1].decode() if found else "unknown"
+            if policy != "noeviction":
+                log.error(
+                    "Redis may evict rooms: set maxmemory-policy to noeviction",
+                    extra={"policy": policy},
+                )
+
+    async def _check_kind(self) -> None:
+        """Say if the URL names one server of a cluster: it refuses most rooms, with MOVED."""
+        if self.slots is None:
+            with contextlib.suppress(StoreUnavailable):  # many hosted servers refuse INFO
+                if b"cluster_enabled:1" in await self.call("INFO", "cluster"):
+                    log.error("Redis is a cluster: REDIS_URL must start with redis+cluster://")
 
     async def _watch_usage(self) -> None:
         """Ask Redis again and again how much memory it uses."""
         while True:
-            try:
-                self.usage.update(await self.call("INFO", "memory"))
-                answered = True
-            except StoreUnavailable as problem:  # many hosted servers refuse INFO
-                answered = isinstance(problem.__cause__, ResponseError)
+            answers = await asyncio.gather(
+                *(self.call_at(place, "INFO", "memory") for place in self.places()),
+                return_exceptions=True,
+            )
+            infos = [answer for answer in answers if isinstance(answer, bytes)]
+            if infos:
+                self.usage.update(*infos)
+            answered = bool(answers) and all(
+                isinstance(answer, bytes) or isinstance(answer.__cause__, ResponseError)
+                for answer in answers  # many hosted servers refuse INFO
+            )
             self.metrics.redis_up.set(answered)
             await asyncio.sleep(USAGE_INTERVAL)
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
-        for link in self._links:
-            await link.close()
-        await self.pool.disconnect()
+        """Close all connections. A store that `with_own_links` returned closes only its own."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._servers.close()
+        if self._is_copy:
+            return
+        if self.slots is not None:
+            await self.slots.close()
+        elif isinstance(self.pool, MasterPool):
+            await self.pool.close()
 
     async def call(self, *command: str | bytes | int) -> Any:
-        """Send one command and return its answer. Raises StoreUnavailable."""
+        """Send a command whose first argument is its key. Raises StoreUnavailable."""
+        return await self.call_at(str(command[1]) if len(command) > 1 else "", *command)
+
+    async def call_at(self, key: str, *command: str | bytes | int) -> Any:
+        """Send a command to the server that has ``key``. Raises StoreUnavailable."""
         try:
-            return await self._link().call(*command)
+            return await self._servers.call(key, *command)
         except ResponseError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
+
+    def places(self) -> list[str]:
+        """Return a key of each server, for commands that have none (see `Servers.places`)."""
+        return self._servers.places()
 
     async def run(self, script: Script, room: str, *arguments: str | bytes | int) -> Any:
         """Run a script on a room's keys and return its answer. Raises StoreUnavailable."""
@@ -148,19 +199,26 @@ class Store:
         self, script: Script, keys: Sequence[str], *arguments: str | bytes | int
     ) -> Any:
         """Run a script on other keys and return its answer. Raises StoreUnavailable."""
+        form = self.form(script)
         try:
-            return await self._link().call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            return await self._servers.call(
+                keys[0], "EVALSHA", form.digest, len(keys), *keys, *arguments
+            )
         except NoScriptError:  # Redis has restarted, or has never run this script
-            return await self.call("EVAL", script.source, len(keys), *keys, *arguments)
+            return await self.call_at(keys[0], "EVAL", form.source, len(keys), *keys, *arguments)
         except RedisError as problem:
             raise StoreUnavailable(f"Redis answered: {problem}") from problem
 
-    def _link(self) -> Link:
-        return min(self._links, key=lambda link: link.load)
+    def form(self, script: Script) -> Script:
+        """Return the form of a script for the channels of this Redis."""
+        return script.sharded if self.sharded else script
 
-    def send(self, request: Request) -> None:
-        """Send a command with the others that wait; `Commits` and `Checks` make such requests."""
-        self._links[0].send(request)
+    def send(self, request: Request, key: str) -> None:
+        """Send a command with the others that wait; `Commits` and `Checks` make such requests.
+
+        ``key`` is the first key of the command.
+        """
+        self._servers.send(request, key)
 
     async def start(
         self,
@@ -211,7 +269,9 @@ class Store:
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
         """Set the snapshot if ``last`` is the last entry, and return whether it is (settle.lua)."""
-        return bool(await self.run(scripts.SETTLE, room, epoch, entry_text(last), text))
+        return bool(
+            await self.run_on(scripts.SETTLE, room_keys(room), epoch, entry_text(last), text)
+        )
 
     async def compact(
         self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int
@@ -222,8 +282,8 @@ class Store:
         """
         keep_from = entry_text((new_last[0], new_last[1] + 1))
         return bool(
-            await self.run(
-                scripts.COMPACT, room, epoch, entry_text(old_last), entry_text(new_last),
+            await self.run_on(
+                scripts.COMPACT, room_keys(room), epoch, entry_text(old_last), entry_text(new_last),
                 keep_from, base, size,
             )
         )  # fmt: skip
@@ -232,13 +292,25 @@ class Store:
         """Return whether Redis has a text, or a journal, of a room."""
         return bool(await self.call("EXISTS", *room_keys(room)))
 
+    async def check_reachable(self, room: str) -> None:
+        """Check that the server of a room answers."""
+        await self.call_at(room_keys(room)[0], "PING")
+
     async def check_writable(self) -> None:
-        """Check that Redis accepts writes: a full Redis, or a replica, does not."""
-        await self.call("SET", self._probe, "", "PX", PROBE_TTL)
+        """Check that Redis accepts writes: a full Redis, or a replica, does not.
+
+        In a cluster every master must.
+        """
+        keys = [self._probe + place for place in self.places()]
+        await asyncio.gather(*(self.call("SET", key, "", "PX", PROBE_TTL) for key in keys))
 
     async def publish(self, channel: str, message: str | bytes) -> int:
-        """Publish on a channel; return how many subscribers there were."""
-        return int(await self.call("PUBLISH", channel, message))
+        """Publish on a channel; return how many subscribers there were.
+
+        In a cluster only those at the master of the channel are counted: where the nodes subscribe.
+        """
+        sharded = self.sharded and is_sharded(channel)
+        return int(await self.call("SPUBLISH" if sharded else "PUBLISH", channel, message))
 
 
 def _now() -> float:

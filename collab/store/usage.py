@@ -16,7 +16,8 @@ NEARLY_FULL: Final = 0.9
 class Usage:
     """The memory of Redis as it was when the node last asked; None while that is not known.
 
-    ``limit`` is Redis' ``maxmemory``; None if it has none. Both are in bytes.
+    ``limit`` is Redis' ``maxmemory``; None if it has none. Both are in bytes. In a cluster they are
+    those of the fullest master.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -24,10 +25,11 @@ class Usage:
         self.limit: int | None = None
         self._metrics = metrics
 
-    def update(self, info: bytes) -> None:
-        """Read what ``INFO memory`` returns."""
-        found = _numbers(info, "used_memory", "maxmemory")
-        self.used, self.limit = found.get("used_memory"), found.get("maxmemory") or None
+    def update(self, *infos: bytes) -> None:
+        """Read what ``INFO memory`` returns, on each master."""
+        found = [_numbers(info, "used_memory", "maxmemory") for info in infos]
+        fullest = max(found, key=_fullness)
+        self.used, self.limit = fullest.get("used_memory"), fullest.get("maxmemory") or None
         self._metrics.redis_used.set(self.used or 0)
         self._metrics.redis_limit.set(self.limit or 0)
 
@@ -44,6 +46,12 @@ class Usage:
     @property
     def _part(self) -> float:
         return self.used / self.limit if self.used and self.limit else 0.0
+
+
+def _fullness(found: Mapping[str, int]) -> tuple[float, int]:
+    """Order masters by the used part of their memory, and those without a limit by its size."""
+    used, limit = found.get("used_memory", 0), found.get("maxmemory", 0)
+    return used / limit if limit else 0.0, used
 
 
 def _numbers(info: bytes, *names: str) -> Mapping[str, int]:

@@ -16,5 +16,5 @@ digest=$(printf %s "$password" | sha256sum | cut -d " " -f 1)
 cat <<ACL
 user default off
 user probe on nopass -@all +ping
-user collab on #$digest ~code_* ~journal* ~collab:* resetchannels &room:* &collab:* &socketio -@all +@read +@write +@pubsub +@scripting +@connection +@transaction -@dangerous +time +info +config|get
+user collab on #$digest ~code_* ~journal* ~collab:* resetchannels &room:* &collab:* &socketio -@all +@read +@write +@pubsub +@scripting +@connection +@transaction -@dangerous +time +info +config|get +cluster|slots
 ACL

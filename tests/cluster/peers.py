@@ -65,7 +65,7 @@ class Peer:
         await self.subscriber.subscribe(self._channel, self._receive)
         await self.journal.open()
         self.shown, self._showing = self.text, True
-        self.subscriber.on_reconnect.append(self.journal.check)
+        self.subscriber.on_reconnect.append(lambda channels: self.journal.check())
 
     async def close(self) -> None:
         """Stop at once, as if the node were killed: commits that wait are given up."""

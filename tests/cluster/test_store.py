@@ -302,7 +302,7 @@ async def test_what_waits_for_a_channel_and_is_cancelled_leaves_nothing_behind(
         assert room not in one._handlers
         with pytest.raises(StoreUnavailable):
             await one.subscribe(room, lambda message: None)
-        assert room not in one._handlers and room not in one._confirmed
+        assert room not in one._handlers and room not in one._feeds.channels
 
 
 async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
@@ -320,7 +320,7 @@ async def test_who_returns_is_told_only_once_every_channel_is_heard_again(
     tasks: list[asyncio.Task[None]] = []
     async with subscriber(wire.port) as one:
         await one.subscribe(room, heard.append)
-        one.on_reconnect.append(lambda: tasks.append(asyncio.create_task(count())))
+        one.on_reconnect.append(lambda _: tasks.append(asyncio.create_task(count())))
         wire.to_server = lambda piece: [] if b"SUBSCRIBE" in piece else [piece]
         wire.cut()
         await asyncio.sleep(0.3)
@@ -359,7 +359,7 @@ async def test_a_silent_wire_is_found_dead_and_replaced(
         wire.to_client = lambda piece: []  # open, but nothing comes
         await asyncio.sleep(0.3)
         wire.to_client = None
-        await eventually(lambda: one._connection is not None and not one._unconfirmed)
+        await eventually(lambda: one.is_up)
         async with asyncio.timeout(5):
             while not heard:
                 await store.publish(room, "anyone?")
@@ -373,7 +373,7 @@ async def test_a_node_hears_itself_or_says_that_it_is_deaf(wire: Proxy) -> None:
         async def probe() -> None:
             await one.probe(lambda *words: asyncio.ensure_future(store.publish(*words)))
 
-        await eventually(lambda: one._connection is not None and not one._unconfirmed)
+        await eventually(lambda: one.is_up)
         await probe()
         wire.to_client = lambda piece: [] if b"message" in piece else [piece]
         with pytest.raises(StoreUnavailable, match="receives no messages"):

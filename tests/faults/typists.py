@@ -14,6 +14,7 @@ import redis.asyncio
 from tests.support.clients import WAIT_TIMEOUT
 from tests.support.processes import Node, tool
 
+Store = redis.asyncio.Redis | redis.asyncio.RedisCluster
 EVERY = 15
 """Milliseconds between two keystrokes of one person."""
 
@@ -65,7 +66,7 @@ class Typists:
                     return
                 await asyncio.sleep(0.02)
 
-    async def rest(self, store: redis.asyncio.Redis, room: str) -> str:
+    async def rest(self, store: Store, room: str) -> str:
         """Stop, and wait until all is acknowledged and everybody shows what Redis has."""
         self.stop()
         shown: set[str] = set()

