@@ -82,6 +82,10 @@ class SocketIOEndpoint:
         """Wait until Redis has the state of all clients that were moved off."""
         await self._returns.flush()
 
+    async def hear_claims(self) -> None:
+        """Return when clients are gone for which other nodes have asked until now."""
+        await self._returns.hear_claims()
+
     # Connections
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
