@@ -36,8 +36,6 @@ SMALL_READ: Final = 8192
 keystroke in a small text."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
-BEAT_INTERVAL: Final = 1.0
-"""Seconds for which a client that has sent something need not show again that it is alive."""
 CROWDED_PAUSE: Final = 1.0
 """Seconds for which a client is not read whose messages wait while the node has too many."""
 MAX_READ: Final = 256_000
@@ -202,7 +200,7 @@ class Connection(RequestHandler):
                 without_frames(bad.exc)
             return
         if (on_data := self._data_received_cb) is not None and now >= self._next_beat:
-            self._next_beat = now + BEAT_INTERVAL
+            self._next_beat = now + self._listener.beat_interval
             on_data()
         if feed(data)[0]:  # as aiohttp does for the bytes of a WebSocket
             self.close()

@@ -14,6 +14,11 @@ from collab.errors import BadRequest, error_body
 from collab.wire.connection import Connection
 from collab.wire.standstill import Standstill
 
+BEAT_INTERVAL: Final = 1.0
+"""Seconds for which a client that has sent something need not show again that it is alive, unless
+heartbeats are more frequent: the answer to one that came so soon would not count."""
+BEATS: Final = 4
+"""Times in one interval of heartbeats that a client may show that it is alive."""
 MAX_HEADERS: Final = 64
 """Header lines of one request; browsers send about 20, and proxies add a few."""
 CONTINUE: Final = "100-continue"
@@ -38,6 +43,7 @@ class Listener(web.Server):
         standstill.connections = lambda: cast(list[Connection], self.connections)
         self.write_timeout = config.write_timeout
         self.connect_timeout = config.connect_timeout
+        self.beat_interval = min(BEAT_INTERVAL, config.ping_interval / BEATS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request, unless aiohttp would fail to answer what it expects.
