@@ -35,6 +35,7 @@ from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from collab.wire.heap import Heap
 from collab.wire.listener import Listener
+from collab.wire.standstill import Standstill
 from collab.yjs.endpoint import PATH as YJS_PATH
 from collab.yjs.endpoint import YjsEndpoint
 
@@ -77,8 +78,9 @@ def create_app(
     budgets.on_freed = Heap().trim_soon
     _show_budgets(budgets, metrics)
     app = web.Application(middlewares=[Edge(settings, metrics, budgets).handle])
-    node = _Node(settings, app, verifier, metrics, budgets)
-    app[LISTEN] = lambda server: Listener(server, budgets, settings)
+    standstill = Standstill()
+    node = _Node(settings, app, verifier, metrics, budgets, standstill)
+    app[LISTEN] = lambda server: Listener(server, budgets, settings, standstill)
     app.cleanup_ctx.append(node.run)
     app[DRAIN] = node.drain
     app.on_shutdown.append(lambda app: app[DRAIN]())  # if its runner has not done so before
@@ -162,11 +164,13 @@ class _Node:
         verifier: Verifier | None,
         metrics: Metrics,
         budgets: Budgets,
+        standstill: Standstill,
     ) -> None:
         self._config = config
         self._verifier = verifier
         self._admission = admission = Admission(config, verifier, budgets)
         self._metrics = metrics
+        self._standstill = standstill
         metrics.max_connections.set(config.max_connections)
         metrics.draining.set_function(lambda: admission.draining)
         Page(config.frame_ancestors).add_routes(app)
@@ -223,6 +227,8 @@ class _Node:
                 app.router.add_route(method, "/socket.io/", socket_io.handle)
             app.router.add_get(YJS_PATH, yjs.handle)
             self._socket_io = socket_io
+            self._standstill.open(socket_io.hear_claims)
+            stack.push_async_callback(self._standstill.close)
             lag = LoopLag(metrics.loop_lag_seconds)
             lag.open()
             stack.callback(lag.close)

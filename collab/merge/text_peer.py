@@ -98,6 +98,13 @@ class TextPeer:
         self._owed |= owed
         self.line.receive_due()
 
+    def hold(self) -> None:
+        """Give a page that has come back, and that no node knows, time to send a change first.
+
+        Its page may show what the broken connection has lost; a receive would overwrite it.
+        """
+        self._window.hold(self._clock())
+
     def change(self, text: str, turn: Turn) -> Outcome:
         """Handle a text that the member has sent, and return its outcome.
 

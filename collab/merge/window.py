@@ -22,8 +22,8 @@ way."""
 HOLD_SECONDS: Final = 1.0
 """Seconds for which a reconnected member that was typing gets no receive, so that it can send a
 change first: its page may show a letter that the broken connection has lost, and a receive would
-overwrite the letter. The same holds after each change of a client that may keep changes back, until
-it is known that no change waits."""
+overwrite the letter. So does a member that has reconnected and that no node knows. The same holds
+after each change of a client that may keep changes back, until it is known that no change waits."""
 
 
 class Window:
@@ -44,10 +44,13 @@ class Window:
     Times are monotonic, in seconds.
     """
 
-    __slots__ = ("_is_reconnecting", "_may_wait", "_opens_at", "_typed_at", "_unechoed")
+    __slots__ = (
+        "_held_until", "_is_reconnecting", "_may_wait", "_opens_at", "_typed_at", "_unechoed",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._opens_at = -inf
+        self._held_until = -inf
         self._typed_at = -inf
         self._unechoed = 0
         self._may_wait = False
@@ -99,7 +102,11 @@ class Window:
         The client must first send the changes that it kept.
         """
         if not self._is_reconnecting:
-            self.open()
+            self._opens_at = self._held_until
+
+    def hold(self, now: float) -> None:
+        """Close the window for `HOLD_SECONDS`, or until a change, even if the page joins."""
+        self._opens_at = self._held_until = now + HOLD_SECONDS
 
     def changed(self, now: float, *, echo: bool, may_wait: bool) -> None:
         """Handle a change; ``may_wait`` tells whether the next one may wait in the client."""

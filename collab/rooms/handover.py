@@ -113,6 +113,21 @@ class Handovers:
         if self._replies:
             await asyncio.wait(self._replies)
 
+    async def hear_claims(self) -> None:
+        """Answer all questions that other nodes have published until now.
+
+        Redis delivers a probe behind them. Returns without them if Redis does not answer.
+        """
+        publish = self._store.publish
+        try:
+            await self._subscriber.probe(
+                lambda channel, word: asyncio.ensure_future(publish(channel, word))
+            )
+        except StoreUnavailable:
+            log.warning("the questions of other nodes could not be heard")
+        if self._replies:
+            await asyncio.wait(self._replies, timeout=CLAIM_TIMEOUT)
+
     async def claim(self, member: str) -> list[Departed] | None:
         """Return what a member has left behind, only once; None if no node knows the member."""
         try:

@@ -145,7 +145,8 @@ class Line:
 class Client:
     """One Socket.IO connection. ``lines`` has its line to each of its rooms, by the room's name.
 
-    ``member`` is the digest of its pid: it names the client on all nodes. A client that has
+    ``member`` is the digest of its pid: it names the client on all nodes. Until ``held_until`` it
+    joins as a client that has come back and that no node knows (`TextPeer.hold`). A client that has
     disconnected is never ``connected`` again: one that comes back is another Client. Rulings call
     `let_go`, `remove` and `set_role` (see `collab.access.holders.Holder`).
     """
@@ -160,6 +161,7 @@ class Client:
     pid: str = ""
     member: str = ""
     connected: bool = True
+    held_until: float = 0.0
     lines: dict[str, Line] = field(default_factory=dict)
     _expiry: Expiry | None = None
 

@@ -32,6 +32,9 @@ from collab.store.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 
+JOIN_TIMEOUT = 2.0
+"""Seconds after its connection in which a page joins that comes back: it does so at once, and the
+slowest links need a second for a round trip."""
 MAX_SITES = 256
 """The number of origins for which a node remembers the habits of their pages."""
 
@@ -82,6 +85,10 @@ class SocketIOEndpoint:
         """Wait until Redis has the state of all clients that were moved off."""
         await self._returns.flush()
 
+    async def hear_claims(self) -> None:
+        """Return when clients are gone for which other nodes have asked until now."""
+        await self._returns.hear_claims()
+
     # Connections
 
     async def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
@@ -119,6 +126,8 @@ class SocketIOEndpoint:
         except Unauthorized:
             await self.disconnect(sid, self._server.reason.SERVER_DISCONNECT)
             raise
+        if kind == "unknown":
+            client.held_until = self._clock() + JOIN_TIMEOUT
         client.pid = str(pid) if known else new_pid()
         client.member = digest(client.pid, grant.owner)
         if sid in self._clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -37,6 +38,7 @@ class Memberships:
         self._admission = admission
         self._rooms = rooms
         self._manager = manager
+        self._clock = asyncio.get_running_loop().time
 
     async def join(self, client: Client, name: str) -> TextMember:
         """Return the client's member in a room; the client joins if it has none.
@@ -48,6 +50,8 @@ class Memberships:
             return line.member
         member = await self._enter(client, name, _as_new)
         assert member is not None
+        if client.held_until > self._clock():
+            member.peer.hold()
         return member
 
     async def restore(self, client: Client, found: Absent | list[Departed]) -> bool:

@@ -158,6 +158,10 @@ class Returns:
             departed.append(left)
         return departed
 
+    async def hear_claims(self) -> None:
+        """Return when clients are gone for which other nodes have asked until now."""
+        await self._handovers.hear_claims()
+
     # A node that drains
 
     def store_soon(self, member: str) -> None:

@@ -36,8 +36,6 @@ SMALL_READ: Final = 8192
 keystroke in a small text."""
 LARGE_READ: Final = 64 * 1024
 """Bytes of one read after which more is to be expected: it is read in the client's turn."""
-BEAT_INTERVAL: Final = 1.0
-"""Seconds for which a client that has sent something need not show again that it is alive."""
 CROWDED_PAUSE: Final = 1.0
 """Seconds for which a client is not read whose messages wait while the node has too many."""
 MAX_READ: Final = 256_000
@@ -188,6 +186,10 @@ class Connection(RequestHandler):
         """Charge what the client has sent, then parse it."""
         if self._is_stopped:
             return
+        now, standstill = monotonic(), self._listener.standstill
+        if now > standstill.late_at:
+            standstill.hold_back(self, data)
+            return
         self._uncharged += len(data)
         if self._uncharged >= SMALL_READ:
             self._charge_read()
@@ -197,8 +199,8 @@ class Connection(RequestHandler):
             if self._messages and isinstance(bad := self._messages[-1][0], _ErrInfo):
                 without_frames(bad.exc)
             return
-        if (on_data := self._data_received_cb) is not None and monotonic() >= self._next_beat:
-            self._next_beat = monotonic() + BEAT_INTERVAL
+        if (on_data := self._data_received_cb) is not None and now >= self._next_beat:
+            self._next_beat = now + self._listener.beat_interval
             on_data()
         if feed(data)[0]:  # as aiohttp does for the bytes of a WebSocket
             self.close()
@@ -275,8 +277,18 @@ class Connection(RequestHandler):
             self._resume_transport_reading()
 
     def _resume_transport_reading(self) -> None:
-        if not (self._is_paused or self._is_stopped):  # aiohttp has reasons of its own to pause
+        # aiohttp has reasons of its own to pause
+        if not (self._is_paused or self._is_stopped or self._listener.standstill.holding):
             super()._resume_transport_reading()
+
+    def stop_for_standstill(self) -> None:
+        """Read nothing more until `go_on_after_standstill`."""
+        self._pause_transport_reading()
+
+    def go_on_after_standstill(self) -> None:
+        """Read again when it is the client's turn: the sockets of all may be full."""
+        if self.transport is not None:
+            self._pause(0.0)
 
     # Writing
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -12,7 +12,13 @@ from collab.budget import Budgets
 from collab.config import Config
 from collab.errors import BadRequest, error_body
 from collab.wire.connection import Connection
+from collab.wire.standstill import Standstill
 
+BEAT_INTERVAL: Final = 1.0
+"""Seconds for which a client that has sent something need not show again that it is alive, unless
+heartbeats are more frequent: the answer to one that came so soon would not count."""
+BEATS: Final = 4
+"""Times in one interval of heartbeats that a client may show that it is alive."""
 MAX_HEADERS: Final = 64
 """Header lines of one request; browsers send about 20, and proxies add a few."""
 CONTINUE: Final = "100-continue"
@@ -22,7 +28,9 @@ CONTINUE: Final = "100-continue"
 class Listener(web.Server):
     """aiohttp's server, whose connections have meters, and time limits of the configuration."""
 
-    def __init__(self, server: web.Server, budgets: Budgets, config: Config) -> None:
+    def __init__(
+        self, server: web.Server, budgets: Budgets, config: Config, standstill: Standstill
+    ) -> None:
         super().__init__(
             self._handle,
             request_factory=server.request_factory,
@@ -31,8 +39,11 @@ class Listener(web.Server):
         )
         self._handler = server.request_handler
         self.budgets = budgets
+        self.standstill = standstill
+        standstill.connections = lambda: cast(list[Connection], self.connections)
         self.write_timeout = config.write_timeout
         self.connect_timeout = config.connect_timeout
+        self.beat_interval = min(BEAT_INTERVAL, config.ping_interval / BEATS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request, unless aiohttp would fail to answer what it expects.

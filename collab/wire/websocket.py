@@ -80,8 +80,8 @@ class WebSocket(web.WebSocketResponse):
     A message of more than ``max_message_bytes`` ends the connection (close code 1009). Before the
     connection is closed for this or another of `VIOLATIONS`, ``farewell`` is called with the code,
     if its result can be sent. The client has ``close_timeout`` seconds to answer a Close frame.
-    ``heartbeat`` is the time between two PING frames, in seconds. ``meter`` is that of the client,
-    which is charged for all that it sends.
+    ``heartbeat`` is the time between two PING frames, and the time in which the client must answer
+    one, in seconds. ``meter`` is that of the client, which is charged for all that it sends.
     """
 
     # With more than 30 attributes in it, the dict of an object takes 1.6 kB instead of 0.3.
@@ -96,7 +96,7 @@ class WebSocket(web.WebSocketResponse):
         max_message_bytes: int,
         farewell: Callable[[int], Farewell],
         close_timeout: float,
-        heartbeat: float | None = None,
+        heartbeat: tuple[float, float] | None = None,
         deflate: bool = False,
         meter: Meter | None = None,
     ) -> None:
@@ -104,9 +104,11 @@ class WebSocket(web.WebSocketResponse):
             max_msg_size=max_message_bytes,
             timeout=close_timeout,
             autoping=False,
-            heartbeat=heartbeat,
+            heartbeat=None if heartbeat is None else heartbeat[0],
             compress=deflate,
         )
+        if heartbeat is not None:
+            self._pong_heartbeat = heartbeat[1]  # aiohttp would wait for half an interval
         self._farewell = farewell
         self._close_timeout = close_timeout
         self._request: web.BaseRequest | None = None

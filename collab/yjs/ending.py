@@ -76,7 +76,7 @@ def new_websocket(config: Config, metrics: Metrics, meter: Meter | None = None) 
         max_message_bytes=config.max_frame_bytes,
         farewell=farewell,
         close_timeout=CLOSE_TIMEOUT,
-        heartbeat=config.ping_interval,
+        heartbeat=(config.ping_interval, config.ping_timeout),
         deflate=config.deflate,
         meter=meter,
     )

@@ -7,12 +7,15 @@ import itertools
 import random
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 import redis.asyncio
 
+from collab.merge.window import HOLD_SECONDS
 from collab.rooms.search import MAX_RECENT
+from collab.sio.endpoint import JOIN_TIMEOUT
 from collab.store.keys import room_keys
 from tests.cluster.wire import WireMember, wire_member
 from tests.support.clients import JsHost, eventually
@@ -70,6 +73,47 @@ async def test_a_page_that_was_away_for_long_and_never_joins_adds_its_key_and_de
     await bob.shows(merged)
     await ada.shows(merged)
     await until_stored(store, room, merged)
+
+
+# Joining again at once
+
+OF_A_KILLED_NODE = {"pid": "given by a node that was killed"}
+
+
+async def test_a_page_that_no_node_knows_can_send_what_it_shows_before_a_receive_overwrites_it(
+    nodes: Nodes, stack: AsyncExitStack, room: str, store: redis.asyncio.Redis
+) -> None:
+    """Its link was dead, and it has kept nothing back: only its screen has what was typed."""
+    bob = await member_of(stack, nodes[0], room)
+    await (await bob.type(room, "# Ada\n"))
+    ada = await stack.enter_async_context(wire_member(nodes[1].url, auth=OF_A_KILLED_NODE))
+    await ada.join(room)
+    await asyncio.sleep(HOLD_SECONDS / 2)
+    assert ada.codes == []
+    await (await bob.type(room, "# Bob\n# Ada\n"))
+    await (await ada.type(room, "# Ada\nnever acknowledged\n"))
+    merged = "# Bob\n# Ada\nnever acknowledged\n"
+    await ada.shows(merged)
+    await bob.shows(merged)
+    await until_stored(store, room, merged)
+
+
+async def test_a_page_that_no_node_knows_and_that_sends_nothing_gets_the_text_soon(
+    nodes: Nodes, stack: AsyncExitStack, room: str
+) -> None:
+    bob = await member_of(stack, nodes[0], room)
+    await (await bob.type(room, "# Ada\n"))
+    ada = await stack.enter_async_context(wire_member(nodes[1].url, auth=OF_A_KILLED_NODE))
+    began = time.monotonic()
+    await ada.join(room)
+    await ada.shows("# Ada\n")
+    assert time.monotonic() - began < HOLD_SECONDS + 1
+    await asyncio.sleep(max(0.0, began + JOIN_TIMEOUT - time.monotonic()))
+    await (await bob.type(room + "-later", "at once"))
+    began = time.monotonic()
+    await ada.join(room + "-later")
+    await ada.shows("at once")
+    assert time.monotonic() - began < HOLD_SECONDS / 2
 
 
 # Redis away

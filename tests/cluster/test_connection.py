@@ -20,6 +20,7 @@ from collab.errors import CollabError
 from collab.scheduler import SLICE
 from collab.wire.connection import MAX_READ
 from collab.wire.listener import Listener
+from collab.wire.standstill import Standstill
 from collab.wire.websocket import Farewell, WebSocket
 
 UPGRADE = (
@@ -76,7 +77,7 @@ async def serving(**settings: float) -> AsyncIterator[Server]:
     class Runner(web.AppRunner):
         async def _make_server(self) -> web.Server:
             listener = await super()._make_server()
-            return Listener(listener, server.budgets, config)
+            return Listener(listener, server.budgets, config, Standstill())
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/", server.handle)

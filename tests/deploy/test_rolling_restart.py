@@ -18,8 +18,8 @@ clears a text which it has just received can't be distinguished from a blank pag
 async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """One rolling restart, with people who type over each transport."""
     async with soak_cluster(tmp_path_factory.mktemp("rolling")) as cluster:
-        results = await play(cluster, "restarts", seconds=1, habits=HABITS)
-        assert cluster.complaints() == []
+        results, verdict = await play(cluster, "restarts", seconds=1, habits=HABITS)
+        assert cluster.complaints() == verdict.faults == []
     return {result.way: result.outcome for result in results}
 
 

@@ -37,6 +37,7 @@ class Cluster:
     async def ready(self) -> None:
         """Wait until all is as at the start."""
         self.wire.to_client = self.wire.to_server = None
+        self.wire.delay = 0.0
         self.wire.resume()
         self.wire.accept()
         for process in (self.redis, self.a, self.b, self.c):

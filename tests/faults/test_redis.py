@@ -80,6 +80,33 @@ async def test_a_redis_that_stalls_is_waited_for_like_one_that_is_gone(
     await people.rest(store, room)
 
 
+async def test_a_frozen_redis_makes_all_nodes_unready_and_goes_on_where_it_was(
+    cluster: Cluster, people: Typists, store: redis.asyncio.Redis, room: str
+) -> None:
+    people.join(room, cluster.a, cluster.b, cluster.c)
+    await people.typed(40)
+    with cluster.redis.frozen():
+        for node in (cluster.a, cluster.b, cluster.c):
+            await status(node, 503)
+    for node in (cluster.a, cluster.b, cluster.c):
+        await status(node, 200)
+    await people.typed(40)
+    await people.rest(store, room)
+
+
+async def test_a_slow_redis_delays_acknowledgements_and_leaves_the_nodes_ready(
+    cluster: Cluster, people: Typists, store: redis.asyncio.Redis, room: str
+) -> None:
+    people.join(room, cluster.a, cluster.b, cluster.b)
+    await people.typed(20)
+    cluster.wire.delay = TIMEOUT / 8  # each way; two answers of a probe are due in TIMEOUT
+    for _ in range(4):
+        await status(cluster.b, 200, within=TIMEOUT)
+        await people.typed(20)
+    cluster.wire.delay = 0.0
+    await people.rest(store, room)
+
+
 async def test_connections_cut_again_and_again_while_people_type_lose_nothing(
     cluster: Cluster, people: Typists, store: redis.asyncio.Redis, room: str
 ) -> None:

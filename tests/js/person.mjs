@@ -14,6 +14,7 @@ export class Person {
     this.cursor = 0;
     this.lastReceived = Date.now();
     this.typing = true;
+    this.paused = false;
     this.report = {
       room, endpoint, inserted: "", deleted: "", changes: 0, receives: 0, returns: 0, recovered: 0,
       refused: [], disconnects: [], upgraded: 0, trace: [],
@@ -27,6 +28,11 @@ export class Person {
 
   /** @returns {string} the text on the screen */
   get text() {
+    throw new Error("not implemented");
+  }
+
+  /** @returns {boolean} whether there is a connection that can be used */
+  get online() {
     throw new Error("not implemented");
   }
 
@@ -80,7 +86,7 @@ export class Person {
 
   async type() {
     while (this.typing) {
-      if (this.mayType) this.edit();
+      if (this.mayType && !this.paused) this.edit();
       await new Promise((resolve) => setTimeout(resolve, this.pause()));
     }
   }
@@ -88,6 +94,11 @@ export class Person {
   pause() {
     if (this.thinks && this.random() < THOUGHTS) return 1000 + this.below(3000);
     return this.random() < 0.4 ? 20 + this.below(40) : 60 + this.below(240);
+  }
+
+  look() {
+    const { text, online, waiting } = this;
+    return { room: this.report.room, text, online, waiting };
   }
 
   result() {

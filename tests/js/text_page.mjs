@@ -136,11 +136,15 @@ export class TextPage extends Person {
     this.waiting = this.unanswered.size;
   }
 
+  get online() {
+    return this.socket.connected;
+  }
+
   get mayType() {
     return this.habit !== "waits" || this.socket.connected;
   }
 
   get resting() {
-    return this.socket.connected && this.waiting === 0 && super.resting;
+    return this.online && this.waiting === 0 && super.resting;
   }
 }

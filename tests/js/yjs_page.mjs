@@ -40,6 +40,10 @@ export class YjsPage extends Person {
     return this.code.toString();
   }
 
+  get online() {
+    return this.provider.synced;
+  }
+
   enter(text, splices) {
     this.doc.transact(() => {
       for (const { before, deleted, inserted } of splices) {
@@ -53,6 +57,6 @@ export class YjsPage extends Person {
   }
 
   get resting() {
-    return this.provider.synced && super.resting;
+    return this.online && super.resting;
   }
 }

@@ -1,7 +1,9 @@
 """``python -m tests.soak`` prints which typed text was lost while links and servers failed.
 
-It ends with 1 if acknowledged characters are lost, if a room has several texts, or if a node logged
-an error. No server can save some other characters: those that a page sent in the last moment before
+It also prints how long each failure needed to heal, when ``/readyz`` noticed it and its repair, and
+how much memory it cost. It ends with 1 if acknowledged characters are lost, if a room has several
+texts, if one of these figures is above its bound (`tests.soak.verdict`), or if a node logged an
+error. No server can save some other characters: those that a page sent in the last moment before
 its link or its node failed, if a text that arrived had overwritten its screen.
 """
 
@@ -20,6 +22,8 @@ from pathlib import Path
 from tests.soak.cluster import SoakCluster, soak_cluster
 from tests.soak.scenes import SCENES
 from tests.soak.soak import HEAD, WAYS, Result, play
+from tests.soak.verdict import HEAD as VERDICT_HEAD
+from tests.soak.verdict import complaints
 
 
 def _print_line(line: str) -> None:
@@ -33,8 +37,9 @@ async def _soak(given: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="collab-soak-") as home:
         async with soak_cluster(Path(home)) as cluster:
             _print_line(f"seed {given.seed}\n{HEAD}")
+            verdicts = []
             for scene in given.scenes:
-                results = await play(
+                results, verdict = await play(
                     cluster, scene, given.ways,
                     seconds=given.seconds, seed=given.seed, traced=given.trace is not None,
                 )  # fmt: skip
@@ -43,14 +48,16 @@ async def _soak(given: argparse.Namespace) -> bool:
                     kept &= not result.broke_a_promise
                     if given.trace is not None:
                         await _write_trace(given.trace, result, cluster)
-            for line in cluster.complaints():
+                verdicts.append(verdict)
+            _print_line("\n".join((VERDICT_HEAD, *(verdict.row() for verdict in verdicts))))
+            for line in (*complaints(verdicts), *cluster.complaints()):
                 _print_line(line)
                 kept = False
     return kept
 
 
 async def _write_trace(folder: Path, result: Result, cluster: SoakCluster) -> None:
-    """Write what each page sent and received, with times, the journal's hirecord, and the logs."""
+    """Write what each page sent and received, with times, the journal's history, and the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     outcome = result.outcome
     record = {

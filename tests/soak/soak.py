@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.soak.cluster import SoakCluster
+from tests.soak.healing import Healing
 from tests.soak.scenes import SCENES
+from tests.soak.stage import Stage
+from tests.soak.verdict import Verdict, judge
+from tests.soak.watch import Watch
 from tests.support.processes import free_port
 from tests.support.proxy import Proxy
 from tests.support.typists import TRANSPORTS, Outcome, typists
@@ -37,8 +41,13 @@ class Result:
 
     @property
     def broke_a_promise(self) -> bool:
-        """Whether an acknowledged character is lost, or a room has several texts."""
-        return bool(self.outcome.lost_though_acked or self.outcome.apart)
+        """Whether an acknowledged character is lost, or a room has several texts.
+
+        Of Yjs members nothing may be lost: their documents keep what is not acknowledged.
+        """
+        outcome = self.outcome
+        lost = outcome.lost if self.way == "yjs" else outcome.lost_though_acked
+        return bool(lost or outcome.apart)
 
     def row(self) -> str:
         """Return a row of the table whose head is `HEAD`."""
@@ -71,10 +80,11 @@ async def play(
     habits: Sequence[str] = HABITS,
     seed: int = 1,
     traced: bool = False,
-) -> list[Result]:
+) -> tuple[list[Result], Verdict]:
     """Let people type, in separate rooms for each way, during a scene.
 
-    Failures are caused for ``seconds``; the last one is carried through.
+    Failures are caused for ``seconds``; the last one is carried through. Returns what became of
+    the typed text, and what is to be said of the cluster.
     """
     loop = asyncio.get_running_loop()
     names = {way: [f"{scene}-{way}-{free_port()}-{r}" for r in range(ROOMS)] for way in ways}
@@ -89,16 +99,21 @@ async def play(
         await asyncio.gather(
             *(group.begin(plan) for group, plan in zip(groups, plans, strict=True))
         )
-        await asyncio.sleep(BEFORE)
-        end = loop.time() + seconds
-        while loop.time() < end:
-            await SCENES[scene](cluster, links)
-        await asyncio.sleep(AFTERWARDS)
-        typed = await asyncio.gather(*(group.rest() for group in groups))
-    return [
+        rooms = [room for way in ways for room in names[way]]
+        watch, healing = Watch(cluster), Healing(cluster, groups, rooms)
+        stage = Stage(cluster, links, watch, healing)
+        async with watch.running():
+            await asyncio.sleep(BEFORE)
+            end = loop.time() + seconds
+            while loop.time() < end:
+                await SCENES[scene](stage)
+            await asyncio.sleep(AFTERWARDS)
+            typed = await asyncio.gather(*(group.rest() for group in groups))
+    results = [
         Result(scene, way, Outcome(people, await cluster.texts(names[way])))
         for way, people in zip(ways, typed, strict=True)
     ]
+    return results, judge(scene, stage.failures, watch)
 
 
 def _members(

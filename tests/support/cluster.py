@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 from tests.support.processes import ROOT, Node, Process, Redis, free_port, tool, until_ready
@@ -37,6 +38,13 @@ class Nginx(Process):
     async def start(self) -> None:
         await super().start()
         await until_ready(self.url, self)
+
+    def list_nodes(self, *ports: int) -> None:
+        """Send requests to nodes on other ports from now on, as after a change of the scale."""
+        assert self.process is not None
+        servers = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in ports)
+        (self.home / "nginx" / "place" / "nodes.conf").write_text(servers)
+        self.process.send_signal(signal.SIGHUP)
 
     def requests(self) -> list[dict[str, str]]:
         """Return the entries of the access log."""

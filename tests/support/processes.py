@@ -94,7 +94,7 @@ class Process:
         return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
     def output(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     async def wait(self) -> int:
         assert self.process is not None
@@ -116,6 +116,16 @@ class Process:
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the process do nothing for a while (SIGSTOP); its connections stay open."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 class Redis(Process):

@@ -66,6 +66,16 @@ class Proxy:
         """Accept new connections again."""
         self._accepting = True
 
+    def part(self) -> None:
+        """Cut the two sides off from each other: open connections are silent, none can be made."""
+        self.stall()
+        self.shut()
+
+    def rejoin(self) -> None:
+        """End `part`: what the open connections held back arrives, and new ones can be made."""
+        self.resume()
+        self.accept()
+
     async def _connected(self, up: asyncio.StreamReader, down: asyncio.StreamWriter) -> None:
         if not self._accepting:
             down.transport.abort()

@@ -42,6 +42,16 @@ class Typist:
     trace: list[list[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page shows now, whether it is connected, and how many of its changes wait."""
+
+    room: str
+    text: str
+    online: bool
+    waiting: int
+
+
 class Typists:
     """People who type, in one Node process, until `rest`."""
 
@@ -50,9 +60,25 @@ class Typists:
 
     async def begin(self, plan: Mapping[str, Any]) -> None:
         """Let all members of the plan join and type (the plan: tests/js/typist.mjs)."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(plan).encode() + b"\n")
+        self._send_line(json.dumps(plan).encode())
         assert (await self._read_event())["what"] == "ready"
+
+    def pause(self) -> None:
+        """Let nobody type until `resume`."""
+        self._send_line(b"pause")
+
+    def resume(self) -> None:
+        """Let all type again."""
+        self._send_line(b"resume")
+
+    async def look(self) -> list[Page]:
+        """Return what all pages show now."""
+        self._send_line(b"look")
+        return [Page(**page) for page in (await self._read_event())["pages"]]
+
+    def _send_line(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + b"\n")
 
     async def rest(self) -> list[Typist]:
         """Stop the typing; return the members' reports when nothing more arrives."""
