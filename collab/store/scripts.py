@@ -9,13 +9,14 @@ from importlib.resources import files
 class Script:
     """A script's source, and the digest by which Redis finds the script after its first run.
 
-    Every script but `RULE` gets the same keys: those of one room (see `keys.script_keys`).
+    Every script of this directory but `RULE` gets the same keys: those of one room (see
+    `keys.script_keys`).
     """
 
     __slots__ = ("digest", "source")
 
-    def __init__(self, name: str) -> None:
-        self.source = files("collab.store").joinpath(f"{name}.lua").read_text("utf-8")
+    def __init__(self, name: str, package: str = "collab.store") -> None:
+        self.source = files(package).joinpath(f"{name}.lua").read_text("utf-8")
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -23,6 +24,7 @@ CHECK = Script("check")
 COMMIT = Script("commit")
 COMPACT = Script("compact")
 END = Script("end")
+LIFE = Script("life")
 READ = Script("read")
 RULE = Script("rule")
 SETTLE = Script("settle")

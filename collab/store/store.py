@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
@@ -48,6 +48,19 @@ USAGE_INTERVAL = 5.0
 """Seconds between two questions for the memory that Redis uses."""
 
 
+class RoomLife(Protocol):
+    """Learns when rooms begin and end. What fails there must not be raised."""
+
+    async def before_start(self, room: str) -> None:
+        """A room's journal is about to begin."""
+
+    async def before_end(self, room: str) -> None:
+        """Somebody is about to end a room."""
+
+    async def after_end(self, room: str) -> None:
+        """Somebody has ended a room."""
+
+
 class Store:
     """The service's Redis. All methods raise StoreUnavailable if Redis can't serve.
 
@@ -63,6 +76,7 @@ class Store:
         self.usage = Usage(metrics)
         self._timeout = timeout
         self.metrics = metrics
+        self.life: RoomLife | None = None
         self._watching: asyncio.Task[None] | None = None
         self._links = self._new_links(LINKS)
 
@@ -173,6 +187,8 @@ class Store:
         known_end: str,
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
+        if self.life is not None:
+            await self.life.before_start(room)
         asked = _now()
         answer = await self.run(
             scripts.START, room, int(expected is not None), expected or b"", epoch,
@@ -214,17 +230,19 @@ class Store:
         return bool(await self.run(scripts.SETTLE, room, epoch, entry_text(last), text))
 
     async def compact(
-        self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int
-    ) -> bool:
+        self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int,
+        authors: Sequence[str] = (),
+    ) -> bool:  # fmt: skip
         """Replace all entries up to ``new_last`` by ``base``, which merges them (see compact.lua).
 
-        ``size`` is the bytes of updates in the replaced entries. Returns whether it was done.
+        ``size`` is the bytes of updates in the replaced entries, ``authors`` are who wrote them.
+        Returns whether it was done.
         """
         keep_from = entry_text((new_last[0], new_last[1] + 1))
         return bool(
             await self.run(
                 scripts.COMPACT, room, epoch, entry_text(old_last), entry_text(new_last),
-                keep_from, base, size,
+                keep_from, base, size, *authors,
             )
         )  # fmt: skip
 
