@@ -28,7 +28,7 @@ MAX_BACKOFF: Final = 3600.0
 """Seconds that a wait has at most, before its jitter."""
 JITTER: Final = 0.25
 """The part by which a wait is at random longer: so what failed together is not tried together."""
-MIN_IDLE_MARGIN: Final = 5.0
+MIN_IDLE_MARGIN: Final = 2.0
 """Seconds beyond two time-outs after which a node that took an event counts as dead."""
 MAX_ANSWER_BYTES: Final = 16 * 1024
 """Bytes of an answer that are read, so that its connection can be used again."""

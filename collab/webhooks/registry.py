@@ -18,9 +18,9 @@ from collab.webhooks.life import Sighting, State
 
 NOTED_DELAY: Final = 500
 """Milliseconds from the intent to begin a journal to the look whether it is there."""
-LEASE: Final = 30_000
+LEASE: Final = 15_000
 """Milliseconds for which a node has a room to look at; another one has it after a death."""
-HOLD: Final = 15_000
+HOLD: Final = 2_000
 """Milliseconds until a room whose event has no place in the queue is looked at again."""
 ATTENDED_TOGETHER: Final = 256
 """Rooms with members that one command records: Redis needs 0.3 ms for it."""
@@ -68,17 +68,22 @@ class Registry:
             some = rooms[first : first + ATTENDED_TOGETHER]
             await self._run(scripts.ATTEND, milliseconds, *some)
 
-    async def claim(self, limit: int) -> list[Claimed]:
-        """Claim at most ``limit`` rooms that are due."""
+    async def claim(self, limit: int) -> tuple[bool, list[Claimed]]:
+        """Claim at most ``limit`` rooms that are due; none if the queue of events is full.
+
+        Returns whether it is.
+        """
         return await self._claim(limit, "")
 
     async def claim_one(self, room: str) -> Claimed:
         """Claim a room that somebody else may look at too."""
-        return (await self._claim(1, room))[0]
+        return (await self._claim(1, room))[1][0]
 
-    async def _claim(self, limit: int, room: str) -> list[Claimed]:
-        now, *found = await self._run(scripts.CLAIM, limit, LEASE, self._idle, room)
-        return [
+    async def _claim(self, limit: int, room: str) -> tuple[bool, list[Claimed]]:
+        now, full, *found = await self._run(
+            scripts.CLAIM, limit, LEASE, self._idle, room, self._max_events, self._max_bytes
+        )
+        return bool(full), [
             Claimed(found[i].decode(), found[i + 1].decode(), int(found[i + 2]), now)
             for i in range(0, len(found), 3)
         ]

@@ -49,6 +49,7 @@ class Sweeper:
         self._registry = registry
         self._questions = questions
         self._metrics = metrics
+        self._full = False
         self.made = asyncio.Event()
         """Set when this node has made an event: somebody should deliver it."""
 
@@ -57,10 +58,19 @@ class Sweeper:
         while True:
             claimed: list[Claimed] = []
             with suppress(StoreUnavailable):  # it is counted where the connection is
-                claimed = await self._registry.claim(SWEPT_TOGETHER)
+                full, claimed = await self._registry.claim(SWEPT_TOGETHER)
+                self._tell_full(full)
             await asyncio.gather(*(self._safely(each.room, self.look(each)) for each in claimed))
             if len(claimed) < SWEPT_TOGETHER:
                 await asyncio.sleep(SWEEP_INTERVAL)
+
+    def _tell_full(self, full: bool) -> None:
+        """Count that rooms have to wait with their events, and log when that begins."""
+        if full:
+            self._metrics.webhook_held_back.inc()
+        if full and not self._full:
+            log.error("too many webhooks wait: the events of rooms are held back")
+        self._full = full
 
     async def look_now(self, room: str) -> None:
         """Look at one room, whether it is due or not."""
@@ -122,8 +132,7 @@ class Sweeper:
             claimed, new_state, decision.look_at, events, drop=decision.drops_text
         )
         if word == "full":
-            self._metrics.webhook_held_back.inc()
-            log.error("too many webhooks wait: a room's are held back", extra={"room": room})
+            self._tell_full(True)
         elif word == "ok" and events:
             for happened in decision.events:
                 self._metrics.webhook_events.labels(happened.kind).inc()
