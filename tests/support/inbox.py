@@ -125,7 +125,7 @@ async def receiving(port: int = 0) -> AsyncIterator[Inbox]:
 
 async def hang(arrived: Arrived, before: int) -> web.StreamResponse:
     """Answer nothing."""
-    await asyncio.Event().wait()
+    await asyncio.sleep(3600)
     raise AssertionError
 
 
