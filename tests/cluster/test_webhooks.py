@@ -14,6 +14,7 @@ from datetime import datetime
 
 import aiohttp
 import pytest
+import redis.asyncio
 from aiohttp import web
 
 from collab.webhooks.__main__ import main
@@ -184,6 +185,37 @@ async def held(short_lived: Node, inbox: Inbox, room: str) -> AsyncIterator[asyn
     checking = asyncio.create_task(check())
     yield checking
     checking.cancel()
+
+
+async def test_people_are_named_who_wrote_long_ago_and_whose_edits_were_compacted(
+    server: Redis, inbox: Inbox, room: str
+) -> None:
+    url = server.url.removesuffix("0") + "4"
+    settings = {"COLLAB_WEBHOOK_URL": inbox.url, "COLLAB_MAX_JOURNAL_ENTRIES": "4"}
+    node = Node(url, "compacting", **FAST, **settings)
+    async with running(node), aiohttp.ClientSession() as session:
+        async with wire_member(node.url, auth={"name": "Ann"}) as ann:
+            await ann.join(room)
+            await (await ann.type(room, "a"))
+        async with wire_member(node.url, auth={"name": "Bob"}) as bob:
+            await bob.join(room)
+            await bob.received()
+            for length in range(2, 20):
+                await (await bob.type(room, "a" * length))
+        caller = Caller(session, node.url)
+        authors = [line["author"]["name"] for line in (await caller.history(room))[1:]]
+        assert set(authors) == {"Bob"}
+        await caller.ask("DELETE", f"/rooms/{room}")
+        ended = await inbox.until(room, "ended")
+        assert [person["name"] for person in ended.data["people"]] == ["Ann", "Bob"]
+
+
+async def test_without_a_receiver_nothing_is_written_or_asked(
+    callers: list[Caller], store: redis.asyncio.Redis, room: str
+) -> None:
+    await callers[0].put(room, "x")
+    await callers[0].ask("DELETE", f"/rooms/{room}")
+    assert not [key async for key in store.scan_iter("collab:{webhooks}:*")]
 
 
 async def refuse(arrived: Arrived, before: int) -> web.StreamResponse:

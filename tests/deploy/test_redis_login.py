@@ -123,6 +123,8 @@ async def test_nodes_with_the_login_do_everything_and_redis_refuses_them_nothing
     url = tmp_path / "login"
     url.write_text(server.login)
     settings = {"COLLAB_DRAIN_TIME": "0.2", "COLLAB_CHECK_INTERVAL": "0.1"}
+    settings |= {"COLLAB_WEBHOOK_URL": "http://127.0.0.1:9/", "COLLAB_WEBHOOK_BACKOFF": "0.01"}
+    settings |= {"COLLAB_WEBHOOK_SECRET": "A" * 32, "COLLAB_WEBHOOK_ATTEMPTS": "2"}
     a, b = (Node("", name, REDIS_URL_FILE=str(url), **settings) for name in "ab")
     async with running(a, b):
         api = f"{b.url}/api/rooms"
