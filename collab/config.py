@@ -207,9 +207,9 @@ class Config:
         "bytes of the webhooks that may wait in Redis, and of those in the dead-letter list")
     webhook_max_dead: int = setting(1000, "COLLAB_WEBHOOK_MAX_DEAD", integer(0, 1_000_000),
         "webhooks in the dead-letter list; the oldest of more are dropped")
-    webhook_idle: float = setting(60.0, "COLLAB_WEBHOOK_IDLE", seconds(0.1, 86400),
+    webhook_idle: float = setting(60.0, "COLLAB_WEBHOOK_IDLE", seconds(0.5, 86400),
         "time without members after which a room is idle")
-    webhook_lead: float = setting(300.0, "COLLAB_WEBHOOK_LEAD", seconds(0.1, 86400),
+    webhook_lead: float = setting(300.0, "COLLAB_WEBHOOK_LEAD", seconds(0.5, 86400),
         "time before a room's expiry at which room.expiring is sent; at most half of its lifetime")
     public_url: str = setting("", "COLLAB_PUBLIC_URL", check_base_url,
         "URL at which people reach the service, for links in webhooks; none: no links")

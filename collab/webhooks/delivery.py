@@ -32,6 +32,8 @@ MIN_IDLE_MARGIN: Final = 2.0
 """Seconds beyond two time-outs after which a node that took an event counts as dead."""
 MAX_ANSWER_BYTES: Final = 16 * 1024
 """Bytes of an answer that are read, so that its connection can be used again."""
+ANSWER_TIMEOUT: Final = 0.5
+"""Seconds to read that."""
 LAST_ATTEMPTS: Final = 2.0
 """Seconds that attempts under way have when a node stops; another node makes them again."""
 
@@ -131,15 +133,17 @@ class Delivery:
             self._config.webhook_url, data=taken.body, headers={**signed, **named},
             allow_redirects=False,
         ) as answer:  # fmt: skip
-            # aiohttp closes the connection of an answer that was not read to its end.
-            with suppress(aiohttp.ClientPayloadError):
-                await answer.content.read(MAX_ANSWER_BYTES)
+            # What is read makes no difference, but aiohttp closes the connection of an answer that
+            # was not read to its end.
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await answer.content.read(MAX_ANSWER_BYTES)
             if not 200 <= answer.status < 300:
                 raise Refused(f"status {answer.status}")
 
     async def _fail(self, taken: Taken, reason: str) -> None:
         config = self._config
-        about = {"event": taken.id, "attempt": taken.attempt, "reason": reason}
+        about = {"webhook": taken.id, "attempt": taken.attempt, "reason": reason}
         if taken.attempt < config.webhook_attempts:
             wait = backoff(taken.attempt, config.webhook_backoff) * (1 + random.random() * JITTER)
             log.info("webhook not delivered", extra={**about, "retry_in": round(wait, 3)})
@@ -152,7 +156,7 @@ class Delivery:
         self._metrics.webhook_died.inc()
         if dropped:
             self._metrics.webhook_dropped.inc(dropped)
-            log.error("dead webhooks dropped: their list is full", extra={"events": dropped})
+            log.error("dead webhooks dropped: their list is full", extra={"webhooks": dropped})
 
     async def _end_attempts(self) -> None:
         if self._attempts:

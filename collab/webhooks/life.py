@@ -140,7 +140,9 @@ def decide(
         state = replace(state, epoch=seen.epoch)
     state = replace(state, deadline=seen.deadline, ended=seen.ended)
     if seen.now >= seen.deadline - timing.lead:
-        return None if members is None else _expiring(state, seen, timing, members)
+        if attended > seen.now:
+            return _expiring(state, seen, timing, held=True)
+        return None if members is None else _expiring(state, seen, timing, held=members > 0)
     return _living(
         replace(state, look_at=seen.deadline - timing.lead), seen, attended, timing, members
     )
@@ -176,13 +178,13 @@ def _ended(state: State, seen: Sighting, timing: Timing) -> Decision:
     return replace(next_life, events=(end, *next_life.events), drops_text=True)
 
 
-def _expiring(state: State, seen: Sighting, timing: Timing, members: int) -> Decision:
+def _expiring(state: State, seen: Sighting, timing: Timing, *, held: bool) -> Decision:
     """Decide about a room that expires soon.
 
-    While it has members its text is only kept, since they may go on. If they do not, the event of
+    While members hold it its text is only kept, since they may go on. If they do not, the event of
     its end has that text: afterwards the text is nowhere but on their screens.
     """
-    if members:
+    if held:
         look_at = min(seen.now + min(LEAD_LOOK, timing.lead // 4), seen.deadline + TOLERANCE)
         since = state.since if state.phase is Phase.ACTIVE else seen.now
         lives = replace(state, phase=Phase.ACTIVE, look_at=look_at, since=since)

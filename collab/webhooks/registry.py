@@ -22,6 +22,10 @@ LEASE: Final = 15_000
 """Milliseconds for which a node has a room to look at; another one has it after a death."""
 HOLD: Final = 2_000
 """Milliseconds until a room whose event has no place in the queue is looked at again."""
+NO_EXPIRY: Final = -1
+"""What PTTL returns for a key that does not expire: somebody else has changed the journal's."""
+FOREVER: Final = 10 * 365 * 86_400_000
+"""Milliseconds for which such a room counts as living."""
 ATTENDED_TOGETHER: Final = 256
 """Rooms with members that one command records: Redis needs 0.3 ms for it."""
 FINALS: Final = WEBHOOK_KEYS[3]
@@ -91,8 +95,9 @@ class Registry:
     async def sight(self, claimed: Claimed) -> Sighting:
         """Return what Redis has of a claimed room."""
         epoch, tail, ttl, ended = await self._store.run(room_scripts.LIFE, claimed.room)
+        left = FOREVER if ttl == NO_EXPIRY else max(ttl, 0)
         return Sighting(
-            claimed.now, epoch.decode(), tail.decode(), claimed.now + max(ttl, 0), ended.decode()
+            claimed.now, epoch.decode(), tail.decode(), claimed.now + left, ended.decode()
         )
 
     async def emit(

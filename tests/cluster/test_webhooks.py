@@ -27,6 +27,8 @@ from tests.support.processes import Node, Redis, get_metrics, running
 TIMEOUT = 1.0
 """Seconds of an attempt."""
 IDLE = 0.5
+ENTRIES = 4
+"""Entries of a journal, so that histories are compacted soon."""
 FAST = {
     "COLLAB_WEBHOOK_SECRET": SECRET,
     "COLLAB_WEBHOOK_TIMEOUT": str(TIMEOUT),
@@ -51,7 +53,9 @@ async def server() -> AsyncIterator[Redis]:
 
 @pytest.fixture(scope="module")
 async def pair(server: Redis, inbox: Inbox) -> AsyncIterator[tuple[Node, Node]]:
-    settings = {**FAST, "COLLAB_WEBHOOK_URL": inbox.url}
+    settings = {
+        **FAST, "COLLAB_WEBHOOK_URL": inbox.url, "COLLAB_MAX_JOURNAL_ENTRIES": str(ENTRIES),
+    }  # fmt: skip
     both = Node(server.url, "a", **settings), Node(server.url, "b", **settings)
     async with running(*both):
         yield both
@@ -188,26 +192,21 @@ async def held(short_lived: Node, inbox: Inbox, room: str) -> AsyncIterator[asyn
 
 
 async def test_people_are_named_who_wrote_long_ago_and_whose_edits_were_compacted(
-    server: Redis, inbox: Inbox, room: str
+    pair: tuple[Node, Node], api: tuple[Caller, Caller], inbox: Inbox, room: str
 ) -> None:
-    url = server.url.removesuffix("0") + "4"
-    settings = {"COLLAB_WEBHOOK_URL": inbox.url, "COLLAB_MAX_JOURNAL_ENTRIES": "4"}
-    node = Node(url, "compacting", **FAST, **settings)
-    async with running(node), aiohttp.ClientSession() as session:
-        async with wire_member(node.url, auth={"name": "Ann"}) as ann:
-            await ann.join(room)
-            await (await ann.type(room, "a"))
-        async with wire_member(node.url, auth={"name": "Bob"}) as bob:
-            await bob.join(room)
-            await bob.received()
-            for length in range(2, 20):
-                await (await bob.type(room, "a" * length))
-        caller = Caller(session, node.url)
-        authors = [line["author"]["name"] for line in (await caller.history(room))[1:]]
-        assert set(authors) == {"Bob"}
-        await caller.ask("DELETE", f"/rooms/{room}")
-        ended = await inbox.until(room, "ended")
-        assert [person["name"] for person in ended.data["people"]] == ["Ann", "Bob"]
+    async with wire_member(pair[0].url, auth={"name": "Ann"}) as ann:
+        await ann.join(room)
+        await (await ann.type(room, "a"))
+    async with wire_member(pair[1].url, auth={"name": "Bob"}) as bob:
+        await bob.join(room)
+        await bob.received()
+        for length in range(2, 5 * ENTRIES):
+            await (await bob.type(room, "a" * length))
+    authors = [line["author"]["name"] for line in (await api[0].history(room))[1:]]
+    assert set(authors) == {"Bob"}
+    await api[0].ask("DELETE", f"/rooms/{room}")
+    ended = await inbox.until(room, "ended")
+    assert [person["name"] for person in ended.data["people"]] == ["Ann", "Bob"]
 
 
 async def test_without_a_receiver_nothing_is_written_or_asked(
@@ -235,6 +234,24 @@ async def redirect(arrived: Arrived, before: int) -> web.StreamResponse:
 async def late(arrived: Arrived, before: int) -> web.StreamResponse:
     await asyncio.sleep(1.5 * TIMEOUT)
     return web.Response(status=500)
+
+
+async def endless(arrived: Arrived, before: int) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(arrived.request)
+    arrived.accepted = True
+    await asyncio.sleep(3600)
+    return response
+
+
+async def test_an_answer_counts_by_its_status_even_if_it_never_ends(
+    api: tuple[Caller, Caller], inbox: Inbox, room: str
+) -> None:
+    inbox.answers[room] = endless
+    await api[0].put(room, "x")
+    await eventually(lambda: inbox.kinds(room) == ["opened", "idle"])
+    await asyncio.sleep(1.5 * TIMEOUT)
+    assert len(inbox.attempts(room)) == 2
 
 
 async def test_a_receiver_that_fails_in_any_way_gets_the_same_event_again(
@@ -267,17 +284,20 @@ async def test_a_receiver_that_was_down_gets_what_has_happened_meanwhile(
     async with receiving() as gone:
         port = gone.port
     url = server.url.removesuffix("0") + "2"
-    settings = {**FAST, "COLLAB_WEBHOOK_URL": gone.url, "COLLAB_WEBHOOK_MAX_EVENTS": "3"}
+    settings = {
+        **FAST, "COLLAB_WEBHOOK_URL": gone.url, "COLLAB_WEBHOOK_MAX_EVENTS": "3",
+        "COLLAB_WEBHOOK_IDLE": "600",
+    }  # fmt: skip
     node = Node(url, "alone", **settings)
     async with running(node), aiohttp.ClientSession() as session:
         caller = Caller(session, node.url)
-        for number in range(8):
+        for number in range(7):
             await caller.put(f"{room}-{number}", "x")
         await counted(node, "collab_webhook_held_back_total", 3)
         assert (await get_metrics(node.url))["collab_webhook_waiting"] == 3
         assert "too many webhooks wait" in node.output()
         back = await stack.enter_async_context(receiving(port))
-        for number in range(8):
+        for number in range(7):
             await back.until(f"{room}-{number}", "opened")
 
 

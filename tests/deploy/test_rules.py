@@ -132,7 +132,10 @@ CASES = [
         "1m50s", "2m",
     ),
     Case("CollabWebhooksLate", one("collab_webhook_oldest_age_seconds", "910x200"), "4m50s", "5m"),
-    Case("CollabWebhooksHeldBack", one("collab_webhook_held_back_total", "0x9 1x20"), "2m20s", "2m40s"),
+    Case(
+        "CollabWebhooksHeldBack", one("collab_webhook_held_back_total", "0x9 1x20"),
+        "2m20s", "2m40s",
+    ),
     Case("CollabWebhooksDead", one("collab_webhook_dead", "0x9 1x20"), "2m20s", "2m40s"),
 ]  # fmt: skip
 

@@ -83,8 +83,9 @@ def test_a_room_that_expires_soon_is_told_once_for_each_text() -> None:
 
 
 def test_a_room_that_expires_soon_with_members_is_not_told_but_its_text_is_kept_once() -> None:
+    said = decide(ACTIVE, LATE, LATE.now + 1, TIMING)
     held = decide(ACTIVE, LATE, NOW, TIMING, members=2)
-    assert held is not None and held.keeps_text and told(held) == []
+    assert said == held is not None and held.keeps_text and told(held) == []
     assert held.look_at < DEADLINE
     again = decide(then(held), LATE, NOW, TIMING, members=2)
     assert again is not None and not again.keeps_text
