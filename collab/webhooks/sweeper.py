@@ -30,6 +30,8 @@ SWEEP_INTERVAL: Final = 0.5
 """Seconds between two questions for rooms that are due, which is one command if there are none."""
 SWEPT_TOGETHER: Final = 16
 """Rooms that a node looks at together; each may read a journal of some megabytes."""
+TELL_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log that say that too many events wait."""
 LEAD_PART: Final = 2
 """The part of a room's lifetime that the lead is at most: half of it."""
 
@@ -49,7 +51,7 @@ class Sweeper:
         self._registry = registry
         self._questions = questions
         self._metrics = metrics
-        self._full = False
+        self._told_full_at = float("-inf")
         self.made = asyncio.Event()
         """Set when this node has made an event: somebody should deliver it."""
 
@@ -59,18 +61,19 @@ class Sweeper:
             claimed: list[Claimed] = []
             with suppress(StoreUnavailable):  # it is counted where the connection is
                 full, claimed = await self._registry.claim(SWEPT_TOGETHER)
-                self._tell_full(full)
+                if full:
+                    self._tell_full()
             await asyncio.gather(*(self._safely(each.room, self.look(each)) for each in claimed))
             if len(claimed) < SWEPT_TOGETHER:
                 await asyncio.sleep(SWEEP_INTERVAL)
 
-    def _tell_full(self, full: bool) -> None:
-        """Count that rooms have to wait with their events, and log when that begins."""
-        if full:
-            self._metrics.webhook_held_back.inc()
-        if full and not self._full:
+    def _tell_full(self) -> None:
+        """Count that rooms have to wait with their events, and log it now and then."""
+        self._metrics.webhook_held_back.inc()
+        now = asyncio.get_running_loop().time()
+        if now >= self._told_full_at + TELL_INTERVAL:
+            self._told_full_at = now
             log.error("too many webhooks wait: the events of rooms are held back")
-        self._full = full
 
     async def look_now(self, room: str) -> None:
         """Look at one room, whether it is due or not."""
@@ -132,7 +135,7 @@ class Sweeper:
             claimed, new_state, decision.look_at, events, drop=decision.drops_text
         )
         if word == "full":
-            self._tell_full(True)
+            self._tell_full()
         elif word == "ok" and events:
             for happened in decision.events:
                 self._metrics.webhook_events.labels(happened.kind).inc()
