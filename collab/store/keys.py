@@ -17,16 +17,6 @@ RULINGS_CHANNEL = "collab:{rulings}"
 RULINGS_LOG = "collab:{rulings}:log"
 """The key of the stream of all rulings about people's tokens, oldest first."""
 
-WEBHOOK_KEYS = tuple(
-    f"collab:{{webhooks}}:{name}"
-    for name in (
-        "rooms", "states", "attended", "finals", "events", "waiting", "ready", "retries", "dead",
-        "died", "bytes", "dead-bytes", "sequence",
-    )
-)  # fmt: skip
-"""The keys of webhooks, in the order in which each of their scripts gets them. What each holds is
-in docs/journal.md."""
-
 
 def departed_key(member: str) -> str:
     """Return the key of a departed member's state; ``member`` is a digest of its pid."""
@@ -57,3 +47,14 @@ def ends_key(room: str) -> str:
 def room_channel(room: str) -> str:
     """Return the pub/sub channel of a room."""
     return f"room:{{code_{room}}}"
+
+
+WEBHOOK_KEYS = tuple(
+    f"collab:{{webhooks}}:{name}"
+    for name in (
+        "rooms", "states", "attended", "finals", "events", "waiting", "ready", "retries", "dead",
+        "died", "bytes", "dead-bytes", "sequence",
+    )
+)  # fmt: skip
+"""The keys of webhooks, in the order in which each of their scripts gets them. What each holds is
+in docs/journal.md."""

@@ -69,6 +69,9 @@ class Store:
     other for its own. `Commits` sends the commits of a room.
     """
 
+    life: RoomLife | None = None
+    """Who learns when rooms begin and end, if anybody does."""
+
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
         self.pool = connection_pool(url, timeout)
         self._probe = PROBE + node
@@ -76,7 +79,6 @@ class Store:
         self.usage = Usage(metrics)
         self._timeout = timeout
         self.metrics = metrics
-        self.life: RoomLife | None = None
         self._watching: asyncio.Task[None] | None = None
         self._links = self._new_links(LINKS)
 

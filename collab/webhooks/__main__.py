@@ -70,6 +70,7 @@ async def _run(given: argparse.Namespace) -> list[bytes]:
         raise CollabError("REDIS_URL is not given: a private Redis is only its node's")
     store = Store(config.redis_url, config.node_id, config.redis_timeout, Metrics())
     try:
+        await store.open(wait=0.0)
         return await _answer(Outbox(store, ""), given)
     finally:
         await store.close()
