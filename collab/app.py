@@ -33,6 +33,7 @@ from collab.sio.manager import RoomManager
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
+from collab.webhooks.webhooks import Webhooks
 from collab.wire.heap import Heap
 from collab.wire.listener import Listener
 from collab.wire.standstill import Standstill
@@ -56,6 +57,8 @@ LAST_REQUESTS_TIMEOUT = 5.0
 """Seconds for the running requests to end after all clients have been moved to other nodes."""
 API_LINKS = 1
 """Connections to Redis for the HTTP API: a large answer there delays no commit."""
+WEBHOOK_LINKS = 1
+"""Connections to Redis for the webhooks, for the same reason."""
 GC_THRESHOLDS = (10_000, 5, 1000)
 """A pass over the youngest objects takes 5-20 ms with these, one over those that survived five of
 such passes up to 50. The defaults stop a node of some hundred clients for 70-90 ms every few
@@ -210,6 +213,8 @@ class _Node:
             await manager.open()
             stack.push_async_callback(manager.close)
             rooms = Rooms(config, store, subscriber, metrics, manager.receive, tracing)
+            if config.webhook_url:
+                self._open_webhooks(stack, store, questions, rooms)
             rooms.open()
             stack.push_async_callback(rooms.close)
             socket_io = SocketIOEndpoint(
@@ -243,6 +248,20 @@ class _Node:
             log.info("started", extra={"redis": redis, "origins": str(admission.origins)})
             yield
             log.info("stopped")
+
+    def _open_webhooks(
+        self, stack: AsyncExitStack, store: Store, questions: Questions, rooms: Rooms
+    ) -> None:
+        """Let a receiver learn of the rooms' lives; ``store`` is the one that begins and ends them.
+
+        They are closed after the rooms, which may begin journals with their last commits.
+        """
+        own_store = store.with_own_links(WEBHOOK_LINKS)
+        stack.push_async_callback(own_store.close)
+        webhooks = Webhooks(self._config, own_store, questions, self._metrics, rooms.attended)
+        webhooks.open()
+        stack.push_async_callback(webhooks.close)
+        store.life = webhooks
 
     async def drain(self) -> None:
         """Move the clients to other nodes, and wait until Redis has their state.

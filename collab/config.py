@@ -31,6 +31,7 @@ from collab.token_settings import (
     check_secret,
     parse_patterns,
 )
+from collab.webhook_settings import WebhookSecrets, check_base_url, check_http_url
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -186,6 +187,33 @@ class Config:
         "time over which a node that stops moves its clients to others")
     traces: float = setting(0.0, "COLLAB_TRACES", parse_ratio,
         "part of the changes that are traced with OpenTelemetry, 0 to 1")
+    webhook_url: str = setting("", "COLLAB_WEBHOOK_URL", check_http_url,
+        "URL that learns of the life of rooms, http:// or https://; none: no webhooks",
+        secret=has_password)
+    webhook_secret: WebhookSecrets = setting(WebhookSecrets(), "COLLAB_WEBHOOK_SECRET",
+        WebhookSecrets.parse,
+        "secret that signs webhooks, whsec_ and base64 of 24 to 64 bytes; two with a comma",
+        secret=any_value)
+    webhook_timeout: float = setting(10.0, "COLLAB_WEBHOOK_TIMEOUT", seconds(0.1, 60),
+        "time for one attempt to deliver a webhook")
+    webhook_attempts: int = setting(10, "COLLAB_WEBHOOK_ATTEMPTS", integer(1, 100),
+        "attempts to deliver a webhook before it goes to the dead-letter list")
+    webhook_backoff: float = setting(5.0, "COLLAB_WEBHOOK_BACKOFF", seconds(0.01, 3600),
+        "time to the second attempt; each further wait is three times as long, at most an hour")
+    webhook_concurrency: int = setting(8, "COLLAB_WEBHOOK_CONCURRENCY", integer(1, 1000),
+        "webhooks that a node delivers at once")
+    webhook_max_events: int = setting(10_000, "COLLAB_WEBHOOK_MAX_EVENTS", integer(1, 10_000_000),
+        "webhooks that may wait in Redis; rooms wait with their next ones")
+    webhook_max_bytes: int = setting(64 * MIB, "COLLAB_WEBHOOK_MAX_BYTES", integer(KIB, 64 * GIB),
+        "bytes of the webhooks that may wait in Redis, and of those in the dead-letter list")
+    webhook_max_dead: int = setting(1000, "COLLAB_WEBHOOK_MAX_DEAD", integer(0, 1_000_000),
+        "webhooks in the dead-letter list; the oldest of more are dropped")
+    webhook_idle: float = setting(60.0, "COLLAB_WEBHOOK_IDLE", seconds(0.5, 86400),
+        "time without members after which a room is idle")
+    webhook_lead: float = setting(300.0, "COLLAB_WEBHOOK_LEAD", seconds(0.5, 86400),
+        "time before a room's expiry at which room.expiring is sent; at most half of its lifetime")
+    public_url: str = setting("", "COLLAB_PUBLIC_URL", check_base_url,
+        "URL at which people reach the service, for links in webhooks; none: no links")
     # fmt: on
 
     @property
@@ -222,6 +250,7 @@ class Config:
         values = read_settings(fields(cls), env, options or {})
         values.setdefault("node_id", _random_node_id())
         _check_keys(values)
+        _check_webhooks(values)
         return cls(**values)
 
 
@@ -242,3 +271,10 @@ def _check_keys(values: Mapping[str, Any]) -> None:
     others = [name for name in values if name.startswith("auth_") and name not in keys]
     if others and not keys:
         raise ConfigError(f"{PREFIX}{others[0].upper()} is given, but none of {', '.join(names)}")
+
+
+def _check_webhooks(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a receiver of webhooks could not verify them, or there is none."""
+    url, secret = f"{PREFIX}WEBHOOK_URL", f"{PREFIX}WEBHOOK_SECRET"
+    if ("webhook_url" in values) != ("webhook_secret" in values):
+        raise ConfigError(f"{url} and {secret} must be given together")

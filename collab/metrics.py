@@ -25,6 +25,9 @@ DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 LAG_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 """uvloop's timers are exact to 1 ms, so smaller buckets would show nothing."""
 
+WEBHOOK_EVENTS = ("opened", "idle", "expiring", "ended")
+"""The types of events, behind ``room.``."""
+
 
 class Metrics:
     """The metrics of one node, in their own registry."""
@@ -127,6 +130,33 @@ class Metrics:
         self.redis_failures = Counter("collab_redis_failures", "Round trips that failed", registry)
         self.redis_used = self._gauge("redis_used_bytes", "Memory that Redis uses; 0 if not known")
         self.redis_limit = self._gauge("redis_max_bytes", "Redis' maxmemory; 0 if it has none")
+
+        # Webhooks
+        self.webhook_events = Counter(
+            "collab_webhook_events", "Events of rooms that this node has made", registry, "type"
+        )
+        _begin(self.webhook_events, *((f"room.{kind}",) for kind in WEBHOOK_EVENTS))
+        self.webhook_attempts = Counter(
+            "collab_webhook_attempts", "Attempts to deliver a webhook", registry, "outcome"
+        )
+        _begin(self.webhook_attempts, ("delivered",), ("refused",), ("failed",))
+        self.webhook_died = Counter(
+            "collab_webhook_died", "Webhooks moved to the dead-letter list", registry
+        )
+        self.webhook_dropped = Counter(
+            "collab_webhook_dropped", "Webhooks dropped from the full dead-letter list", registry
+        )
+        self.webhook_held_back = Counter(
+            "collab_webhook_held_back", "Times an event waited because too many do", registry
+        )
+        self.webhook_backlog = Gauges(
+            {
+                "collab_webhook_waiting": "Webhooks of the cluster that wait to be delivered",
+                "collab_webhook_oldest_age_seconds": "How long the oldest of them has waited",
+                "collab_webhook_dead": "Webhooks in the cluster's dead-letter list",
+            },
+            registry,
+        )
 
         # The process
         self.loop_lag_seconds = Histogram(

@@ -84,11 +84,15 @@ def earlier_state(room: str, reading: Reading, last: EntryId) -> Replica:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """A new base in place of the oldest entries, up to ``last``, which have ``size`` bytes."""
+    """A new base in place of the oldest entries, up to ``last``, which have ``size`` bytes.
+
+    ``authors`` are who wrote them, each once.
+    """
 
     base: bytes
     last: EntryId
     size: int
+    authors: Sequence[str] = ()
 
 
 def size_limit(max_bytes: int, text: str, *, scarce: bool) -> int:
@@ -107,8 +111,10 @@ def compact(
     count, size = _surplus(reading.entries, max_entries // 2, max_bytes // 2)
     if not count:
         return None
-    older = yield from add_up_steps(room, reading.base, reading.entries[:count])
-    return Compaction(older.state(), reading.entries[count - 1].id, size)
+    replaced = reading.entries[:count]
+    older = yield from add_up_steps(room, reading.base, replaced)
+    authors = [author for author in dict.fromkeys(entry.author for entry in replaced) if author]
+    return Compaction(older.state(), replaced[-1].id, size, authors)
 
 
 def _surplus(entries: Sequence[Entry], max_entries: int, max_bytes: int) -> tuple[int, int]:

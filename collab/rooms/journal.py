@@ -329,5 +329,5 @@ class Journal:
             if compacted is not None:
                 await self._store.compact(
                     self._room, reading.epoch, reading.base_id, compacted.last, compacted.base,
-                    compacted.size,
+                    compacted.size, compacted.authors,
                 )  # fmt: skip

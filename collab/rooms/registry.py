@@ -170,6 +170,11 @@ class Rooms:
         """Return a room if this node holds it now."""
         return self._rooms.get(name)
 
+    def attended(self) -> list[str]:
+        """Return the rooms that have a text, and members on this node."""
+        rooms = self._rooms.items()
+        return [name for name, room in rooms if room.has_members and room.exists]
+
     def _uncommitted(self) -> tuple[int, float]:
         """Return how many edits wait for Redis, and for how many seconds the oldest has waited."""
         edits, age = 0, 0.0

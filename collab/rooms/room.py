@@ -150,6 +150,11 @@ class Room:
         return not self._members and self._journal.settled
 
     @property
+    def has_members(self) -> bool:
+        """Whether the room has members on this node."""
+        return bool(self._members)
+
+    @property
     def uncommitted(self) -> tuple[int, float]:
         """How many edits wait for Redis, and for how many seconds the oldest has waited."""
         return self._journal.uncommitted

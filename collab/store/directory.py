@@ -76,10 +76,15 @@ class Directory:
 
         If Redis did not have it, nothing is done unless ``force`` (see end.lua).
         """
+        life = self._store.life
+        if life is not None:
+            await life.before_end(room)
         ended = await self._store.run(
             scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
             round(ttl * 1000), round(DOUBT_SECONDS * 1000), MAX_ENDS, int(force),
         )  # fmt: skip
+        if ended and life is not None:
+            await life.after_end(room)
         return bool(ended)
 
     async def page(self, cursor: int, limit: int) -> tuple[list[ListedRoom], int]:

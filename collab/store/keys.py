@@ -55,3 +55,14 @@ def ends_key(room: str) -> str:
 def room_channel(room: str) -> str:
     """Return the pub/sub channel of a room."""
     return f"room:{{code_{room}}}"
+
+
+WEBHOOK_KEYS = tuple(
+    f"collab:{{webhooks}}:{name}"
+    for name in (
+        "rooms", "states", "attended", "finals", "events", "waiting", "ready", "retries", "dead",
+        "died", "bytes", "dead-bytes", "sequence",
+    )
+)  # fmt: skip
+"""The keys of webhooks, in the order in which each of their scripts gets them. What each holds is
+in docs/journal.md."""

@@ -22,6 +22,8 @@ MAX_ID_PART = 2**64 - 1
 """The largest number in an entry's id."""
 STARTER, ROOM = "starter", "room"
 """A journal's origin: a text that another service wrote, or the members of the room."""
+AUTHOR = "author:"
+"""How a field of a journal's head begins that names the author of entries in the base."""
 
 
 def entry_id(raw: bytes) -> EntryId:

@@ -14,7 +14,8 @@ SHARDED: Final = {"'PUBLISH'": "'SPUBLISH'", "'NUMSUB'": "'SHARDNUMSUB'"}
 class Script:
     """A script's source, and the digest by which Redis finds the script after its first run.
 
-    Every script but `RULE` gets the keys of one room: `keys.script_keys`, or the first three.
+    Every script of this directory but `RULE` gets the keys of one room: `keys.script_keys`, or the
+    first three.
     """
 
     def __init__(self, source: str) -> None:
@@ -22,9 +23,9 @@ class Script:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, name: str) -> Script:
+    def load(cls, name: str, package: str = "collab.store") -> Script:
         """Read a script's file."""
-        return cls(files("collab.store").joinpath(f"{name}.lua").read_text("utf-8"))
+        return cls(files(package).joinpath(f"{name}.lua").read_text("utf-8"))
 
     @cached_property
     def sharded(self) -> Script:
@@ -39,6 +40,7 @@ CHECK = Script.load("check")
 COMMIT = Script.load("commit")
 COMPACT = Script.load("compact")
 END = Script.load("end")
+LIFE = Script.load("life")
 READ = Script.load("read")
 RULE = Script.load("rule")
 SETTLE = Script.load("settle")

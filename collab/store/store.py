@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
@@ -53,6 +53,19 @@ USAGE_INTERVAL = 5.0
 """Seconds between two questions for the memory that Redis uses."""
 
 
+class RoomLife(Protocol):
+    """Learns when rooms begin and end. What fails there must not be raised."""
+
+    async def before_start(self, room: str) -> None:
+        """A room's journal is about to begin."""
+
+    async def before_end(self, room: str) -> None:
+        """Somebody is about to end a room."""
+
+    async def after_end(self, room: str) -> None:
+        """Somebody has ended a room."""
+
+
 class Store:
     """The service's Redis. All methods raise StoreUnavailable if Redis can't serve.
 
@@ -60,6 +73,9 @@ class Store:
     restarted node, or one of two nodes with the same name, does not take the announcements of the
     other for its own. `Commits` sends the commits of a room.
     """
+
+    life: RoomLife | None = None
+    """Who learns when rooms begin and end, if anybody does."""
 
     def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
         self._probe = PROBE + node
@@ -231,6 +247,8 @@ class Store:
         known_end: str,
     ) -> Committed | Refused:
         """Begin the journal ``epoch`` with its first entries (see start.lua)."""
+        if self.life is not None:
+            await self.life.before_start(room)
         asked = _now()
         answer = await self.run(
             scripts.START, room, int(expected is not None), expected or b"", epoch,
@@ -274,17 +292,19 @@ class Store:
         )
 
     async def compact(
-        self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int
-    ) -> bool:
+        self, room: str, epoch: str, old_last: EntryId, new_last: EntryId, base: bytes, size: int,
+        authors: Sequence[str] = (),
+    ) -> bool:  # fmt: skip
         """Replace all entries up to ``new_last`` by ``base``, which merges them (see compact.lua).
 
-        ``size`` is the bytes of updates in the replaced entries. Returns whether it was done.
+        ``size`` is the bytes of updates in the replaced entries, ``authors`` are who wrote them.
+        Returns whether it was done.
         """
         keep_from = entry_text((new_last[0], new_last[1] + 1))
         return bool(
             await self.run_on(
                 scripts.COMPACT, room_keys(room), epoch, entry_text(old_last), entry_text(new_last),
-                keep_from, base, size,
+                keep_from, base, size, *authors,
             )
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from tests.deploy.polling import PollingClient
 from tests.deploy.test_procfile import Honcho
+from tests.support.clients import eventually
 from tests.support.processes import ROOT, Node, Redis, running, tool
 
 START = ROOT / "deploy" / "redis" / "start.sh"
@@ -123,6 +124,8 @@ async def test_nodes_with_the_login_do_everything_and_redis_refuses_them_nothing
     url = tmp_path / "login"
     url.write_text(server.login)
     settings = {"COLLAB_DRAIN_TIME": "0.2", "COLLAB_CHECK_INTERVAL": "0.1"}
+    settings |= {"COLLAB_WEBHOOK_URL": "http://127.0.0.1:9/", "COLLAB_WEBHOOK_BACKOFF": "0.01"}
+    settings |= {"COLLAB_WEBHOOK_SECRET": "A" * 32, "COLLAB_WEBHOOK_ATTEMPTS": "2"}
     a, b = (Node("", name, REDIS_URL_FILE=str(url), **settings) for name in "ab")
     async with running(a, b):
         api = f"{b.url}/api/rooms"
@@ -149,6 +152,7 @@ async def test_nodes_with_the_login_do_everything_and_redis_refuses_them_nothing
         async with http.get(f"{b.url}/readyz") as ready:
             assert ready.status == 200
         assert server.password not in command_lines()
+        await eventually(lambda: "not delivered, and not tried again" in a.output() + b.output())
         async with server.client("admin") as admin:
             assert await admin.acl_log() == []
     for node in (a, b):

@@ -131,6 +131,12 @@ CASES = [
         one("collab_held_bytes", "81x200") | one("collab_held_max_bytes", "100x200"),
         "1m50s", "2m",
     ),
+    Case("CollabWebhooksLate", one("collab_webhook_oldest_age_seconds", "910x200"), "4m50s", "5m"),
+    Case(
+        "CollabWebhooksHeldBack", one("collab_webhook_held_back_total", "0x9 1x20"),
+        "2m20s", "2m40s",
+    ),
+    Case("CollabWebhooksDead", one("collab_webhook_dead", "0x9 1x20"), "2m20s", "2m40s"),
 ]  # fmt: skip
 
 HEALTHY = {
@@ -153,6 +159,9 @@ HEALTHY = {
     **one("collab_let_go_total", "0x9 1x400", ',code="rate_limited"'),
     **one("collab_held_bytes", "70x400"),
     **one("collab_held_max_bytes", "100x400"),
+    **one("collab_webhook_oldest_age_seconds", "0 600x9 0x400"),
+    **one("collab_webhook_held_back_total", "5x400"),
+    **one("collab_webhook_dead", "0x400"),
     **one("collab_uncommitted_age_seconds", "0 0.002 12 0x400"),  # a Redis that was restarted
     **one("collab_pubsub_up", "1 0 1x400"),
     **one("collab_redis_up", "1 0 1x400"),
