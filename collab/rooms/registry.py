@@ -18,6 +18,7 @@ from collab.rooms.identity import Identity
 from collab.rooms.quota import Quota
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
+from collab.store.checks import Checks
 from collab.store.records import ROOM, Commit, Refused, Update
 from collab.store.store import NEW_ROOM, Store
 from collab.store.subscriber import Subscriber
@@ -151,6 +152,7 @@ class Rooms:
     async def _load_shared(self, name: str) -> Room:
         loading = self._loading.get(name)
         if loading is None:
+            self._store.damage.refuse(name)
             loading = self._loading[name] = asyncio.create_task(self._load(name))
         return await asyncio.shield(loading)
 
@@ -204,6 +206,7 @@ class Rooms:
             name, secrets.token_hex(8), None, ROOM, first, known_end=NEW_ROOM
         )
         if isinstance(answer, Refused):
+            await Checks(self._store, name).read()  # the room may be damaged instead
             raise RoomExists("the room has a text already")
         if person is not None:
             self._written.spend(person, len(code.encode()), self._clock())

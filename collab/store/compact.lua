@@ -14,12 +14,12 @@ local journal_key, head_key = KEYS[2], KEYS[3]
 local epoch, old_last, new_last = ARGV[1], ARGV[2], ARGV[3]
 local keep_from, base, bytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
 
-local head = redis.call('HMGET', head_key, 'epoch', 'base_id')
+local head = redis.call('HMGET', head_key, 'epoch', 'base_id', 'bytes')
 if head[1] ~= epoch or head[2] ~= old_last
   or #redis.call('XRANGE', journal_key, new_last, new_last) == 0 then
   return 0
 end
-redis.call('HSET', head_key, 'base', base, 'base_id', new_last)
-redis.call('HINCRBY', head_key, 'bytes', -bytes)
+local left = math.max(0, (tonumber(head[3]) or 0) - bytes)
+redis.call('HSET', head_key, 'base', base, 'base_id', new_last, 'bytes', left)
 redis.call('XTRIM', journal_key, 'MINID', keep_from)
 return 1
