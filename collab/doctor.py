@@ -32,14 +32,16 @@ from collab.rooms.examination import (
     life,
 )
 from collab.rooms.yjs_members import limits
+from collab.store.channel import RoomDamaged
+from collab.store.keys import room_channel
 from collab.store.mending import CODE, ENDS, EXPIRY, JOURNAL, Contents, Mending, NewRoom
 from collab.store.store import OVERSIZE, Store
 
 EXIT_HEALTHY, EXIT_FINDINGS, EXIT_CANNOT_CHECK = 0, 1, 2
 """All rooms are healthy; there are findings; the rooms could not be checked."""
 HELD_PATIENCE: Final = 12.0
-"""Seconds in which a node that holds a room has noticed that it is damaged, and written it anew: it
-compares every two seconds, and tries again after five."""
+"""Seconds in which a node that holds a room, and is told that it is damaged, writes it anew: its
+attempts are up to five seconds apart."""
 HELD_INTERVAL: Final = 0.5
 """Seconds between two inspections meanwhile."""
 MAX_TRIES: Final = 5
@@ -142,6 +144,7 @@ class Doctor:
 
     async def _wait_for_holder(self, room: str) -> tuple[Contents, Examination]:
         """Wait until a node that holds the room has mended it, or does not seem to be able to."""
+        await self._store.publish(room_channel(room), RoomDamaged().pack())
         deadline = asyncio.get_running_loop().time() + HELD_PATIENCE
         while True:
             contents, found = await self._examine(room)

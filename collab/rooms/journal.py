@@ -170,6 +170,11 @@ class Journal:
         self._state.on(Event.MISSED)
         self._start_work()
 
+    def handle_damage(self) -> None:
+        """Read the whole journal, which another node could not, and write it anew."""
+        self._state.on(Event.DISTRUSTED)
+        self._start_work()
+
     def check(self) -> None:
         """Compare replica and journal with Redis soon, and repair differences."""
         self._state.on(Event.CHECK_REQUESTED)

@@ -91,7 +91,7 @@ class Recovery:
             if follower.state.phase is Phase.LOADING:
                 journal = await in_slices(add_up_steps(room, base, entries, reading.digest))
             else:
-                journal = finish(add_up_steps(room, base, entries))
+                journal = finish(add_up_steps(room, base, entries, exact=True))
             self._adopt(reading.epoch, reading, journal)
         else:
             follower.apply_entries(reading.entries)

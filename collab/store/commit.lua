@@ -38,6 +38,9 @@ local tail, base_id, bytes = head[2], head[3], tonumber(head[4])
 -- Whatever is wrong must be found before the first write: a script that fails later has done a part.
 if not (bytes and bytes >= 0 and bytes < MAX_BYTES) then
   bytes = 0
+  for _, entry in ipairs(redis.call('XRANGE', journal_key, '-', '+')) do
+    bytes = bytes + #(entry[2][4] or '')
+  end
 end
 local left = redis.call('PTTL', journal_key)
 if head[1] ~= epoch or left == -2 then

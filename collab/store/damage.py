@@ -31,8 +31,11 @@ SHOWN_SECONDS: Final = 300.0
 MAX_REMEMBERED: Final = 1024
 """Rooms that are remembered; the oldest are forgotten first."""
 
-_OF_THE_SERVER: Final = re.compile(r"OOM|[A-Z]{4,}(?<!WRONGTYPE)(?<!DAMAGED) ")
-"""The beginning of an error that is about Redis, whatever the keys are: MISCONF, BUSY."""
+_OF_THE_SERVER: Final = re.compile(
+    r"\b(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|BUSY|LOADING|NOPERM|CLUSTERDOWN|TRYAGAIN)\b"
+    r"|permission|can't (run|access)|[Tt]imed? ?out|not allowed"
+)
+"""Words of errors that are about Redis, or the login, whatever the keys are."""
 
 
 def damage(problem: BaseException | None) -> str | None:
@@ -47,7 +50,7 @@ def damage(problem: BaseException | None) -> str | None:
         return words.removeprefix("DAMAGED ")
     if "WRONGTYPE" in words:
         return "a key is of the wrong type"
-    if "user_script" in words and not _OF_THE_SERVER.match(words) and "OOM" not in words:
+    if "user_script" in words and not _OF_THE_SERVER.search(words):
         return "a script failed on the keys"
     return None
 
