@@ -31,7 +31,7 @@ from collab.setting_warnings import warn_of_unknown_variables
 from collab.sio.endpoint import SocketIOEndpoint
 from collab.sio.manager import RoomManager
 from collab.store.questions import Questions
-from collab.store.store import Store
+from collab.store.store import OVERSIZE, Store
 from collab.store.subscriber import Subscriber
 from collab.webhooks.webhooks import Webhooks
 from collab.wire.heap import Heap
@@ -193,6 +193,7 @@ class _Node:
             url = config.redis_url or await stack.enter_async_context(private_redis())
             store = Store(url, config.node_id, config.redis_timeout, metrics)
             stack.push_async_callback(store.close)
+            store.max_reading = OVERSIZE * config.max_reading
             await store.open(config.redis_wait)
             subscriber = Subscriber(
                 store.slots or store.pool, config.node_id, config.redis_timeout,

@@ -15,7 +15,7 @@ from signal import SIGINT, SIGTERM
 import uvloop
 from aiohttp import web
 
-from collab import __version__, logs
+from collab import __version__, doctor, logs
 from collab.app import NodeRunner
 from collab.config import Config
 from collab.errors import CollabError, ConfigError
@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="collab",
         description="The Collaboration Service: live code rooms over Socket.IO.",
-        epilog="Each option also has an environment variable; the option overrides the variable.",
+        epilog="Each option also has an environment variable; the option overrides the variable. "
+        "`collab doctor --help` says how to check and mend rooms in Redis.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"collab {__version__}")
@@ -81,8 +82,11 @@ async def _serve(config: Config) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the service until a signal stops it; return the exit code of the process."""
-    given = {key: value for key, value in vars(_parser().parse_args(arguments)).items() if value}
+    """Run the service until a signal stops it, or the doctor; return the process' exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["doctor"]:
+        return doctor.main(words[1:])
+    given = {key: value for key, value in vars(_parser().parse_args(words)).items() if value}
     try:
         config = Config.from_env(os.environ, given)
     except ConfigError as problem:

@@ -240,6 +240,11 @@ class Config:
             return self.api_keys
         return ApiKeys((*self.api_keys.keys, ApiKey.of("COLLAB_API_KEY", ALL_SCOPES, self.api_key)))
 
+    @property
+    def max_reading(self) -> int:
+        """Bytes that a room may have in Redis by its limits: its history, and the document."""
+        return self.max_journal_bytes + self.max_document_bytes
+
     @classmethod
     def from_env(cls, env: Mapping[str, str], options: Mapping[str, str] | None = None) -> Config:
         """Read the settings from ``env``; an empty or missing variable has its default.

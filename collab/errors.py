@@ -239,6 +239,25 @@ class StoreUnavailable(CollabError):
     retryable = True
 
 
+class RoomUnreadable(StoreUnavailable):
+    """What Redis has of one room is damaged; other rooms are as they were.
+
+    The room opens again when that is mended, or deleted. ``reason`` is for the log, and has nothing
+    of a text in it.
+    """
+
+    code = "room_unreadable"
+
+    def __init__(self, room: str, reason: str) -> None:
+        super().__init__(f"what is stored of the room {room} can't be read now")
+        self.room = room
+        self.reason = reason
+
+    def payload(self) -> dict[str, str]:
+        """Return what a client receives: the room too, because the client may be in several."""
+        return {**super().payload(), "room": self.room}
+
+
 def all_codes() -> set[str]:
     """Return the codes of all errors that clients can meet."""
     found, kinds = set(), [CollabError]

@@ -128,6 +128,9 @@ class Metrics:
             "collab_redis_commands", "Commands in those round trips", registry
         )
         self.redis_failures = Counter("collab_redis_failures", "Round trips that failed", registry)
+        self.unreadable_rooms = self._gauge(
+            "unreadable_rooms", "Rooms whose keys in Redis this node could not read lately"
+        )
         self.redis_used = self._gauge("redis_used_bytes", "Memory that Redis uses; 0 if not known")
         self.redis_limit = self._gauge("redis_max_bytes", "Redis' maxmemory; 0 if it has none")
 

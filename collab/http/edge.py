@@ -33,6 +33,7 @@ from collab.errors import (
     RoomExists,
     RoomFull,
     RoomNotAllowed,
+    RoomUnreadable,
     ScopeMissing,
     StoreUnavailable,
     Unauthorized,
@@ -71,6 +72,7 @@ STATUSES: dict[type[CollabError], int] = {
     NodeFull: 503,
     Draining: 503,
     StoreUnavailable: 503,
+    RoomUnreadable: 503,
     AuthUnavailable: 503,
 }
 """HTTP statuses of errors. All other errors are mistakes of the caller: 400."""

@@ -6,7 +6,6 @@ This module knows no Redis: `Journal` and `Recovery` send the commands and pass 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ from collab.store.records import ZERO, Commit, Committed, Entry, EntryId, Refuse
 
 if TYPE_CHECKING:  # it needs the packages of an extra
     from collab.tracing import RoomTraces
-
-log = logging.getLogger(__name__)
 
 EXPIRY_TOLERANCE = 1.0
 """Seconds around a room's deadline in which a missing room counts as expired."""
@@ -124,12 +121,15 @@ class Follower:
         """Apply an update of another node; return False if the replica cannot apply it."""
         try:
             edit = self.replica.apply_update(update)
-        except MergeError as problem:
-            log.error("bad journal entry", extra={"room": self.room, "reason": problem.code})
+        except MergeError:  # whoever reads the whole journal next says what is wrong with it
             return False
+        self.show(edit)
+        return True
+
+    def show(self, edit: Edit) -> None:
+        """Send an edit of others, which is in the replica, to the members of this node."""
         if edit:
             self._on_edit(edit)
-        return True
 
     def advance_to(self, last: EntryId) -> None:
         """Record that the replica has all entries of the journal up to ``last``."""

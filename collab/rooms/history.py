@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from collab.errors import RoomUnreadable
 from collab.merge.clocks import read_state_vector
 from collab.merge.deletions import deleted
 from collab.merge.errors import MergeError
 from collab.merge.replay import replica_of
 from collab.merge.replica import Replica
 from collab.merge.steps import Steps, finish
-from collab.store.records import STARTER, Entry, EntryId, Reading
-
-log = logging.getLogger(__name__)
+from collab.store.records import STARTER, BadRecord, Entry, EntryId, Reading
 
 MIN_LIMIT = 256 * 1024
 """Bytes that each journal may have: some thousand entries of people who type."""
@@ -30,27 +29,50 @@ def add_up(room: str, base: bytes, entries: Iterable[Entry]) -> Replica:
     return finish(add_up_steps(room, base, entries))
 
 
-def add_up_steps(room: str, base: bytes, entries: Iterable[Entry]) -> Steps[Replica]:
+def add_up_steps(
+    room: str, base: bytes, entries: Iterable[Entry], digest: str = "", *, exact: bool = False
+) -> Steps[Replica]:
     """Return the document that ``base`` and the entries behind it add up to, in steps.
 
-    Every node skips an update that cannot be applied. The scripts never write one, and a room that
-    cannot be opened any more would be a greater loss.
+    Raises RoomUnreadable if an update cannot be applied. To leave it out would lose what it holds,
+    and all that builds on it, with the next compaction: `collab doctor` mends such a room.
+
+    Whether an update is missing on which another builds is found out if this is to be ``exact``, or
+    if the text does not have this SHA-1 ``digest``, that of the snapshot.
     """
     updates = [update for update in (base, *(entry.update for entry in entries)) if update]
     try:
-        return (yield from replica_of(updates))
+        replica = yield from replica_of(updates, exact=exact)
+        if exact or not digest or digest == text_digest(replica.text):
+            return replica
+        return (yield from replica_of(updates, exact=True))
     except MergeError:
-        return _apply_each(room, updates)
+        return (yield from _apply_each(room, updates))
 
 
-def _apply_each(room: str, updates: list[bytes]) -> Replica:
+def text_digest(text: str) -> str:
+    """Return a text's SHA-1, as the scripts compute it."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _apply_each(room: str, updates: list[bytes]) -> Steps[Replica]:
     replica = Replica()
-    for update in updates:
+    for number, update in enumerate(updates):
+        yield
         try:
             replica.apply_update(update)
         except MergeError as problem:
-            log.error("bad journal entry", extra={"room": room, "reason": problem.code})
+            reason = f"update {number} of {len(updates)}: {problem.code}"
+            raise RoomUnreadable(room, reason) from problem
     return replica
+
+
+def starter_text(code: bytes) -> str:
+    """Return a starter's text. Raises BadRecord: the next change would write over other bytes."""
+    try:
+        return code.decode()
+    except UnicodeDecodeError:
+        raise BadRecord("code_{room} is not UTF-8") from None
 
 
 def same(one: Replica, other: Replica) -> bool:
@@ -112,7 +134,7 @@ def compact(
     if not count:
         return None
     replaced = reading.entries[:count]
-    older = yield from add_up_steps(room, reading.base, replaced)
+    older = yield from add_up_steps(room, reading.base, replaced, exact=True)
     authors = [author for author in dict.fromkeys(entry.author for entry in replaced) if author]
     return Compaction(older.state(), replaced[-1].id, size, authors)
 

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from collab.errors import RoomClosed, StoreUnavailable
+from collab.errors import RoomClosed, RoomUnreadable, StoreUnavailable
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
 from collab.rooms.follower import Follower, OnEdit
@@ -170,6 +170,11 @@ class Journal:
         self._state.on(Event.MISSED)
         self._start_work()
 
+    def handle_damage(self) -> None:
+        """Read the whole journal, which another node could not, and write it anew."""
+        self._state.on(Event.DISTRUSTED)
+        self._start_work()
+
     def check(self) -> None:
         """Compare replica and journal with Redis soon, and repair differences."""
         self._state.on(Event.CHECK_REQUESTED)
@@ -267,11 +272,22 @@ class Journal:
         """Do the most urgent work; return False if no work is due."""
         self._follower.requeue_commit()  # a commit is still in flight only if its step failed
         work = self._state.start(waiting=bool(self._follower.waiting))
+        if work is None:
+            if self._state.over:
+                self._give_up()
+            return False
+        try:
+            await self._do(work)
+        except RoomUnreadable:
+            if self._state.phase is Phase.LOADING:
+                raise
+            await self._recovery.heal()  # then the next step does the work again
+        else:
+            self._state.finish()
+        return True
+
+    async def _do(self, work: Work) -> None:
         match work:
-            case None:
-                if self._state.over:
-                    self._give_up()
-                return False
             case Work.RELOAD:
                 await self._recovery.reload()
             case Work.CATCH_UP:
@@ -284,8 +300,6 @@ class Journal:
                 await self._recovery.check()
             case Work.SETTLE:
                 await self._recovery.settle()
-        self._state.finish()
-        return True
 
     def _recover(self) -> None:
         """After an unexpected error, continue from the content of the journal and the replica."""

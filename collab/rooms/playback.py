@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from collab.merge.delta import IDENTITY, Delta
 from collab.merge.errors import MergeError
 from collab.rooms.author import Author
-from collab.rooms.history import add_up
+from collab.rooms.history import add_up, starter_text
 from collab.store.records import (
     ANY_EPOCH,
     MAX_ID_PART,
@@ -22,8 +21,6 @@ from collab.store.records import (
     entry_text,
 )
 from collab.store.store import Store
-
-log = logging.getLogger(__name__)
 
 _ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
@@ -73,7 +70,6 @@ class Playback:
     """
 
     def __init__(self, room: str, reading: Reading, after: str | None = None) -> None:
-        self._room = room
         self._replica = add_up(room, reading.base, ())
         self._earlier = None if after is None else _count_up_to(reading, _parsed(after))
         self.after = after if self._earlier is not None else None
@@ -81,7 +77,7 @@ class Playback:
         self.entries = self._all[self._earlier or 0 :]
         self.base_update = reading.base
         if reading.code is not None:  # there is no journal yet
-            self.base_update = self._replica.edit(Delta.of(_starter(reading.code)))
+            self.base_update = self._replica.edit(Delta.of(starter_text(reading.code)))
         self.base = self._replica.text
 
     def play(self) -> Iterator[Step | None]:
@@ -100,9 +96,7 @@ class Playback:
     def _apply(self, update: bytes) -> Delta:
         try:
             return self._replica.apply_update(update).delta
-        except MergeError as problem:
-            # The nodes that hold the room skip the entry too.
-            log.error("bad journal entry", extra={"room": self._room, "reason": problem.code})
+        except MergeError:  # the room can't be opened before it is mended; its history can be seen
             return IDENTITY
 
 
@@ -119,10 +113,11 @@ async def fetch_playback(store: Store, room: str, after: str | None = None) -> P
 
     It can be played from the entry ``after``, if the journal has it. Raises StoreUnavailable.
     """
-    reading = await store.read(room, None, ZERO)
-    if reading.epoch is None and reading.code is None:
-        return None
-    return Playback(room, reading, after)
+    with store.damage.watch(room):
+        reading = await store.read(room, None, ZERO)
+        if reading.epoch is None and reading.code is None:
+            return None
+        return Playback(room, reading, after)
 
 
 async def fetch_entries(store: Store, room: str, after: str) -> list[HistoryEntry] | None:
@@ -137,15 +132,12 @@ async def fetch_entries(store: Store, room: str, after: str) -> list[HistoryEntr
 
 async def fetch_text(store: Store, room: str) -> str:
     """Return the text that a room's journal adds up to. Raises StoreUnavailable."""
-    return final_text(room, await store.read(room, None, ZERO))
+    with store.damage.watch(room):
+        return final_text(room, await store.read(room, None, ZERO))
 
 
 def final_text(room: str, reading: Reading) -> str:
     """Return the text that a journal, read to its end, adds up to."""
     if reading.code is not None:
-        return _starter(reading.code)
+        return starter_text(reading.code)
     return add_up(room, reading.base, reading.entries).text
-
-
-def _starter(code: bytes) -> str:
-    return code.decode("utf-8", errors="replace")

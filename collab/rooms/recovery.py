@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from collab.errors import RoomUnreadable
 from collab.merge.deletions import deletion, inserted
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.merge.steps import finish
 from collab.rooms.follower import Follower
-from collab.rooms.history import add_up_steps, earlier_state, same, share_authors
+from collab.rooms.healing import heal, knows_all
+from collab.rooms.history import (
+    add_up_steps,
+    earlier_state,
+    same,
+    share_authors,
+    starter_text,
+)
 from collab.rooms.journal_state import Event, Phase, Work
 from collab.rooms.pending import SEVERAL
 from collab.rooms.slices import in_slices
 from collab.store.checks import Checks
+from collab.store.mending import Mending
 from collab.store.records import ROOM, STARTER, ZERO, Commit, Reading, Refused, Update
 from collab.store.store import Store
 
@@ -63,18 +72,26 @@ class Recovery:
             )
 
     async def _read(self, known: str | None) -> None:
+        with self._store.damage.watch(self._follower.room):
+            await self._read_and_apply(known)
+        self._store.damage.forget(self._follower.room)
+
+    async def _read_and_apply(self, known: str | None) -> None:
         follower = self._follower
         reading = await self._store.read(follower.room, known, follower.last)
-        if self._is_end(reading):
+        if self._is_end(reading.ends):
             return
         if reading.epoch is None:
             await self._begin(reading)
             return
         if reading.complete:
-            adding = add_up_steps(follower.room, reading.base, reading.entries)
-            # Only while the room is being loaded nothing else happens in it.
-            loading = follower.state.phase is Phase.LOADING
-            journal = await in_slices(adding) if loading else finish(adding)
+            room, base, entries = follower.room, reading.base, reading.entries
+            # Only while the room is being loaded nothing else happens in it. Later, the replica has
+            # what the journal lacks.
+            if follower.state.phase is Phase.LOADING:
+                journal = await in_slices(add_up_steps(room, base, entries, reading.digest))
+            else:
+                journal = finish(add_up_steps(room, base, entries, exact=True))
             self._adopt(reading.epoch, reading, journal)
         else:
             follower.apply_entries(reading.entries)
@@ -82,15 +99,26 @@ class Recovery:
                 follower.advance_to(reading.tail)
         follower.set_deadline(reading.deadline)
 
-    def _is_end(self, reading: Reading) -> bool:
+    async def heal(self) -> None:
+        """Write the room anew after its keys were damaged, if this node has the whole document.
+
+        Raises StoreUnavailable if it could not, for any reason.
+        """
+        if not knows_all(self._follower):
+            raise RoomUnreadable(self._follower.room, "this node does not have the document")
+        contents = await Mending(self._store).inspect(self._follower.room)
+        if not self._is_end(contents.end_names()):
+            await heal(self._follower, self._store, contents)
+
+    def _is_end(self, ends: Sequence[str]) -> bool:
         """Whether somebody has ended the room since it was loaded here.
 
         If so, nothing is written any more: what is in Redis now is another room of the same name.
         """
         if self._known_ends is None:
-            self._known_ends = frozenset(reading.ends)
-        self._last_end = reading.ends[0] if reading.ends else ""
-        if self._known_ends.issuperset(reading.ends):
+            self._known_ends = frozenset(ends)
+        self._last_end = ends[0] if ends else ""
+        if self._known_ends.issuperset(ends):
             return False
         self._follower.state.on(Event.ENDED)
         self._on_end()
@@ -160,7 +188,7 @@ class Recovery:
         twice.
         """
         follower = self._follower
-        text = code.decode("utf-8", errors="replace")
+        text = starter_text(code)
         first = Replica()
         update = first.edit(Delta.of(text)) if text else first.state()
         commit = Commit([Update(SEVERAL, update)], update, text, follower.ttl)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from collab.config import Config
-from collab.errors import RateLimited, RoomClosed, RoomExists, StoreUnavailable
+from collab.errors import RateLimited, RoomClosed, RoomExists, RoomUnreadable, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Replica
 from collab.metrics import Metrics
@@ -18,6 +19,9 @@ from collab.rooms.identity import Identity
 from collab.rooms.quota import Quota
 from collab.rooms.room import Room
 from collab.rooms.search import Searches
+from collab.store.channel import RoomDamaged
+from collab.store.checks import Checks
+from collab.store.keys import room_channel
 from collab.store.records import ROOM, Commit, Refused, Update
 from collab.store.store import NEW_ROOM, Store
 from collab.store.subscriber import Subscriber
@@ -151,6 +155,7 @@ class Rooms:
     async def _load_shared(self, name: str) -> Room:
         loading = self._loading.get(name)
         if loading is None:
+            self._store.damage.refuse(name)
             loading = self._loading[name] = asyncio.create_task(self._load(name))
         return await asyncio.shield(loading)
 
@@ -209,6 +214,7 @@ class Rooms:
             name, secrets.token_hex(8), None, ROOM, first, known_end=NEW_ROOM
         )
         if isinstance(answer, Refused):
+            await Checks(self._store, name).read()  # the room may be damaged instead
             raise RoomExists("the room has a text already")
         if person is not None:
             self._written.spend(person, len(code.encode()), self._clock())
@@ -237,7 +243,13 @@ class Rooms:
                 self._searches, self._written, self._drop_ended,
                 self._tracing.room(name) if self._tracing else None,
             )  # fmt: skip
-            await room.open()
+            try:
+                await room.open()
+            except RoomUnreadable:
+                # Nodes that hold the room may not have read its keys for long.
+                with contextlib.suppress(StoreUnavailable):
+                    await self._store.publish(room_channel(name), RoomDamaged().pack())
+                raise
             if room.ended:
                 await room.close()
                 raise RoomClosed(name)

@@ -306,6 +306,8 @@ class Room:
                 self._handle_announcement(parsed)
             case channel.RoomEnded():
                 self._journal.handle_end()
+            case channel.RoomDamaged():
+                self._journal.handle_damage()
             case channel.PresenceReport():
                 self.presence.apply(parsed)
             case channel.CensusQuestion():

@@ -7,12 +7,17 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from collab.errors import StoreUnavailable
+from collab.errors import RoomUnreadable, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
 """Seconds before the first retry, and the most between later ones, while Redis is away."""
+MAX_LONG_PAUSE = 5.0
+"""The most seconds between two attempts if the room's keys are damaged, or its work fails for an
+unknown reason: that may go on for hours, and other rooms must not notice."""
+LOG_INTERVAL = 60.0
+"""Seconds between two lines of the log about the same failure of a room."""
 
 
 class Worker:
@@ -36,6 +41,7 @@ class Worker:
         """Whether work was begun without a task, and is not over."""
         self._flushing: list[asyncio.Future[None]] = []
         self._closed = False
+        self._logged = "", 0.0
 
     @property
     def busy(self) -> bool:
@@ -81,24 +87,34 @@ class Worker:
             await asyncio.wait([self._task])
             self._task = None  # a task that is cancelled before its first step does not reset it
 
+    def _log_failure(self, fault: Exception) -> None:
+        now, words = asyncio.get_running_loop().time(), repr(fault)
+        if words != self._logged[0] or now - self._logged[1] >= LOG_INTERVAL:
+            self._logged = words, now
+            log.exception("a room's work failed", extra={"room": self._room})
+
     async def _work(self) -> None:
         pause = FIRST_PAUSE
         try:
             while True:
+                longest = MAX_LONG_PAUSE
                 try:
                     if not await self._step():
                         return
                     pause = FIRST_PAUSE
                     continue
+                except RoomUnreadable:
+                    pass  # `Damage` has logged it
                 except StoreUnavailable as problem:
+                    longest = MAX_PAUSE
                     if pause == FIRST_PAUSE:
                         reason = {"room": self._room, "reason": str(problem)}
                         log.warning("waiting for Redis", extra=reason)
-                except Exception:  # after any error the room's other work must go on
-                    log.exception("a room's work failed", extra={"room": self._room})
+                except Exception as fault:  # after any error the room's other work must go on
+                    self._log_failure(fault)
                     self._on_error()
                 # Random pauses: many rooms wait for the same Redis.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, MAX_PAUSE)
+                pause = min(2 * pause, longest)
         finally:
             self._task = None

@@ -23,6 +23,8 @@ ANNOUNCEMENT, REPORT, QUESTION = b"J ", b"P ", b"Q "
 """The first two bytes of a message, which say its kind."""
 END = b"E"
 """The whole message that says that the room was ended."""
+DAMAGED = b"D"
+"""The whole message that says that the room's keys are damaged."""
 TRACE = "+"
 """What is between the writer of an announcement and its span; no node's name contains it."""
 EMIT = b"{"
@@ -69,6 +71,15 @@ class RoomEnded:
     def pack(self) -> bytes:
         """Return the message."""
         return END
+
+
+@dataclass(frozen=True, slots=True)
+class RoomDamaged:
+    """Somebody could not read the room's keys; nodes that hold it may have noticed nothing."""
+
+    def pack(self) -> bytes:
+        """Return the message."""
+        return DAMAGED
 
 
 class ReportedMember(NamedTuple):
@@ -153,7 +164,7 @@ class Emit:
     message: bytes
 
 
-Message = Announcement | RoomEnded | PresenceReport | CensusQuestion | Emit
+Message = Announcement | RoomEnded | RoomDamaged | PresenceReport | CensusQuestion | Emit
 
 _PARSERS: dict[bytes, Callable[[bytes], Message]] = {
     ANNOUNCEMENT: Announcement._parse,
@@ -166,6 +177,8 @@ def parse(message: bytes) -> Message:
     """Read a message of a room's channel. Raises ValueError if it is malformed."""
     if message == END:
         return RoomEnded()
+    if message == DAMAGED:
+        return RoomDamaged()
     if message.startswith(EMIT):
         return Emit(message)
     parser = _PARSERS.get(message[:2])

@@ -9,7 +9,7 @@ from typing import Any
 from collab.store import scripts
 from collab.store.connection import Command
 from collab.store.keys import room_keys
-from collab.store.records import ZERO, Standing, deadline, entry_id
+from collab.store.records import ZERO, BadRecord, Standing, deadline, entry_id
 from collab.store.store import Store
 
 MayCheck = Callable[[], bool]
@@ -22,6 +22,7 @@ class Checks:
 
     def __init__(self, store: Store, room: str) -> None:
         self._store = store
+        self._room = room
         self._keys = keys = room_keys(room)  # only these: see Commits
         self._command: Command = "EVALSHA", store.form(scripts.CHECK).digest, len(keys), *keys
 
@@ -36,7 +37,8 @@ class Checks:
     async def read(self) -> Standing:
         """Return the state. Raises StoreUnavailable."""
         asked = asyncio.get_running_loop().time()
-        return _parse(await self._store.run_on(scripts.CHECK, self._keys), asked)
+        with self._store.damage.watch(self._room):
+            return _parse(await self._store.run_on(scripts.CHECK, self._keys), asked)
 
 
 class _Request:
@@ -59,14 +61,19 @@ class _Request:
     def handle(self, answer: Any) -> None:
         if isinstance(answer, Exception):
             self._on_standing(answer)
+            return
+        try:
+            standing = _parse(answer, self._asked)
+        except BadRecord as problem:  # the other rooms, whose answers follow, must not suffer
+            self._on_standing(problem)
         else:
-            self._on_standing(_parse(answer, self._asked))
+            self._on_standing(standing)
 
 
 def _parse(answer: Any, asked: float) -> Standing:
     epoch, tail, snapshot_at, digest, ttl = answer
     return Standing(
-        epoch.decode(),
+        epoch.decode("utf-8", errors="replace"),  # then it is not the one that the node knows
         entry_id(tail) if tail else ZERO,
         entry_id(snapshot_at) if snapshot_at else ZERO,
         digest.decode(),

@@ -31,9 +31,18 @@ local FIRST_ENTRY = 11
 -- Milliseconds by which a commit must prolong the room's life: to set three expiries costs as much
 -- as to append the entry.
 local WORTHWHILE = 1000
+-- Bytes that no journal has: somebody else has written the number, and it is counted anew.
+local MAX_BYTES = 2 ^ 40
 
 local head = redis.call('HMGET', head_key, 'epoch', 'tail', 'base_id', 'bytes')
-local tail, base_id, bytes = head[2], head[3], tonumber(head[4] or 0)
+local tail, base_id, bytes = head[2], head[3], tonumber(head[4])
+-- Whatever is wrong must be found before the first write: a script that fails later has done a part.
+if not (bytes and bytes >= 0 and bytes < MAX_BYTES) then
+  bytes = 0
+  for _, entry in ipairs(redis.call('XRANGE', journal_key, '-', '+')) do
+    bytes = bytes + #(entry[2][4] or '')
+  end
+end
 local left = redis.call('PTTL', journal_key)
 if head[1] ~= epoch or left == -2 then
   return {'epoch'}

@@ -14,6 +14,7 @@ from collab.store.channel import writer_word
 from collab.store.connection import Command
 from collab.store.keys import room_channel, room_keys
 from collab.store.records import (
+    BadRecord,
     Committed,
     NextCommit,
     Refused,
@@ -40,6 +41,7 @@ class Commits:
 
     def __init__(self, store: Store, room: str) -> None:
         self._store = store
+        self._room = room
         self._outcomes = store.metrics.commits
         self._clock = asyncio.get_running_loop().time
         # Only the keys that there are while the room has a journal: a cluster that moves a slot
@@ -63,11 +65,12 @@ class Commits:
         asked = self._clock()
         arguments = self._arguments(next_commit)
         try:
-            answer = await self._store.run_on(scripts.COMMIT, self._keys, *arguments)
+            with self._store.damage.watch(self._room):
+                answer = await self._store.run_on(scripts.COMMIT, self._keys, *arguments)
+                return self._parse(answer, asked)
         except StoreUnavailable:
             self.count_failure()
             raise
-        return self._parse(answer, asked)
 
     def count_failure(self) -> None:
         """Count a commit that Redis did not answer, or answered with an error."""
@@ -116,5 +119,10 @@ class _Request:
             if not isinstance(answer, NoScriptError):  # which is sent next
                 self._commits.count_failure()
             self._on_outcome(answer)
+            return
+        try:
+            outcome = self._commits._parse(answer, self._asked)
+        except BadRecord as problem:  # the other rooms, whose answers follow, must not suffer
+            self._on_outcome(problem)
         else:
-            self._on_outcome(self._commits._parse(answer, self._asked))
+            self._on_outcome(outcome)

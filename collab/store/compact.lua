@@ -18,13 +18,13 @@ local FIRST_AUTHOR = 7
 -- Authors of the base that the head keeps, as its fields: a room has a few people.
 local MAX_FIELDS = 1000
 
-local head = redis.call('HMGET', head_key, 'epoch', 'base_id')
+local head = redis.call('HMGET', head_key, 'epoch', 'base_id', 'bytes')
 if head[1] ~= epoch or head[2] ~= old_last
   or #redis.call('XRANGE', journal_key, new_last, new_last) == 0 then
   return 0
 end
-redis.call('HSET', head_key, 'base', base, 'base_id', new_last)
-redis.call('HINCRBY', head_key, 'bytes', -bytes)
+local left = math.max(0, (tonumber(head[3]) or 0) - bytes)
+redis.call('HSET', head_key, 'base', base, 'base_id', new_last, 'bytes', left)
 for i = FIRST_AUTHOR, #ARGV do
   if redis.call('HLEN', head_key) < MAX_FIELDS then
     redis.call('HSETNX', head_key, 'author:' .. ARGV[i], '')

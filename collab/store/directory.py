@@ -11,8 +11,9 @@ from typing import Any
 from collab.names import ROOM_CHARACTERS
 from collab.store import scripts
 from collab.store.channel import RoomEnded
+from collab.store.damage import damage
 from collab.store.keys import room_channel, room_keys
-from collab.store.records import entry_id
+from collab.store.records import BadRecord, entry_id
 from collab.store.store import Store
 
 MAX_SCANS = 20
@@ -65,11 +66,14 @@ class Directory:
 
     async def status(self, room: str) -> RoomStatus | None:
         """Return a room's status, None if Redis has no such room (see status.lua)."""
-        code, tail, snapshot_at, ttl = await self._store.run(scripts.STATUS, room)
-        if code is None and not tail:
-            return None
-        text = None if code is None else code.decode("utf-8", errors="replace")
-        return RoomStatus(text if tail == snapshot_at else None, _changed(tail), _expires(ttl))
+        with self._store.damage.watch(room):
+            code, tail, snapshot_at, ttl = await self._store.run(scripts.STATUS, room)
+            if code is None and not tail:
+                return None
+            text = _text(code) if tail == snapshot_at else None
+            if text is None and not tail:
+                raise BadRecord("code_{room} is not UTF-8")
+            return RoomStatus(text, _changed(tail), _expires(ttl))
 
     async def end(self, room: str, ttl: float, *, force: bool = False) -> bool:
         """End a room that lives for at most ``ttl`` seconds; return whether Redis had the room.
@@ -122,13 +126,37 @@ class Directory:
         answers = await asyncio.gather(
             *(self._store.call("HGET", head, "tail") for _, _, head in keys),
             *(self._store.call("PTTL", code) for code, _, _ in keys),
+            return_exceptions=True,  # a damaged room does not keep the others off the list
         )
+        for answer in answers:
+            if isinstance(answer, BaseException) and _is_of_the_server(answer):
+                raise answer
         found = zip(rooms, answers[: len(rooms)], answers[len(rooms) :], strict=True)
         return [
-            ListedRoom(room, _changed(tail), _expires(ttl))
+            ListedRoom(room, _listed_change(tail), _expires(ttl))
             for room, tail, ttl in found
-            if ttl != NO_KEY
+            if isinstance(ttl, int) and ttl != NO_KEY
         ]
+
+
+def _listed_change(tail: Any) -> int | None:
+    """Return what `_changed` does; None also if the tail is damaged."""
+    try:
+        return None if isinstance(tail, BaseException) else _changed(tail)
+    except BadRecord:
+        return None
+
+
+def _is_of_the_server(problem: BaseException) -> bool:
+    return damage(problem.__cause__) is None
+
+
+def _text(code: bytes | None) -> str | None:
+    """Return a snapshot as text; None if it is missing, or no text."""
+    try:
+        return None if code is None else code.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _changed(tail: Any) -> int | None:

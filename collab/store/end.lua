@@ -19,12 +19,13 @@ local ttl, doubt, max_ends = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV
 local force = ARGV[7] == '1'
 
 ttl = math.max(ttl, redis.call('PTTL', journal_key))
-local found = redis.call('DEL', code_key, journal_key, head_key)
+local found = redis.call('EXISTS', code_key, journal_key, head_key)
 if found == 0 and not force then
   return 0
 end
-redis.call('LPUSH', ends_key, end_name)
+redis.call('LPUSH', ends_key, end_name) -- first: it fails if the key is no list
 redis.call('LTRIM', ends_key, 0, max_ends - 1)
 redis.call('PEXPIRE', ends_key, ttl + doubt)
+redis.call('DEL', code_key, journal_key, head_key)
 redis.call('PUBLISH', channel, message)
 return found > 0 and 1 or 0

@@ -52,6 +52,13 @@ def ends_key(room: str) -> str:
     return f"journal-ended:{{code_{room}}}"
 
 
+def kept_keys(room: str) -> tuple[str, ...]:
+    """Return the names under which damaged keys of a room are kept: the first, then the latest."""
+    tag = f"journal-damaged:{{code_{room}}}"
+    kinds = ("code", "journal", "head", "ends")
+    return tuple(f"{tag}:{when}:{kind}" for when in ("first", "latest") for kind in kinds)
+
+
 def room_channel(room: str) -> str:
     """Return the pub/sub channel of a room."""
     return f"room:{{code_{room}}}"

@@ -26,10 +26,17 @@ AUTHOR = "author:"
 """How a field of a journal's head begins that names the author of entries in the base."""
 
 
+class BadRecord(ValueError):
+    """A key of a room does not hold what the scripts write; the message has none of it."""
+
+
 def entry_id(raw: bytes) -> EntryId:
-    """Parse ``b"1700000000000-0"``."""
-    milliseconds, _, number = raw.partition(b"-")
-    return int(milliseconds), int(number)
+    """Parse ``b"1700000000000-0"``. Raises BadRecord."""
+    try:
+        milliseconds, _, number = raw.partition(b"-")
+        return int(milliseconds), int(number)
+    except (AttributeError, ValueError):
+        raise BadRecord("not the id of an entry") from None
 
 
 def entry_text(identifier: EntryId) -> str:
@@ -47,13 +54,17 @@ class Entry:
 
     @classmethod
     def parse(cls, raw: Any) -> Entry:
-        """Read what XRANGE returns for one entry."""
-        id, (_, author, _, update) = raw  # in the order in which the scripts write them
-        return cls(entry_id(id), author.decode(), update)
+        """Read what XRANGE returns for one entry. Raises BadRecord."""
+        id, fields = raw
+        try:
+            _, author, _, update = fields  # in the order in which the scripts write them
+            return cls(entry_id(id), author.decode(), update)
+        except ValueError:
+            raise BadRecord("an entry does not have the fields of one") from None
 
 
 def parse_entries(raw: list[Any]) -> list[Entry]:
-    """Read what XRANGE returns."""
+    """Read what XRANGE returns. Raises BadRecord."""
     return [Entry.parse(each) for each in raw] if raw else []
 
 
@@ -131,7 +142,8 @@ class Reading:
 
     If ``complete``, it is the whole journal, and ``base`` has the compacted entries. ``epoch`` is
     None if there is no journal; ``code`` is then the text that another service wrote, if any.
-    ``ends`` are the names of the room's ends, newest first.
+    ``ends`` are the names of the room's ends, newest first. ``digest`` is the SHA-1 of the snapshot
+    if that has all entries; '' if it lacks some, or the journal was not read as a whole.
     """
 
     epoch: str | None
@@ -144,6 +156,7 @@ class Reading:
     base_id: EntryId = ZERO
     code: bytes | None = None
     ends: Sequence[str] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ local origin, text, channel, writer, update = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local known_end = ARGV[10]
 local FIRST_ENTRY = 11
 
-if redis.call('HEXISTS', head_key, 'epoch') == 1 and redis.call('EXISTS', journal_key) == 1 then
+-- If only one of them is there, it is damaged, and not for this node to delete.
+if redis.call('EXISTS', head_key, journal_key) > 0 then
   return {'epoch'}
 end
 local newest_end = redis.call('LINDEX', ends_key, 0)
@@ -38,7 +39,7 @@ end
 -- The first write must be one that a full Redis refuses. After a write that it accepts, Redis refuses
 -- none of the same script; new rooms would then work while old ones can't be saved.
 redis.call('HSET', head_key, 'epoch', epoch)
-redis.call('DEL', journal_key, head_key)
+redis.call('DEL', head_key)
 
 local id, bytes = '0-0', 0
 for i = FIRST_ENTRY, #ARGV, 2 do

@@ -19,12 +19,15 @@ from collab.store import scripts
 from collab.store.channel import writer_word
 from collab.store.cluster import ClusterServers
 from collab.store.connection import MasterPool, connection_pool
+from collab.store.damage import Damage
 from collab.store.keys import PROBE, is_sharded, room_channel, room_keys, script_keys
 from collab.store.link import Request
 from collab.store.records import (
     ZERO,
+    BadRecord,
     Commit,
     Committed,
+    Entry,
     EntryId,
     Reading,
     Refused,
@@ -49,6 +52,12 @@ PROBE_TTL = 10_000
 """Milliseconds that the key lives which a node writes to check that Redis accepts writes."""
 RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach a Redis that is not up yet."""
+OVERSIZE = 4
+"""Times its limits that a room may have to be read: the limits may have been higher, and people
+must be able to shorten what they have."""
+MAX_READING = 1 << 26
+"""Bytes of one room that are read, unless the store is told another number: a journal and its base
+have some megabytes, and more of it would keep Redis and the node from everybody else."""
 USAGE_INTERVAL = 5.0
 """Seconds between two questions for the memory that Redis uses."""
 
@@ -72,6 +81,9 @@ class Store:
     ``writer`` marks this node's announcements. It is the node's name and a random word, so that a
     restarted node, or one of two nodes with the same name, does not take the announcements of the
     other for its own. `Commits` sends the commits of a room.
+
+    ``damage`` knows the rooms whose keys are damaged: what concerns one room raises RoomUnreadable
+    then. ``max_reading`` is in bytes.
     """
 
     life: RoomLife | None = None
@@ -81,6 +93,8 @@ class Store:
         self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self.usage = Usage(metrics)
+        self.damage = Damage(metrics)
+        self.max_reading = MAX_READING
         self._timeout = timeout
         self.metrics = metrics
         self._tasks: list[asyncio.Task[None]] = []
@@ -208,8 +222,12 @@ class Store:
         return self._servers.places()
 
     async def run(self, script: Script, room: str, *arguments: str | bytes | int) -> Any:
-        """Run a script on a room's keys and return its answer. Raises StoreUnavailable."""
-        return await self.run_on(script, script_keys(room), *arguments)
+        """Run a script on a room's keys and return its answer. Raises StoreUnavailable.
+
+        It is a RoomUnreadable if the script failed because of what the keys hold.
+        """
+        with self.damage.watch(room):
+            return await self.run_on(script, script_keys(room), *arguments)
 
     async def run_on(
         self, script: Script, keys: Sequence[str], *arguments: str | bytes | int
@@ -267,23 +285,14 @@ class Store:
         """Read the entries after ``last``, or the whole journal (see read.lua).
 
         ``epoch`` is that of the journal that the node knows, None if it knows none, or ANY_EPOCH.
+        Raises RoomUnreadable, which is a StoreUnavailable, if the keys are damaged.
         """
         asked = _now()
-        answer = await self.run(scripts.READ, room, epoch or "", entry_text(last))
-        ends = [end.decode() for end in answer[1]]
-        if answer[0] == b"none":
-            code, ttl = answer[2:]
-            return Reading(
-                None, ZERO, [], deadline(asked, ttl), complete=True, code=code, ends=ends
+        with self.damage.watch(room):
+            answer = await self.run(
+                scripts.READ, room, epoch or "", entry_text(last), self.max_reading
             )
-        tail, expires = entry_id(answer[2]), deadline(asked, answer[3])
-        entries = parse_entries(answer[4])
-        if answer[0] == b"since":
-            return Reading(epoch, tail, entries, expires, ends=ends)
-        return Reading(
-            answer[5].decode(), tail, entries, expires, complete=True,
-            origin=answer[6].decode(), base=answer[7], base_id=entry_id(answer[8]), ends=ends,
-        )  # fmt: skip
+            return _reading(answer, epoch, last, asked)
 
     async def settle(self, room: str, epoch: str, last: EntryId, text: str) -> bool:
         """Set the snapshot if ``last`` is the last entry, and return whether it is (settle.lua)."""
@@ -335,3 +344,37 @@ class Store:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _reading(answer: Any, epoch: str | None, last: EntryId, asked: float) -> Reading:
+    """Read what the script returned. Raises BadRecord."""
+    try:
+        ends = [end.decode() for end in answer[1]]
+    except ValueError:
+        raise BadRecord("the name of an end is no text") from None
+    if answer[0] == b"none":
+        code, ttl = answer[2:]
+        return Reading(None, ZERO, [], deadline(asked, ttl), complete=True, code=code, ends=ends)
+    tail, expires = entry_id(answer[2]), deadline(asked, answer[3])
+    entries = parse_entries(answer[4])
+    if answer[0] == b"since":
+        _check_order(last, entries, tail)
+        return Reading(epoch, tail, entries, expires, ends=ends)
+    base_id = entry_id(answer[8])
+    _check_order(base_id, entries, tail)
+    try:
+        name, origin = answer[5].decode(), answer[6].decode()
+    except ValueError:
+        raise BadRecord("the head has a field that is no text") from None
+    return Reading(
+        name, tail, entries, expires, complete=True, origin=origin, base=answer[7],
+        base_id=base_id, ends=ends, digest=answer[9].decode(),
+    )  # fmt: skip
+
+
+def _check_order(last: EntryId, entries: Sequence[Entry], tail: EntryId) -> None:
+    """Check that the entries lie between ``last`` and the tail. Raises BadRecord."""
+    if entries and entries[0].id <= last:
+        raise BadRecord("the base reaches beyond an entry")
+    if (entries[-1].id if entries else last) != tail:
+        raise BadRecord("the journal does not end with the head's tail")

@@ -19,6 +19,7 @@ from collab.errors import (
     RateLimited,
     RoomClosed,
     RoomFull,
+    RoomUnreadable,
     Unauthorized,
 )
 from collab.metrics import Metrics
@@ -78,7 +79,7 @@ class YjsEndpoint:
             grant = await self._admission.identify(id, token, query.get("name"), address)
             identity = await self._admission.admit(grant, name)
             room = await self._rooms.acquire(name, identity)
-        except (Unauthorized, NotAllowed, AuthUnavailable, RateLimited) as problem:
+        except (Unauthorized, NotAllowed, AuthUnavailable, RateLimited, RoomUnreadable) as problem:
             return await self._turn_away(request, refused(problem))
         if grant.owner:
             self._admission.budgets.set_subject(meter, grant.owner)

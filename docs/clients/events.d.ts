@@ -41,7 +41,7 @@ export interface Problem {
   /** A sentence for people; it may change. */
   message: string;
   code: ErrorCode;
-  /** The room that it is about: with `not_allowed`, `removed` and `room_closed`. */
+  /** The room that it is about: with `not_allowed`, `removed`, `room_closed` and `room_unreadable`. */
   room?: string;
   /** What is wrong with the token, with `unauthorized`: `token_expired`, for example. */
   reason?: string;
@@ -63,6 +63,7 @@ export type ErrorCode =
   | "removed"
   | "room_closed"
   | "room_full"
+  | "room_unreadable"
   | "store_unavailable"
   | "too_many_rooms"
   | "unauthorized";

@@ -93,6 +93,7 @@ CASES = [
     Case("CollabRedisFull", one(USED, "500x9 910x20") | REDIS, "2m30s", "2m40s"),
     Case("CollabRedisFilling", one(USED, "500x9 760x90") | REDIS, "6m30s", "6m40s"),
     Case("CollabRedisUnlimited", one(USED, "500x900") | NO_LIMIT, "29m50s", "30m"),
+    Case("CollabRoomUnreadable", one("collab_unreadable_rooms", "0x9 2x20"), "1m50s", "2m10s"),
     Case(
         "CollabGuessesUp",
         one("collab_guesses_total", "0+60x200") | one("collab_changes_total", "0+1000x200"),

@@ -20,6 +20,7 @@ from collab.store.channel import (
     Message,
     PresenceReport,
     ReportedMember,
+    RoomDamaged,
     RoomEnded,
     parse,
     writer_word,
@@ -68,7 +69,13 @@ def packed(message: Message) -> bytes:
     return message.pack()
 
 
-@given(ANNOUNCEMENTS | REPORTS | st.builds(CensusQuestion, REPLIES) | st.just(RoomEnded()))
+@given(
+    ANNOUNCEMENTS
+    | REPORTS
+    | st.builds(CensusQuestion, REPLIES)
+    | st.just(RoomEnded())
+    | st.just(RoomDamaged())
+)
 def test_what_one_node_packs_another_parses(message: Message) -> None:
     assert parse(packed(message)) == message
 
@@ -96,6 +103,7 @@ EXAMPLES: dict[bytes, Message] = {
         "e1", "node-a~1f", (5, 0), (6, 1), 1.5, b"up\ndate"
     ),
     b"E": RoomEnded(),
+    b"D": RoomDamaged(),
     b'P {"node":"a","at":7,"full":true,"ask":false,"members":'
     rb'[["1","Ada",9,8,3,"{\"user\":{\"name\":\"Ada \\ud83d\"}}"],'
     b'["2","Bob",null,0,0,null]]}': PresenceReport(
