@@ -167,15 +167,16 @@ def redis_server(cores: Cores) -> Iterator[Redis]:
 
 @contextmanager
 def service(
-    redis: Redis, cores: Cores, *, nodes: int = 1, command: str = SERVICE
+    redis: Redis, cores: Cores, *, nodes: int = 1, command: str = SERVICE, **settings: str
 ) -> Iterator[list[Server]]:
-    """Run nodes of the service on one core, as `command` starts them."""
+    """Run nodes of the service on one core, as `command` starts them, with more settings."""
     with ExitStack() as stack:
         servers = []
         for _ in range(nodes):
             port = free_port()
             words = shlex.split(command.format(python=sys.executable, port=port, redis=redis.url))
-            node = running(words, cores.servers, partial(ask_whether_ready, port), **ONE_ADDRESS)
+            environment = ONE_ADDRESS | settings
+            node = running(words, cores.servers, partial(ask_whether_ready, port), **environment)
             servers.append(Server(port, stack.enter_context(node)))
         yield servers
 

@@ -1,0 +1,198 @@
+"""What two nodes and their Redis hold while nobody visits, and whether it grows."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import redis.asyncio
+
+from collab.store.keys import RULINGS_LOG
+from tests.support.counting import PATH
+from tests.support.processes import Node
+
+MAX_GROWTH_MB: Final = 8.0
+"""Resident megabytes by which a node may grow from the first third of the rounds to the last."""
+MAX_REDIS_GROWTH_MB: Final = 2.0
+SLACK: Final = 2
+"""By how many a number may differ from round to round: a connection that is just being closed."""
+MAX_LATE_SERIES: Final = 8
+"""Series of metrics that first appear in the last third: answers that are seldom given."""
+MAX_OBJECTS_PER_VISIT: Final = 0.1
+"""Objects of one type that a visit may leave behind, on average; one in ten is a leak."""
+BOUNDED: Final = {"collab.access.grant.Grant": 10_000}
+"""Types of which a node keeps up to so many on purpose: here `Holders` of those who have gone."""
+NAMES: Final = ("churn", "home")
+"""Parts of the names that visitors make, which no label may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeVitals:
+    """What one node holds: resident MB, descriptors, tasks, and the names of its series."""
+
+    resident: float
+    fds: int
+    tasks: Counter[str]
+    series: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisVitals:
+    """What Redis holds: MB, clients, subscribed channels, and keys that do not expire."""
+
+    used: float
+    clients: int
+    channels: frozenset[str]
+    keys: int
+    lasting: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What all of them hold after so many visits."""
+
+    visits: int
+    nodes: dict[str, NodeVitals]
+    redis: RedisVitals
+
+    def row(self) -> str:
+        """Return a row of the table whose head is `HEAD`."""
+        nodes = self.nodes.values()
+        cells = (
+            self.visits,
+            " / ".join(f"{node.resident:.1f}" for node in nodes),
+            " / ".join(str(node.tasks.total()) for node in nodes),
+            " / ".join(str(node.fds) for node in nodes),
+            " / ".join(str(len(node.series)) for node in nodes),
+            f"{self.redis.used:.2f}", self.redis.keys, self.redis.clients,
+            len(self.redis.channels),
+        )  # fmt: skip
+        return "| " + " | ".join(map(str, cells)) + " |"
+
+
+HEAD: Final = (
+    "| visits | MB of each node | tasks | descriptors | series of metrics | MB of Redis | keys "
+    "| clients | channels |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The objects of one node after so many visits, by type, and how many were in cycles."""
+
+    visits: int
+    objects: Counter[str]
+    cycles: int
+
+
+async def take(
+    session: aiohttp.ClientSession, nodes: Sequence[Node], store: redis.asyncio.Redis, visits: int
+) -> Vitals:
+    """Measure the nodes and Redis."""
+    found = {node.name: await _take_node(session, node) for node in nodes}
+    return Vitals(visits, found, await _take_redis(store))
+
+
+async def _take_node(session: aiohttp.ClientSession, node: Node) -> NodeVitals:
+    async with session.get(node.url + "/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    series = frozenset(line.rpartition(" ")[0] for line in lines if not line.startswith("#"))
+    told = await _ask(session, node, "")
+    fds = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
+    return NodeVitals(resident(node), fds, Counter(told["tasks"]), series)
+
+
+async def take_census(
+    session: aiohttp.ClientSession, node: Node, visits: int, *, trim: bool = False
+) -> Census:
+    """Count a node's objects; with ``trim`` let it give free memory back to the system first."""
+    told = await _ask(session, node, "?objects" + ("&trim" if trim else ""))
+    return Census(visits, Counter(told["objects"]), told["cycles"])
+
+
+async def _ask(session: aiohttp.ClientSession, node: Node, query: str) -> dict[str, Any]:
+    async with session.get(node.url + PATH + query) as answer:
+        told: dict[str, Any] = await answer.json()
+        return told
+
+
+def resident(node: Node) -> float:
+    """Return the resident memory of a node, in megabytes."""
+    pages = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def _take_redis(store: redis.asyncio.Redis) -> RedisVitals:
+    keys = [key.decode() async for key in store.scan_iter(count=1000)]
+    lasting = [key for key in keys if await store.ttl(key) == -1]
+    channels = await store.pubsub_channels()
+    return RedisVitals(
+        (await store.info("memory"))["used_memory"] / 1e6,
+        (await store.info("clients"))["connected_clients"],
+        frozenset(each.decode() for each in channels),
+        len(keys),
+        frozenset(lasting),
+    )
+
+
+# The verdict
+
+
+def complaints(rounds: Sequence[Vitals]) -> list[str]:
+    """Return a sentence for all that grows from the first third of the rounds to the last."""
+    third = max(1, len(rounds) // 3)
+    first, last = rounds[:third], rounds[-third:]
+    found = []
+    for name in rounds[0].nodes:
+        before, after = ([each.nodes[name] for each in part] for part in (first, last))
+        found += [f"node {name}: {each}" for each in _complaints_of_node(before, after)]
+        seen = frozenset[str]().union(*(each.nodes[name].series for each in rounds[:-third]))
+        late = frozenset[str]().union(*(each.series for each in after)) - seen
+        if len(late) > MAX_LATE_SERIES:
+            found.append(f"node {name}: its metrics grow: {sorted(late)}")
+        if named := [each for each in after[-1].series if any(name in each for name in NAMES)]:
+            found.append(f"node {name}: a label has a client's word: {named}")
+    return found + _complaints_of_redis([each.redis for each in first], [r.redis for r in last])
+
+
+def _complaints_of_node(first: Sequence[NodeVitals], last: Sequence[NodeVitals]) -> list[str]:
+    found = []
+    growth = max(each.resident for each in last) - max(each.resident for each in first)
+    if growth > MAX_GROWTH_MB:
+        found.append(f"its memory has grown by {growth:.1f} MB, more than {MAX_GROWTH_MB}")
+    tasks = last[-1].tasks - first[0].tasks
+    if tasks.total() > SLACK:
+        found.append(f"tasks have become more: {dict(tasks)}")
+    if last[-1].fds > max(each.fds for each in first) + SLACK:
+        found.append(f"descriptors have become more: {first[0].fds}, {last[-1].fds}")
+    return found
+
+
+def _complaints_of_redis(first: Sequence[RedisVitals], last: Sequence[RedisVitals]) -> list[str]:
+    found = []
+    if growth := last[-1].lasting - {RULINGS_LOG}:
+        found.append(f"keys that never expire: {sorted(growth)[:5]}")
+    if more := last[-1].channels - first[0].channels:
+        found.append(f"channels are still subscribed: {sorted(more)[:5]}")
+    if last[-1].clients > max(each.clients for each in first) + SLACK:
+        found.append(f"clients of Redis: {first[0].clients}, then {last[-1].clients}")
+    used = max(each.used for each in last) - max(each.used for each in first)
+    if used > MAX_REDIS_GROWTH_MB:
+        found.append(f"Redis has grown by {used:.1f} MB")
+    return found
+
+
+def left_behind(first: Census, last: Census) -> list[str]:
+    """Return a sentence for each type of which the visits in between have left objects behind."""
+    visits = last.visits - first.visits
+    found = []
+    for kind, more in (last.objects - first.objects).most_common():
+        if more > MAX_OBJECTS_PER_VISIT * visits and last.objects[kind] > BOUNDED.get(kind, 0):
+            found.append(f"{more} more {kind} after {visits} visits")
+    return found
