@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import redis.asyncio
 
@@ -147,3 +148,27 @@ async def test_a_node_that_missed_reports_asks_for_them_when_it_hears_again(
         assert stays.id in {person.id for person in theirs.presence.people()}
         for held in (here, far):
             held.release(room)
+
+
+async def test_a_member_that_leaves_a_closed_room_is_not_reported_any_more(
+    redis_server: Redis, room: str
+) -> None:
+    """A room that was ended may be closed, and freed, before the last of its members has left."""
+    loop = asyncio.get_running_loop()
+    problems: list[dict[str, object]] = []
+    async with rooms(redis_server.port) as here:
+        there = await here.acquire(room)
+        member = there.enter("m", somebody("m"), Silent(), Habit())
+        here._drop_ended(there)
+        await asyncio.gather(*here._closing)
+        loop.set_exception_handler(lambda loop, problem: problems.append(problem))
+        try:
+            there.texts.leave(member, may_return=False)
+            here.release(room)
+            del there, member
+            gc.collect()
+            await asyncio.sleep(2 * REPORT_INTERVAL)
+            gc.collect()
+        finally:
+            loop.set_exception_handler(None)
+    assert not problems

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -21,16 +22,7 @@ import redis.asyncio
 
 from tests.soak.residents import residents
 from tests.soak.visits import API_KEY, Visits
-from tests.soak.vitals import (
-    HEAD,
-    Census,
-    Vitals,
-    complaints,
-    left_behind,
-    resident,
-    take,
-    take_census,
-)
+from tests.soak.vitals import HEAD, Vitals, complaints, resident, take
 from tests.support.processes import Node, Redis, get_metrics, running
 from tests.support.tokens import SECRET
 
@@ -52,6 +44,9 @@ SETTINGS: Final = {
     "COLLAB_CONNECT_TIMEOUT": "3", "COLLAB_MAX_JOURNAL_ENTRIES": "60",
     "COLLAB_MAX_NEW_ROOMS": "1000000", "COLLAB_LOG_LEVEL": "warning",
 }  # fmt: skip
+SEARCHED: Final = "b"
+"""The node whose objects are counted, and which gives back what is free, in each round. The other
+is left alone: its memory is what an operator sees."""
 BEHIND_PROXY: Final = {"COLLAB_TRUSTED_PROXIES": "127.0.0.1"}
 """For one of the nodes: for the other all visitors have one address."""
 
@@ -72,39 +67,28 @@ class CountingNode(Node):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a churn has found: the rounds, the censuses of each node, and what is wrong."""
+    """What a churn has found: the rounds, and what else is wrong."""
 
     visits: Visits
+    began: float
     rounds: list[Vitals] = field(default_factory=list)
-    censuses: dict[str, list[Census]] = field(default_factory=dict)
-    trimmed: dict[str, tuple[float, float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     def complaints(self) -> list[str]:
         """Return a sentence for everything that is wrong or grows."""
-        found = [*self.wrong, *complaints(self.rounds)]
-        for name, (first, *_, last) in self.censuses.items():
-            found += [f"node {name}: {each}" for each in left_behind(first, last)]
-        found += [f"{what} x{count}" for what, count in self.visits.surprises.items()]
-        return found
+        surprises = [f"{what} x{count}" for what, count in self.visits.surprises.items()]
+        return [*self.wrong, *surprises, *complaints(self.rounds)]
 
     def remarks(self) -> list[str]:
-        """Return what one wants to know of the visits and of the memory."""
-        told = self.visits.told.most_common(12)
+        """Return what the visits did and were told, and what the nodes hold in the end."""
+        done, told = self.visits.done.most_common(), self.visits.told.most_common(25)
         lines = [
-            "visits: " + ", ".join(f"{what} {n}" for what, n in self.visits.done.most_common()),
+            "visits: " + ", ".join(f"{what} {n}" for what, n in done),
             "told: " + ", ".join(f"{what} {n}" for what, n in told),
         ]
-        for name, (before, after) in self.trimmed.items():
-            first, last = self.censuses[name][0], self.censuses[name][-1]
-            more = ", ".join(
-                f"{n} {kind}" for kind, n in (last.objects - first.objects).most_common(8)
-            )
-            lines += [
-                f"node {name}: {before:.1f} MB, {after:.1f} when the allocator has given back"
-                f" what is free; {last.cycles} objects were in cycles",
-                f"node {name}, more objects than in the first round: {more or 'none'}",
-            ]
+        first, last = self.rounds[0].nodes[SEARCHED], self.rounds[-1].nodes[SEARCHED]
+        more = ((last.objects or Counter()) - (first.objects or Counter())).most_common(8)
+        lines.append(f"more objects at {SEARCHED}: " + ", ".join(f"{n} {kind}" for kind, n in more))
         return lines
 
 
@@ -129,22 +113,24 @@ async def churn(
         )
         visits = Visits(session, nodes, random.Random(seed))
         home = await stack.enter_async_context(residents(nodes, visits.resident))
-        outcome = Outcome(visits)
         loop = asyncio.get_running_loop()
+        outcome = Outcome(visits, loop.time())
         end = loop.time() + 60 * minutes
         await _visit(visits, rate, WARM_UP_SECONDS)
-        await _measure(outcome, session, nodes, store, census=True)
-        while (began := loop.time()) < end:
+        await _measure(outcome, session, nodes, store)
+        is_last = False
+        while not is_last:
+            began = loop.time()
             await _visit(visits, rate, round_seconds)
-            is_last = loop.time() + (loop.time() - began) > end
-            await _measure(outcome, session, nodes, store, census=is_last)
-            if is_last:
-                break
+            is_last = 2 * loop.time() - began > end  # another round would not end in time
+            await _measure(outcome, session, nodes, store)
         await home.check()
+        before = [resident(node) for node in nodes]
+        last = await take(session, nodes, store, 0, 0.0, [node.name for node in nodes])
+        for node, held in zip(nodes, before, strict=True):
+            used = last.nodes[node.name].resident
+            print_line(f"{node.name}: {held:.1f} MB, {used:.1f} of them in use")
         for node in nodes:
-            before = resident(node)
-            await take_census(session, node, 0, trim=True)
-            outcome.trimmed[node.name] = before, resident(node)
             lines = node.output().splitlines()
             outcome.wrong += [
                 line[:500] for line in lines if "Traceback" in line or '"level":"error"' in line
@@ -171,35 +157,32 @@ async def _visit(visits: Visits, rate: float, seconds: float) -> None:
 
 async def _measure(
     outcome: Outcome, session: aiohttp.ClientSession, nodes: Sequence[Node],
-    store: redis.asyncio.Redis, *, census: bool,
+    store: redis.asyncio.Redis,
 ) -> None:  # fmt: skip
     """Wait until the visitors' things are gone, and measure what there is."""
     visits = outcome.visits.done.total()
-    if left := await _rest(nodes, store, outcome.visits.resident):
+    if left := await _rest(nodes, store):
         outcome.wrong.append(f"after {visits} visits, {REST_SECONDS} s later: {left}")
-    vitals = await take(session, nodes, store, visits)
+    seconds = asyncio.get_running_loop().time() - outcome.began
+    vitals = await take(session, nodes, store, visits, seconds, [SEARCHED])
     outcome.rounds.append(vitals)
     if len(outcome.rounds) == 1:
         print_line(HEAD)
     print_line(vitals.row())
-    if census:
-        for node in nodes:
-            counted = await take_census(session, node, visits)
-            outcome.censuses.setdefault(node.name, []).append(counted)
 
 
-async def _rest(nodes: Sequence[Node], store: redis.asyncio.Redis, resident: str) -> str:
+async def _rest(nodes: Sequence[Node], store: redis.asyncio.Redis) -> str:
     """Wait until only the residents are there; return what else there is after all that time."""
     loop = asyncio.get_running_loop()
     end = loop.time() + REST_SECONDS
-    while left := await _left(nodes, store, resident):
+    while left := await _left(nodes, store):
         if loop.time() > end:
             return left
         await asyncio.sleep(0.5)
     return ""
 
 
-async def _left(nodes: Sequence[Node], store: redis.asyncio.Redis, resident: str) -> str:
+async def _left(nodes: Sequence[Node], store: redis.asyncio.Redis) -> str:
     left = []
     for node in nodes:
         shown = await get_metrics(node.url)
@@ -209,8 +192,8 @@ async def _left(nodes: Sequence[Node], store: redis.asyncio.Redis, resident: str
         connections = sum(v for k, v in shown.items() if k.startswith("collab_connections{"))
         if connections != 1 or shown["collab_held_bytes"]:
             left.append(f"{connections:.0f} connections at {node.name}")
-    async for key in store.scan_iter(match="*churn-[0-9]*", count=1000):
-        if b"rulings" not in key:  # they outlive a round, and expire
+    async for key in store.scan_iter(match="*code_churn-[0-9]*", count=1000):
+        if not key.startswith(b"journal-ended:"):  # it outlives a round, and expires
             left.append(key.decode())
     return ", ".join(left[:8])
 

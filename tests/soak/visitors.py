@@ -106,8 +106,10 @@ class TextVisitor:
         self._acks = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._pongs: set[asyncio.Task[None]] = set()
-        self._connected: asyncio.Future[dict[str, Any]]
-        self._probed: asyncio.Future[None]
+        self._posting = asyncio.Lock()  # the protocol allows one POST at a time
+        loop = asyncio.get_running_loop()
+        self._connected: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._probed: asyncio.Future[None] = loop.create_future()
         self.told: Counter[str] = Counter()
         self.text = ""
         self.pid = ""
@@ -115,9 +117,7 @@ class TextVisitor:
 
     async def connect(self, **auth: Any) -> None:
         """Connect with ``auth``. Raises Gone if the node refuses."""
-        loop = asyncio.get_running_loop()
         self._auth = auth
-        self._connected, self._probed = loop.create_future(), loop.create_future()
         if self._way == "websocket":
             self._wire = await self._open_wire("")
         else:
@@ -154,10 +154,13 @@ class TextVisitor:
             self._wire.write(frame(TEXT, packet.encode()))
             return
         try:
-            async with self._session.post(self._url, data=packet, headers=self._headers) as answer:
-                await answer.read()
+            async with (
+                self._posting,
+                self._session.post(self._url, data=packet, headers=self._headers) as answer,
+            ):
+                body = await answer.text()
                 if answer.status != 200:
-                    raise Gone(f"status {answer.status}")
+                    raise Gone(f"POST {answer.status} {body[:70]}")
         except aiohttp.ClientError as problem:
             raise Gone(str(problem)) from None
 
@@ -174,8 +177,8 @@ class TextVisitor:
         try:
             while self._wire is None:
                 await self._poll_once()
-        except (Gone, TimeoutError):
-            self._end("the session has ended")
+        except (Gone, TimeoutError) as problem:
+            self._end(f"the session has ended: {problem}")
 
     async def _poll_once(self) -> None:
         try:
@@ -184,7 +187,7 @@ class TextVisitor:
         except aiohttp.ClientError as problem:
             raise Gone(str(problem)) from None
         if answer.status != 200:
-            raise Gone(f"status {answer.status}")
+            raise Gone(f"GET {answer.status} {body[:70]}")
         for packet in body.split(SEPARATOR):
             self._handle(packet)
 
@@ -222,8 +225,8 @@ class TextVisitor:
     async def _post(self, packet: str) -> None:
         try:
             await self.send(packet)
-        except (Gone, TimeoutError):
-            self._end("the session has ended")
+        except (Gone, TimeoutError) as problem:
+            self._end(f"the session has ended: {problem}")
 
     def _end(self, why: str) -> None:
         for waiting in (self._connected, *self._asked.values()):

@@ -62,9 +62,11 @@ class Visits:
         try:
             await kind()
         except (Gone, aiohttp.ClientError) as problem:
-            self.told[str(problem)[:60] or type(problem).__name__] += 1
+            self.told[str(problem)[:120] or type(problem).__name__] += 1
         except TimeoutError:
             self.surprises[f"{kind.__name__} got no answer in {PATIENCE} s"] += 1
+        except Exception as problem:  # a fault of the visitor, or an answer without a meaning
+            self.surprises[f"{kind.__name__}: {problem!r}"] += 1
 
     # Who comes, and where
 
