@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
 SERVICE = "{python} -m collab --port {port} --redis-url {redis} --log-level warning"
 RELAY = "{python} -m loadtest.relay {port}"
