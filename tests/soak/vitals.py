@@ -31,11 +31,17 @@ STEADY_SECONDS: Final = 150.0
 return for two minutes."""
 MAX_OBJECTS_PER_VISIT: Final = 0.1
 """Objects of one type that a visit may leave behind on average: one in ten would be a leak."""
-BOUNDED: Final = {"collab.access.grant.Grant": 10_000, "collab.budget.Shared": 8_000}
-"""Types of which a node keeps up to so many on purpose: the grants of those who have gone
+BOUNDED: Final = {"collab.store.rulings.FoundToken": 10_000, "collab.budget.Shared": 8_000}
+"""Types of which a node keeps up to so many on purpose: the tokens of those who have gone
 (`collab.access.holders.MAX_GONE`), and the budgets of addresses, subjects and rooms."""
 PARTS: Final = 4
 """Built-in containers that one of these has, at most."""
+MAX_BLOCKS_PER_VISIT: Final = 2.0
+"""Pieces of memory that a visit may leave behind on average, besides those of what is kept."""
+KEPT_BLOCKS: Final = 10
+"""Pieces of memory that one of these has, with all that it refers to, at most."""
+KEPT_MB: Final = 1e-3
+"""Megabytes of one of these with all that it has, at most: the memory may grow with them."""
 NAMES: Final = ("churn", "home")
 """Parts of the names that visitors make, which no label may have."""
 
@@ -44,8 +50,8 @@ NAMES: Final = ("churn", "home")
 class NodeVitals:
     """What one node holds: resident MB, descriptors, tasks, and the names of its series.
 
-    ``objects`` has its objects by type if it was searched: it has then freed what was in cycles,
-    and given free memory back, before its memory was measured.
+    ``objects`` has its objects by type if it was searched, and ``blocks`` is in how many pieces of
+    memory they are: it has then freed what was in cycles, and given free memory back.
     """
 
     resident: float
@@ -53,6 +59,7 @@ class NodeVitals:
     tasks: Counter[str]
     series: frozenset[str]
     objects: Counter[str] | None = None
+    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Vitals:
         cells = (
             self.visits,
             " / ".join(f"{node.resident:.1f}" for node in nodes),
+            max(node.blocks for node in nodes) // 1000,
             " / ".join(str(node.tasks.total()) for node in nodes),
             " / ".join(str(node.fds) for node in nodes),
             " / ".join(str(len(node.series)) for node in nodes),
@@ -91,9 +99,9 @@ class Vitals:
 
 
 HEAD: Final = (
-    "| visits | MB of each node | tasks | descriptors | series of metrics | MB of Redis | keys "
+    "| visits | MB of each node | 1,000 blocks | tasks | descriptors | series of metrics | MB of Redis | keys "
     "| clients | channels |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -115,7 +123,8 @@ async def _take_node(session: aiohttp.ClientSession, node: Node, *, search: bool
     told = await _ask(session, node, "?objects&trim" if search else "")
     fds = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
     objects = Counter(told["objects"]) if search else None
-    return NodeVitals(resident(node), fds, Counter(told["tasks"]), series, objects)
+    tasks, blocks = Counter(told["tasks"]), told.get("blocks", 0)
+    return NodeVitals(resident(node), fds, tasks, series, objects, blocks)
 
 
 async def _ask(session: aiohttp.ClientSession, node: Node, query: str) -> dict[str, Any]:
@@ -153,7 +162,8 @@ def complaints(rounds: Sequence[Vitals]) -> list[str]:
     found = []
     for name in rounds[0].nodes:
         before, after = ([each.nodes[name] for each in part] for part in (first, last))
-        found += [f"node {name}: {each}" for each in _complaints_of_node(before, after)]
+        allowed = KEPT_MB * max(_kept(rounds[0], each) for each in last)
+        found += [f"node {name}: {each}" for each in _complaints_of_node(before, after, allowed)]
         seen = frozenset[str]().union(*(each.nodes[name].series for each in rounds[:-third]))
         found += _left_behind(name, rounds)
         late = frozenset[str]().union(*(each.series for each in after)) - seen
@@ -164,12 +174,25 @@ def complaints(rounds: Sequence[Vitals]) -> list[str]:
     return found + _complaints_of_redis([each.redis for each in first], [r.redis for r in last])
 
 
-def _complaints_of_node(first: Sequence[NodeVitals], last: Sequence[NodeVitals]) -> list[str]:
+def _kept(first: Vitals, last: Vitals) -> int:
+    """Return how many more objects of `BOUNDED` a node has that was searched."""
+    pairs = zip(first.nodes.values(), last.nodes.values(), strict=True)
+    more = [
+        after.objects - before.objects
+        for before, after in pairs
+        if before.objects and after.objects
+    ]
+    return sum(each[kind] for each in more for kind in BOUNDED)
+
+
+def _complaints_of_node(
+    first: Sequence[NodeVitals], last: Sequence[NodeVitals], allowed: float
+) -> list[str]:
     found = []
     growth = max(each.resident for each in last) - max(each.resident for each in first)
-    bound = MAX_GROWTH_MB if last[-1].objects is None else MAX_USED_GROWTH_MB
+    bound = allowed + (MAX_GROWTH_MB if last[-1].objects is None else MAX_USED_GROWTH_MB)
     if growth > bound:
-        found.append(f"its memory has grown by {growth:.1f} MB, more than {bound}")
+        found.append(f"its memory has grown by {growth:.1f} MB, more than {bound:.1f}")
     tasks = last[-1].tasks - first[0].tasks
     if tasks.total() > SLACK:
         found.append(f"tasks have become more: {dict(tasks)}")
@@ -201,12 +224,16 @@ def _left_behind(name: str, rounds: Sequence[Vitals]) -> list[str]:
     more = after - before
     kept = sum(more[kind] for kind, most in BOUNDED.items() if after[kind] <= most)
     found = []
+    visits = last.visits - first.visits
+    blocks = last.nodes[name].blocks - first.nodes[name].blocks
+    if blocks > MAX_BLOCKS_PER_VISIT * visits + KEPT_BLOCKS * kept:
+        found.append(f"node {name}: {blocks} more pieces of memory, {visits} visits")
     for kind, count in more.most_common():
-        allowed = MAX_OBJECTS_PER_VISIT * (last.visits - first.visits)
+        allowed = MAX_OBJECTS_PER_VISIT * visits
         if kind.startswith("builtins."):
             allowed += PARTS * kept
         elif after[kind] <= BOUNDED.get(kind, 0):
             continue
         if count > allowed:
-            found.append(f"node {name}: {count} more {kind}, {last.visits - first.visits} visits")
+            found.append(f"node {name}: {count} more {kind}, {visits} visits")
     return found
