@@ -29,6 +29,11 @@ MAX_LISTED_PER_SECOND = 20_000
 one of 1,000, a member in 50 ms gets its list."""
 LISTED_AT_ONCE = 3000
 """Entries that may be sent at once: all lists of a room of 50."""
+FEW_PEOPLE = 50
+"""Members up to whom a list is always made anew. In a larger room all lists of an interval are the
+same: to make one of 1,000 takes 3 ms, and hundreds who come would each get one of their own."""
+MAX_MADE_PER_SECOND = 4000
+"""Entries, in all lists that a node makes of one large room: one of 1,000 each quarter second."""
 REPORT_INTERVAL = 0.1
 """Seconds between two reports of a room to the other nodes, however many members come and go."""
 
@@ -90,7 +95,10 @@ class Presence:
         return self._people
 
     def message(self, encode: Callable[[Sequence[Person]], str]) -> str:
-        """Return what ``encode`` makes of the room's members, once for all who get it."""
+        """Return what ``encode`` makes of the room's members, once for all who get it.
+
+        In a large room it may be as old as the last lists: then further ones are due soon.
+        """
         if self._message is None:
             self._message = encode(self.people())
         return self._message
@@ -120,7 +128,8 @@ class Presence:
         if introduce:
             self._roster.introduce(id)
         self._report(ask=len(self._members) == 1)
-        if self._people_pause is not None and id in self._members.text:
+        if self._people_pause is not None and id in self._members.text and self._is_small:
+            self._message = None
             self._list(self._members.text[id])  # the others get their list with the next
         self._notify_members()
 
@@ -185,7 +194,9 @@ class Presence:
         if self._closed:
             return
         if self._roster.people_changed:
-            self._people = self._message = None
+            self._people = None
+            if self._is_small:
+                self._message = None
             if self._people_pause is None:
                 self._send_people()
         if self._roster.changed and self._states_pause is None:
@@ -193,9 +204,15 @@ class Presence:
 
     def _send_people(self) -> None:
         self._roster.people_changed = False
+        self._message = None
         for member in self._members.text.values():
             self._list(member)
-        self._people_pause = self._loop.call_later(PEOPLE_INTERVAL, self._end_people_pause)
+        pause = max(PEOPLE_INTERVAL, len(self._roster) / MAX_MADE_PER_SECOND)
+        self._people_pause = self._loop.call_later(pause, self._end_people_pause)
+
+    @property
+    def _is_small(self) -> bool:
+        return len(self._roster) <= FEW_PEOPLE
 
     def _list(self, member: TextMember) -> None:
         """Let a member get the list when it is its turn: the newest then."""

@@ -99,8 +99,8 @@ class Vitals:
 
 
 HEAD: Final = (
-    "| visits | MB of each node | 1,000 blocks | tasks | descriptors | series of metrics | MB of Redis | keys "
-    "| clients | channels |\n"
+    "| visits | MB of each node | 1,000 blocks | tasks | descriptors | series of metrics "
+    "| MB of Redis | keys | clients | channels |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
