@@ -34,12 +34,17 @@ class Residents:
             answer = await (await member.type(self._room, shown + f"{seat}"))
             assert answer["ok"], answer
 
-    async def check(self) -> None:
-        """Check that each sees what the other types, when nobody else is there."""
+    async def check(self) -> str:
+        """Return what is wrong: "" if each sees what the other types, and nobody else is there."""
+        if any(member.closed for member in self._members):
+            return "a resident has lost its connection"
         first, second = self._members
-        text = LAST + first.text
-        await (await first.type(self._room, text))
-        await eventually(lambda: LAST in second.text, "the residents see different texts")
+        await (await first.type(self._room, LAST + first.text))
+        try:
+            await eventually(lambda: LAST in second.text)
+        except AssertionError:
+            return "the residents see different texts"
+        return ""
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.soak.visitors import PATIENCE, WAYS, Gone, TextVisitor, YjsVisitor
+from tests.soak.visitors import WAYS, TextVisitor, YjsVisitor
+from tests.soak.wires import PATIENCE, Gone
 from tests.support.processes import Node
 from tests.support.tokens import token
 
