@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load bench curves check $(CHECKS) format test test-nodes test-sites storm soak abuse mutants pins page clean
+.PHONY: help run dev cluster load bench bigrooms curves check $(CHECKS) format test test-nodes test-sites test-churn storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -76,9 +76,9 @@ format: $(VENV)/.test ## write the code as ruff would
 test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
 	pytest tests/abuse  # alone: it measures how long people wait
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes test-sites test-churn
 
-# The two jobs take about equally long.
+# The first two jobs take about equally long; the third takes two minutes, and what they leave it.
 
 test-nodes: # nodes and Redis
 	pytest tests/cluster
@@ -86,11 +86,18 @@ test-nodes: # nodes and Redis
 test-sites: # what surrounds the nodes, what fails, and pages in browsers
 	pytest tests/faults tests/deploy tests/browser
 
+test-churn: # who comes and goes leaves nothing behind; it measures no times, so the others go first
+	nice -n 15 pytest tests/soak
+
 storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another
 	python -m tests.storm $(if $(URL),--url '$(URL)')
 
-soak: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis go and come back
+soak: .tools $(VENV)/.test tests/js/node_modules ## type for minutes while links, nodes and Redis fail; then let clients come and go for half an hour
 	python -m tests.soak
+	python -m tests.soak.churn --minutes 30
+
+bigrooms: $(VENV)/.load ## 1,000 readers of one room over four nodes, and 100 who type in one; ROWS='readers-300' for others
+	python -m loadtest.bigrooms $(ROWS)
 
 abuse: .tools $(VENV)/.test tests/js/node_modules ## attack a node in every known way, and print what each attack did to others
 	python -m tests.abuse

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
 SERVICE = "{python} -m collab --port {port} --redis-url {redis} --log-level warning"
 RELAY = "{python} -m loadtest.relay {port}"
@@ -167,16 +167,20 @@ def redis_server(cores: Cores) -> Iterator[Redis]:
 
 @contextmanager
 def service(
-    redis: Redis | str, cores: Cores, *, nodes: int = 1, command: str = SERVICE
+    redis: Redis | str, cores: Cores, *, nodes: int = 1, command: str = SERVICE, **settings: str
 ) -> Iterator[list[Server]]:
-    """Run nodes of the service on one core, as `command` starts them; `redis` may be its URL."""
+    """Run nodes of the service on one core, as `command` starts them, with more settings.
+
+    ``redis`` may be a URL.
+    """
     with ExitStack() as stack:
         servers = []
         for _ in range(nodes):
             port = free_port()
             url = redis if isinstance(redis, str) else redis.url
             words = shlex.split(command.format(python=sys.executable, port=port, redis=url))
-            node = running(words, cores.servers, partial(ask_whether_ready, port), **ONE_ADDRESS)
+            environment = ONE_ADDRESS | settings
+            node = running(words, cores.servers, partial(ask_whether_ready, port), **environment)
             servers.append(Server(port, stack.enter_context(node)))
         yield servers
 

@@ -57,7 +57,7 @@ class Holders:
     def __init__(self) -> None:
         self._by_id: dict[str, Holder] = {}
         self._by_subject: dict[str, set[Holder]] = {}
-        self._gone: dict[str, Grant] = {}  # in the order in which they left
+        self._gone: dict[str, FoundToken] = {}  # in the order in which they left
 
     def __iter__(self) -> Iterator[Holder]:
         return iter(self._by_id.values())
@@ -71,7 +71,7 @@ class Holders:
         """Remove a client, which has gone, if it is here."""
         if self._by_id.get(holder.id) is holder:
             del self._by_id[holder.id]
-            self._gone[holder.id] = holder.grant
+            self._gone[holder.id] = _token_of(holder.grant, is_member=True, connected=False)
             if len(self._gone) > MAX_GONE:
                 del self._gone[next(iter(self._gone))]
         if others := self._by_subject.get(holder.grant.subject):
@@ -87,9 +87,8 @@ class Holders:
         """Return the token of the client of that id, which may have gone; none if it is unknown."""
         if (holder := self._by_id.get(id)) is not None:
             return [_token_of(holder.grant, is_member=True, connected=holder.connected)]
-        if (grant := self._gone.get(id)) is not None:
-            return [_token_of(grant, is_member=True, connected=False)]
-        return []
+        gone = self._gone.get(id)
+        return [] if gone is None else [gone]
 
     def find_subject(self, subject: str) -> list[FoundToken]:
         """Return the tokens with which a subject is connected, or was and may come back."""

@@ -26,6 +26,9 @@ class ReceiveLine(Protocol):
     def receive_due(self) -> None:
         """Write `TextPeer.next_receive` as soon as the transport can send it."""
 
+    def receive_due_to_reader(self) -> None:
+        """Do the same as ``receive_due``, or later: the member has not typed lately."""
+
     def receive_due_in(self, seconds: float) -> None:
         """Call ``receive_due`` in ``seconds``, unless such a call is already scheduled."""
 
@@ -82,8 +85,14 @@ class TextPeer:
 
     def advance(self, delta: Delta) -> None:
         """Follow an edit of the replica by others."""
-        self._views.advance(delta, self._clock())
-        self.line.receive_due()
+        now = self._clock()
+        self._views.advance(delta, now)
+        if self._window.is_typing(now):
+            self.line.receive_due()
+        elif self._views.under_way:
+            self._held = True  # the window of a reader: its next receive is due with the PONG
+        else:
+            self.line.receive_due_to_reader()
 
     # What the client does
 
@@ -172,7 +181,10 @@ class TextPeer:
         self._window.handle_pong(now)
         if self._held:
             self._held = False
-            self.line.receive_due()
+            if self._window.is_typing(now):
+                self.line.receive_due()
+            else:
+                self.line.receive_due_to_reader()
 
     def resend(self) -> None:
         """Write the room's text to the member, whatever the member is believed to show."""

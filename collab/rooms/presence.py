@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from collab.merge.awareness import State
 from collab.rooms.members import MemberLine, Members
+from collab.rooms.pacing import Pacer
 from collab.rooms.person import Person
 from collab.rooms.roster import Roster
 from collab.store.channel import PresenceReport
+
+if TYPE_CHECKING:
+    from collab.rooms.text_members import TextMember
 
 STATES_INTERVAL = 0.1
 """Seconds between two messages with states. A cursor that moves with every key then costs ten
@@ -21,7 +25,15 @@ PEOPLE_INTERVAL = 0.15
 quiet room is sent at once."""
 MAX_LISTED_PER_SECOND = 20_000
 """Entries, in all lists together, that a node sends a second to the text members of one room: about
-2 MB. Every member gets the whole list, so the cost of a list grows with the square of the room."""
+2 MB. Every member gets the whole list, so the cost of a list grows with the square of the room: in
+one of 1,000, a member in 50 ms gets its list."""
+LISTED_AT_ONCE = 3000
+"""Entries that may be sent at once: all lists of a room of 50."""
+FEW_PEOPLE = 50
+"""Members up to whom a list is always made anew. In a larger room all lists of an interval are the
+same: to make one of 1,000 takes 3 ms, and hundreds who come would each get one of their own."""
+MAX_MADE_PER_SECOND = 4000
+"""Entries, in all lists that a node makes of one large room: one of 1,000 each quarter second."""
 REPORT_INTERVAL = 0.1
 """Seconds between two reports of a room to the other nodes, however many members come and go."""
 
@@ -64,6 +76,10 @@ class Presence:
         self._members = members
         self._loop = asyncio.get_running_loop()
         self._people: tuple[Person, ...] | None = None
+        self._message: str | None = None
+        self._lists: Pacer[PresenceLine] = Pacer(
+            _presence_due, MAX_LISTED_PER_SECOND, LISTED_AT_ONCE
+        )
         self._states_pause: asyncio.TimerHandle | None = None
         self._people_pause: asyncio.TimerHandle | None = None
         self._report_due = self._full_due = self._ask_due = False
@@ -77,6 +93,15 @@ class Presence:
         if self._people is None:
             self._people = tuple(self._roster.people())
         return self._people
+
+    def message(self, encode: Callable[[Sequence[Person]], str]) -> str:
+        """Return what ``encode`` makes of the room's members, once for all who get it.
+
+        In a large room it may be as old as the last lists: then further ones are due soon.
+        """
+        if self._message is None:
+            self._message = encode(self.people())
+        return self._message
 
     def name(self, id: str) -> str:
         """Return the name of a member on this node, for presence and for the journal."""
@@ -103,8 +128,9 @@ class Presence:
         if introduce:
             self._roster.introduce(id)
         self._report(ask=len(self._members) == 1)
-        if self._people_pause is not None and id in self._members.text:
-            self._members.text[id].line.presence_due()  # the others get their list with the next
+        if self._people_pause is not None and id in self._members.text and self._is_small:
+            self._message = None
+            self._list(self._members.text[id])  # the others get their list with the next
         self._notify_members()
 
     def left(self, id: str) -> None:
@@ -155,6 +181,7 @@ class Presence:
         for pause in (self._states_pause, self._people_pause):
             if pause is not None:
                 pause.cancel()
+        self._lists.close()
         self._closed = True
         if self._closing is not None:
             self._closing.set()
@@ -164,8 +191,12 @@ class Presence:
     # The members here
 
     def _notify_members(self) -> None:
+        if self._closed:
+            return
         if self._roster.people_changed:
             self._people = None
+            if self._is_small:
+                self._message = None
             if self._people_pause is None:
                 self._send_people()
         if self._roster.changed and self._states_pause is None:
@@ -173,12 +204,19 @@ class Presence:
 
     def _send_people(self) -> None:
         self._roster.people_changed = False
-        readers = self._members.text.values()
-        for member in readers:
-            member.line.presence_due()
-        entries = len(self.people()) * len(readers)
-        pause = max(PEOPLE_INTERVAL, entries / MAX_LISTED_PER_SECOND)
+        self._message = None
+        for member in self._members.text.values():
+            self._list(member)
+        pause = max(PEOPLE_INTERVAL, len(self._roster) / MAX_MADE_PER_SECOND)
         self._people_pause = self._loop.call_later(pause, self._end_people_pause)
+
+    @property
+    def _is_small(self) -> bool:
+        return len(self._roster) <= FEW_PEOPLE
+
+    def _list(self, member: TextMember) -> None:
+        """Let a member get the list when it is its turn: the newest then."""
+        self._lists.due(member.line, len(self._roster))
 
     def _end_people_pause(self) -> None:
         self._people_pause = None
@@ -200,7 +238,13 @@ class Presence:
     # The other nodes
 
     def _report(self, *, full: bool = False, ask: bool = False) -> None:
-        """Report soon what has changed here, or all members if ``full`` or ``ask``."""
+        """Report soon what has changed here, or all members if ``full`` or ``ask``.
+
+        Nothing more is reported of a room that has been closed: it was ended on all nodes, and its
+        members leave.
+        """
+        if self._closed and self._reporting is None:
+            return
         self._report_due = True
         self._full_due |= full or ask
         self._ask_due |= ask
@@ -238,3 +282,7 @@ class Presence:
                 return roster.report(ask=ask)
             self._report_due = True  # it is still due
         return roster.changes() if roster.has_changes else None
+
+
+def _presence_due(line: PresenceLine) -> None:
+    line.presence_due()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from collab.merge.awareness import AwarenessStates, State
@@ -102,14 +102,21 @@ class Roster:
         """Whether there are members on other nodes."""
         return any(node.members for node in self._elsewhere.values())
 
+    def __len__(self) -> int:
+        """How many members the room has."""
+        return len(self._here) + sum(len(node.members) for node in self._elsewhere.values())
+
     def people(self) -> list[Person]:
         """Return all members, in the same order on every node."""
-        everybody = [*self._here.values()]
-        for node in self._elsewhere.values():
-            everybody += node.members.values()
         return sorted(
-            (member.person for member in everybody), key=lambda person: (person.name, person.id)
+            (member.person for member in self._everybody()),
+            key=lambda person: (person.name, person.id),
         )
+
+    def _everybody(self) -> Iterator[_Member]:
+        yield from self._here.values()
+        for node in self._elsewhere.values():
+            yield from node.members.values()
 
     def name(self, id: str) -> str:
         """Return the name of a member on this node."""
@@ -142,7 +149,7 @@ class Roster:
 
     def introduce(self, id: str) -> None:
         """Make a state for a member that sends none, in an unused color if there is one."""
-        taken = {person.color for person in self.people() if person.id != id}
+        taken = {member.person.color for member in self._everybody() if member.id != id}
         user = {"name": self._here[id].name, "color": default_color(id, taken)}
         self.set_state(id, secrets.randbits(32), {"user": user})
 

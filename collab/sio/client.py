@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from time import monotonic
@@ -35,9 +35,8 @@ def _encode_receive(text: str, room: str) -> str:
     return encode_event("receive", {"type": "receive", "code": text, "room": room})
 
 
-@lru_cache(maxsize=32)
-def _encode_presence(room: str, people: tuple[Person, ...]) -> str:
-    """Encode a ``presence`` once for all its members, like a ``receive``."""
+def _encode_presence(room: str, people: Sequence[Person]) -> str:
+    """Encode a ``presence``; `Presence.message` keeps it for all the room's members."""
     members = [person.payload() for person in people]
     return encode_event("presence", {"room": room, "members": members})
 
@@ -93,6 +92,10 @@ class Line:
             self._since = self._scheduler.arrived or monotonic()
         self._due(self._receive, self._render_receive)
 
+    def receive_due_to_reader(self) -> None:
+        if not self._gone:
+            self._room.texts.readers.due(self)
+
     def receive_due_in(self, seconds: float) -> None:
         if self._timer is None:
             loop = asyncio.get_running_loop()
@@ -138,7 +141,7 @@ class Line:
         return [ping(receive.before), packet, ping(receive.behind)]
 
     def _render_presence(self) -> list[Message]:
-        return [_encode_presence(self._room.name, self._room.presence.people())]
+        return [self._room.presence.message(partial(_encode_presence, self._room.name))]
 
 
 @dataclass(slots=True, eq=False)

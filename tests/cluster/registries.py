@@ -29,6 +29,9 @@ class Silent:
     def receive_due(self) -> None:
         pass
 
+    def receive_due_to_reader(self) -> None:
+        pass
+
     def receive_due_in(self, seconds: float) -> None:
         pass
 

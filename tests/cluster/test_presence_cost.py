@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Sequence
 
 import redis.asyncio
 
 from collab.merge.lateness import Habit
-from collab.rooms.presence import MAX_REPORTED_PER_SECOND, PEOPLE_INTERVAL, REPORT_INTERVAL
+from collab.rooms.person import Person
+from collab.rooms.presence import (
+    MAX_LISTED_PER_SECOND,
+    MAX_REPORTED_PER_SECOND,
+    PEOPLE_INTERVAL,
+    REPORT_INTERVAL,
+)
 from collab.rooms.room import Room
 from collab.store.channel import REPORT, PresenceReport, parse
 from collab.store.keys import room_channel
@@ -147,3 +155,67 @@ async def test_a_node_that_missed_reports_asks_for_them_when_it_hears_again(
         assert stays.id in {person.id for person in theirs.presence.people()}
         for held in (here, far):
             held.release(room)
+
+
+async def test_a_member_that_leaves_a_closed_room_is_not_reported_any_more(
+    redis_server: Redis, room: str
+) -> None:
+    """A room that was ended may be closed, and freed, before the last of its members has left."""
+    loop = asyncio.get_running_loop()
+    problems: list[dict[str, object]] = []
+    async with rooms(redis_server.port) as here:
+        there = await here.acquire(room)
+        member = there.enter("m", somebody("m"), Silent(), Habit())
+        here._drop_ended(there)
+        await asyncio.gather(*here._closing)
+        loop.set_exception_handler(lambda loop, problem: problems.append(problem))
+        try:
+            there.texts.leave(member, may_return=False)
+            here.release(room)
+            del there, member
+            gc.collect()
+            await asyncio.sleep(2 * REPORT_INTERVAL)
+            gc.collect()
+        finally:
+            loop.set_exception_handler(None)
+    assert not problems
+
+
+class Listed(Silent):
+    """A member's screen that shows the list of people."""
+
+    def __init__(self, there: Room, encoded: list[str]) -> None:
+        self._there = there
+        self._encoded = encoded
+        self.shown = ""
+
+    def presence_due(self) -> None:
+        super().presence_due()
+        self.shown = self._there.presence.message(self._encode)
+
+    def _encode(self, people: Sequence[Person]) -> str:
+        self._encoded.append(" ".join(person.id for person in people))
+        return self._encoded[-1]
+
+
+async def test_a_list_of_hundreds_is_encoded_a_few_times_a_second_and_all_get_the_last(
+    redis_server: Redis, room: str
+) -> None:
+    """Each of 300 who come would get a list of its own, and those who are there another one."""
+    loop = asyncio.get_running_loop()
+    async with rooms(redis_server.port, max_members_per_room=1000) as here:
+        there = await here.acquire(room)
+        encoded: list[str] = []
+        lines = [Listed(there, encoded) for _ in range(300)]
+        began = loop.time()
+        for number, line in enumerate(lines):
+            there.enter(f"m{number:03}", somebody(f"m{number:03}"), line, Habit())
+            await asyncio.sleep(0.002)
+        everybody = " ".join(f"m{number:03}" for number in range(300))
+        await eventually(lambda: all(line.shown == everybody for line in lines), within=20.0)
+        took = loop.time() - began
+        small = 50  # while the room is small, who comes gets the newest list at once
+        assert len(encoded) <= small + took / PEOPLE_INTERVAL + 3
+        lists = sum(line.told_of_people for line in lines)
+        assert lists * 300 / 2 <= MAX_LISTED_PER_SECOND * took + 300 * 300
+        here.release(room)

@@ -28,6 +28,9 @@ class Desk:
     def receive_due(self) -> None:
         self.due = True
 
+    def receive_due_to_reader(self) -> None:
+        self.due = True
+
     def receive_due_in(self, seconds: float) -> None:
         self.due_in = seconds
 

@@ -119,6 +119,9 @@ class Session:
             world = self.node.world
             world.after(world.setting.delay / 10, self.write)
 
+    def receive_due_to_reader(self) -> None:
+        self.receive_due()
+
     def receive_due_in(self, seconds: float) -> None:
         self.node.world.after(seconds, self.receive_due)
 
