@@ -141,7 +141,7 @@ def check_node(rooms: int, costs: Costs, cores: Cores, command: str) -> Iterator
     )  # fmt: skip
     yield Comparison(
         point, "CPU of Redis", "CPU", "% of a core",
-        1e-4 * plan.redis_cpu(1), 100 * usage.redis / usage.at,
+        100 * plan.redis_load(1), 100 * usage.redis / usage.at,
     )  # fmt: skip
     yield Comparison(
         point, "memory of the node", "memory", "MB",
@@ -167,9 +167,10 @@ def check_redis(costs: Costs, cores: Cores) -> Iterator[Comparison]:
             rate = uvloop.run(
                 commit(store, journals, connections=NODES, together=together, edits=edits)
             )
+            waking = (1 - rate.redis / rate.seconds) * costs.redis_round_trip_us / together
             yield Comparison(
-                f"{NODES} connections, {together} commits a round trip", "CPU of Redis", "CPU",
-                "µs a commit", plan.commit_us(together), rate.redis_us,
+                f"{together} in a round trip: {rate.of_a_core:,.0f} commits a core",
+                "CPU of Redis", "CPU", "µs a commit", plan.script_us + waking, rate.redis_us,
             )  # fmt: skip
         stored = int(client.info("memory")["used_memory"]) - empty
     yield Comparison(

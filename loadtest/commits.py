@@ -14,7 +14,7 @@ from loadtest.processes import ROOT, Meter, Redis
 
 SCRIPTS = ROOT / "collab" / "store"
 EPOCH, TTL_MS, WRITER, NONCE = "1f0e3dad99908345", 1_800_000, "node-5f2d", 2**40
-AUTHOR, UPDATE = "x" * 40, "x" * 30
+AUTHOR, UPDATE = "x" * 44, "x" * 48
 """As long as those of a guest who types letters. Redis does not read them."""
 STARTED_TOGETHER = 500
 

@@ -34,6 +34,7 @@ class Costs:
     redis_kb_us: float
     redis_round_trip_us: float
     redis_announcement_us: float
+    redis_report_us: float
     redis_check_us: float
 
     # A node's memory

@@ -185,24 +185,27 @@ class Plan:
         """Return how many commits share a round trip from one node to one master."""
         return 1 + WINDOW * self.changes / (self.nodes * masters)
 
-    def redis_cpu(self, masters: int) -> float:
-        """Return the µs of CPU a second of that many masters."""
+    def redis_load(self, masters: int) -> float:
+        """Return which part of its core each of so many masters uses.
+
+        Redis wakes up for a round trip unless it is awake for another one. So while it is busy, a
+        commit costs what its script costs; while it is idle, up to three times as much.
+        """
         costs = self.costs
-        return (
-            self.changes * self.commit_us(self.commits_together(masters))
+        work = (
+            self.changes * self.script_us
             + self.remote_changes * costs.redis_announcement_us
             + self.checks * costs.redis_check_us
-            + self.reports * costs.redis_announcement_us
+            + self.reports * costs.redis_report_us
         )
+        waking = self.changes / self.commits_together(masters) * costs.redis_round_trip_us
+        work, waking = 1e-6 * work / masters, 1e-6 * waking / masters
+        return (work + waking) / (1 + waking)  # the load at which load = work + (1 - load) * waking
 
-    def commit_us(self, together: float) -> float:
-        """Return Redis' µs for a commit, of which so many share a round trip."""
-        costs = self.costs
-        return (
-            costs.redis_commit_us
-            + costs.redis_kb_us * self.demand.size / 1000
-            + costs.redis_round_trip_us / together
-        )
+    @property
+    def script_us(self) -> float:
+        """Redis' µs for a commit, without its round trip."""
+        return self.costs.redis_commit_us + self.costs.redis_kb_us * self.demand.size / 1000
 
     @property
     def clients_link(self) -> tuple[float, float]:
@@ -249,7 +252,7 @@ class Plan:
     def needs_of_masters(self, masters: int) -> list[Need]:
         demand = self.demand
         return [
-            Need("CPU", self.redis_cpu(masters), 0, 1e6, demand.utilization),
+            Need("CPU", masters * self.redis_load(masters), 0, 1, demand.utilization),
             Need("memory", self.redis_memory, 0, 1e9 * demand.redis_memory, demand.fill),
             Need(
                 "link", on_wire(max(self.redis_link)), 0, 1e6 / 8 * demand.link, demand.utilization
@@ -258,7 +261,8 @@ class Plan:
 
     @cached_property
     def masters(self) -> int:
-        """More masters make each round trip carry fewer commits, so that they are more again."""
+        """Of more masters each is less busy and gets fewer commits at once, so that a commit costs
+        more. From one on, this finds the fewest that are enough."""
         masters = 1
         while (needed := count(self.needs_of_masters(masters))) > masters:
             masters = needed
