@@ -143,8 +143,13 @@ def test_a_restoration_can_be_called_off(visit: Visit, two_nodes: Nodes, room: s
         else:
             eve.page.keyboard.press("Escape")
         expect(confirm(eve)).to_be_hidden()
-    room_now = eve.page.request.get(f"{two_nodes[0]}/api/rooms/{room}").json()
-    assert room_now["code"] == "one two" and room_now["members"] == []
+    deadline = time.monotonic() + 10
+    while True:  # the other node learns a moment later that the page has left the room
+        room_now = eve.page.request.get(f"{two_nodes[0]}/api/rooms/{room}").json()
+        assert room_now["code"] == "one two" and time.monotonic() < deadline, room_now
+        if room_now["members"] == []:
+            break
+        eve.page.wait_for_timeout(50)
 
 
 def test_a_viewer_restores_nothing(

@@ -256,9 +256,7 @@ async def longest_stretch(code: str, reading: Reading) -> float:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("letter", ["x", "🐍"])
 @pytest.mark.parametrize("size", [5_000, 100_000])
-async def test_a_search_does_not_block_the_event_loop(
-    size: int, letter: str, thawed: None
-) -> None:
+async def test_a_search_does_not_block_the_event_loop(size: int, letter: str, thawed: None) -> None:
     """A search is the same work each time, and what else the machine does only adds to it. So the
     shortest of some longest stretches is that of the search itself."""
     reading = _long_history(size, 500, letter)
