@@ -1,8 +1,10 @@
 """Whether real nodes and a real Redis use what `sizing` computes: measured, and compared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
+from typing import TypeVar
 
 import redis
 import uvloop
@@ -25,6 +27,8 @@ from loadtest.processes import (
 )
 from loadtest.sizing import Demand, Plan
 from loadtest.wire import WebSocket
+
+T = TypeVar("T")
 
 TOLERANCE = {"CPU": 0.25, "memory": 0.15, "link": 0.1}
 """How far off a computed value may be. CPU time varies by a tenth from run to run."""
@@ -87,11 +91,21 @@ class LinkMeter(Meter):
         return int(self.redis.info("memory")["used_memory"])
 
 
-def measure_relay(cores: Cores) -> float:
-    """Return the µs a change that the relay needs here."""
-    load = Load(ROOMS[0])
-    with relay(cores) as server:
-        return uvloop.run(run_load(load, [server.port], Meter([server]))).server_us
+def quiet(measured: Iterator[T], outcome: Callable[[T], Outcome]) -> T:
+    """Return the first measurement during which nothing else kept the machine busy, or the last."""
+    for each in measured:
+        share = outcome(each).usage.foreign_share
+        if share <= NOISY:
+            break
+        print(f"NOISY: others used {share:.0%} of a core", flush=True)
+    return each
+
+
+def measure_relay(cores: Cores) -> Iterator[Outcome]:
+    """Measure what the relay needs here, again and again."""
+    for _ in range(ATTEMPTS):
+        with relay(cores) as server:
+            yield uvloop.run(run_load(Load(ROOMS[0]), [server.port], Meter([server])))
 
 
 @dataclass(frozen=True)
@@ -108,8 +122,8 @@ class Reading:
         return self.outcome.usage
 
 
-def read_node(load: Load, cores: Cores, command: str) -> Reading:
-    """Measure a load on one node; again, if something else keeps the machine busy."""
+def read_node(load: Load, cores: Cores, command: str) -> Iterator[Reading]:
+    """Measure a load on one node, again and again."""
     for _ in range(ATTEMPTS):
         with redis_server(cores) as store, service(store, cores, command=command) as nodes:
             meter = LinkMeter(nodes, store)
@@ -118,22 +132,19 @@ def read_node(load: Load, cores: Cores, command: str) -> Reading:
             before, after = meter.links
             links = [(new - old) / outcome.usage.at for old, new in zip(before, after, strict=True)]
             reading = Reading(outcome, meter.resident(), meter.stored() - empty, links)
-        if outcome.usage.foreign_share <= NOISY:
-            return reading
-        print(f"NOISY: others used {outcome.usage.foreign_share:.0%} of a core", flush=True)
-    return reading
+        yield reading
 
 
-def check_node(rooms: int, costs: Costs, cores: Cores, command: str) -> Iterator[Comparison]:
+def check_node(load: Load, costs: Costs, cores: Cores, command: str) -> Iterator[Comparison]:
     """Compare what one node and its Redis use while somebody types in every room."""
-    load = Load(rooms)
+    rooms = load.rooms
     edits = load.rate * (load.warm_up + load.seconds)
     demand = Demand(
         rooms, active=1.0, rate=load.rate, spanning=0.0, session=FOREVER,
         size=load.size + round(edits / 2),
     )  # fmt: skip
     plan = Plan(demand, costs)
-    reading = read_node(load, cores, command)
+    reading = quiet(read_node(load, cores, command), attrgetter("outcome"))
     point, usage = f"{rooms} rooms, one node", reading.usage
     yield Comparison(
         point, "CPU of the node", "CPU", "% of a core",
@@ -184,14 +195,15 @@ def main(command: str = SERVICE) -> int:
     stop_on_sigterm()
     cores = Cores.of_this_machine()
     pin(0, cores.others)
-    relay_us = measure_relay(cores)
+    relay_us = quiet(measure_relay(cores), lambda outcome: outcome).server_us
     costs = Costs.read().on_machine(relay_us)
     print(f"{cores}; the relay needs {relay_us:.0f} µs a change here: times are scaled by that\n")
     print(
         "| point | what | computed | measured | off | |", "| --- " * 6 + "|", sep="\n", flush=True
     )
     comparisons = chain(
-        *(check_node(rooms, costs, cores, command) for rooms in ROOMS), check_redis(costs, cores)
+        *(check_node(Load(rooms), costs, cores, command) for rooms in ROOMS),
+        check_redis(costs, cores),
     )
     close = True
     for comparison in comparisons:

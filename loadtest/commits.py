@@ -59,11 +59,11 @@ class Rate:
         return self.commits / self.redis
 
 
-def start_journals(store: Redis, rooms: int, size: int) -> list[Journal]:
+def start_journals(store: Redis, rooms: int, size: int, prefix: str = "commits") -> list[Journal]:
     """Begin the journals of so many rooms, each with a text of that many bytes, and make the words
     of their next commits, of which only the last entry's id changes."""
     text = text_with(0, size)
-    journals = [Journal(f"commits-{number}") for number in range(rooms)]
+    journals = [Journal(f"{prefix}-{number}") for number in range(rooms)]
     with redis.Redis.from_url(store.url) as client:
         start, append = (
             client.script_load((SCRIPTS / name).read_text()) for name in ("start.lua", "commit.lua")
