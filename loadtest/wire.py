@@ -5,7 +5,7 @@ It talks to loopback addresses only, and trusts the server to send each message 
 
 import asyncio
 import zlib
-from typing import cast
+from typing import ClassVar, cast
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 COMPRESSED = 0x40
@@ -34,8 +34,11 @@ def frame(kind: int, payload: bytes) -> bytes:
 class WebSocket(asyncio.Protocol):
     """A client's connection; `on_open` and `on_message` are for subclasses.
 
-    `error` says what went wrong first, or is empty.
+    `error` says what went wrong first, or is empty. The bytes are those of all connections.
     """
+
+    bytes_sent: ClassVar[int] = 0
+    bytes_received: ClassVar[int] = 0
 
     def __init__(self, path: str, *, deflate: bool = False) -> None:
         self._path = path
@@ -56,6 +59,7 @@ class WebSocket(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
+            WebSocket.bytes_sent += len(data)
             self.transport.write(data)
 
     def close(self) -> None:
@@ -74,6 +78,7 @@ class WebSocket(asyncio.Protocol):
             self.fail(f"connection lost: {problem}")
 
     def data_received(self, data: bytes) -> None:
+        WebSocket.bytes_received += len(data)
         if self._rest:
             data = self._rest + data
         at = 0 if self._open else self._read_answer(data)

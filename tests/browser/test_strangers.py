@@ -70,6 +70,7 @@ def test_whatever_a_client_says_of_itself_is_shown_as_a_name_and_a_color(
     nowhere = {"tname": "code", "item": {"client": stranger.types("ab"), "clock": 0.5}}
     ada.sees("ab").code.press("Home")
     states = [*STATES, ({"cursor": at(nowhere)}, "Guest")]
+    ada.sees("ab").code.press("Control+Home")  # a caret that is there already may stay behind "ab"
     for state, name in states:
         stranger.says(state)
         shown = ada.page.locator(f"#people li[data-member={json.dumps(name, ensure_ascii=False)}]")

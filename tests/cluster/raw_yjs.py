@@ -16,6 +16,9 @@ HANDSHAKE = (
     "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
 )
 
+PATIENCE = 30.0
+"""Seconds after which a test gives up: it is not about time, and the machine may be busy."""
+
 
 @asynccontextmanager
 async def raw(
@@ -31,7 +34,7 @@ async def raw(
 
 async def closing(socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None, str]:
     """Return the code and the reason with which the node ends a connection."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             message = await socket.receive()
             if message.type is aiohttp.WSMsgType.CLOSE:
@@ -42,7 +45,7 @@ async def closing(socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None, 
 
 async def next_of(socket: aiohttp.ClientWebSocketResponse, *head: int) -> bytes:
     """Return the next frame that begins with ``head``."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             frame: bytes = await socket.receive_bytes()
             if frame.startswith(bytes(head)):

@@ -9,12 +9,16 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import redis
 
+from loadtest import capacity_check
 from loadtest.ageing import age_rooms
 from loadtest.bench import count_unstored
+from loadtest.commits import commit, start_journals
+from loadtest.costs import Costs
 from loadtest.load import Load, Outcome, Unusable, run_load
 from loadtest.members import Room, TextMember, text_with
-from loadtest.processes import Cores, Meter, Redis, Server, redis_server, relay, service
+from loadtest.processes import SERVICE, Cores, Meter, Redis, Server, redis_server, relay, service
 
 UNPINNED = Cores()
 RATE, ROOMS, MEMBERS, SECONDS = 5.0, 4, 3, 0.6
@@ -100,3 +104,34 @@ async def test_an_aged_room_shows_the_text_that_it_began_with(two_nodes: list[Se
     await member.first_text
     member.close()
     assert member.final_text() == text_with(0, 500)
+
+
+def test_the_links_and_the_memory_of_a_node_are_as_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CPU time is not compared: this machine does other things too."""
+    monkeypatch.setattr(capacity_check, "ATTEMPTS", 1)
+    load = Load(20, warm_up=0.5, seconds=1.5)
+    comparisons = capacity_check.check_node(load, Costs.read(), UNPINNED, SERVICE)
+    compared = {each.what: each for each in comparisons}
+    for what in ("from clients", "from Redis", "memory of the node"):
+        assert compared[what].close, compared[what]
+    assert compared["CPU of the node"].measured > 0 and compared["CPU of Redis"].measured > 0
+
+
+async def test_commits_without_nodes_fill_the_journals(store: Redis) -> None:
+    journals = start_journals(store, 6, 100)
+    rate = await commit(store, journals, connections=2, together=3, edits=4)
+    assert rate.commits == 24 and rate.redis > 0 and rate.of_a_core > 0
+    with redis.Redis.from_url(store.url) as client:
+        for journal in journals:
+            code, entries, head, _ = journal.keys
+            assert client.xlen(entries) == 5 and client.get(code) == text_with(0, 100).encode()
+            assert client.hget(head, "tail") == journal.last
+
+
+async def test_a_commit_that_is_refused_ends_the_measurement(store: Redis) -> None:
+    [journal] = start_journals(store, 1, 50, "refused")
+    journal.last = b"7-7"
+    with pytest.raises(RuntimeError, match="refused"):
+        await commit(store, [journal], connections=1, together=1, edits=1)

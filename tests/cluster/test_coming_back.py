@@ -28,14 +28,28 @@ KNOWN = [SAME, OTHER, OPEN, DRAINED]
 after the old node has drained, or after it was killed."""
 
 
+@pytest.fixture(scope="module")
+async def homes() -> AsyncIterator[list[Node]]:
+    """The homes so far. The last one may still run."""
+    homes: list[Node] = []
+    yield homes
+    for node in homes:
+        if node.running:
+            await node.stop()
+        assert "Traceback" not in node.output(), node.output()
+        assert "never retrieved" not in node.output(), node.output()
+
+
 @pytest.fixture
-async def home(redis_server: Redis) -> AsyncIterator[Node]:
-    """The node to which a client is connected until its connection breaks."""
-    node = Node(redis_server.url, "home", COLLAB_DRAIN_TIME="2")
-    async with running(node):
-        yield node
-    assert "Traceback" not in node.output(), node.output()
-    assert "never retrieved" not in node.output(), node.output()
+async def home(redis_server: Redis, homes: list[Node]) -> Node:
+    """The node to which a client is connected until its connection breaks.
+
+    It is that of the last test, unless that has ended it.
+    """
+    if not homes or not homes[-1].running:
+        homes.append(Node(redis_server.url, "home", COLLAB_DRAIN_TIME="2"))
+        await homes[-1].start()
+    return homes[-1]
 
 
 @pytest.fixture

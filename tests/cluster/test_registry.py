@@ -198,7 +198,7 @@ async def test_rooms_that_were_let_go_leave_no_document_for_the_collector_to_fin
         await there.stored()
         reader = there.join_yjs("y", somebody("y"), Silent())
         await there.yjs.change(reader, _made_of("more"))
-        if (stored := there.yjs.stored()) is not None:
+        if (stored := there.yjs.stored()) is not None:  # on a busy machine it is stored already
             await stored
         there.texts.leave(member, may_return=True)
         there.yjs.leave(reader)

@@ -143,7 +143,7 @@ async def flood(site: Site, js: JsHost) -> None:
         await writer.join(f"flood-{number // 2}")
     for turn in range(40):
         for number, writer in enumerate(writers):
-            words = f"{turn} {number} " * 3000
+            words = f"{turn} {number} " * 25_000
             writer.emit("change", {"room": f"flood-{number // 2}", "code": words})
 
 

@@ -56,7 +56,6 @@ class Cluster:
     """Nodes with one Redis, by their names, and nginx in front of them."""
 
     def __init__(self, home: Path, redis: Redis, *names: str, **settings: str) -> None:
-        settings = {"COLLAB_DRAIN_TIME": "0.2", **settings}
         self.nodes = {name: Node(redis.url, name, **settings) for name in names}
         self.nginx = Nginx(home, *(node.port for node in self.nodes.values()))
 

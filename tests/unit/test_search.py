@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +26,13 @@ from tests.support import forge
 
 AT_A_STRETCH = 0.02
 """Seconds for which a search may block the event loop."""
+ATTEMPTS = 3
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
 
 
 def journal(*texts: str, every: int = 1000) -> Reading:
@@ -139,7 +148,7 @@ async def test_each_text_of_a_long_history_is_found_whichever_block_it_is_in(
 ) -> None:
     monkeypatch.setattr(search, "BLOCK", 3)
     monkeypatch.setattr(search, "MAX_BLOCKS", 4)
-    for count in range(1, 30):
+    for count in (*range(1, 15), 24, 25, 29):  # about the ends of each number of blocks
         texts = [f"{number:03}" * 20 for number in range(count)]
         reading = journal(*texts, every=every)
         for text in (texts[0], texts[count // 3], texts[count // 2], texts[-1]):
@@ -225,25 +234,36 @@ def _long_history(size: int, entries: int, letter: str) -> Reading:
     return journal(*texts, every=100)
 
 
-@pytest.mark.no_cover
-@pytest.mark.parametrize("letter", ["x", "🐍"])
-@pytest.mark.parametrize("size", [5_000, 100_000])
-async def test_a_search_does_not_block_the_event_loop(size: int, letter: str) -> None:
-    """Three clients return at once, with a text of which half is new."""
-    reading = _long_history(size, 500, letter)
-    rng = random.Random(1)
-    strange = "".join(rng.choice("ABCDEFGH \n") for _ in range(size // 2))
+async def longest_stretch(code: str, reading: Reading) -> float:
+    """Let three clients return at once with this text; return the longest time, of the processor,
+    for which a search has kept the event loop."""
     searches, longest, over = Searches(), 0.0, False
 
     async def watch() -> None:
         nonlocal longest
         while not over:
-            began = time.process_time()
+            began = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.process_time() - began)
+            longest = max(longest, time.thread_time() - began)
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(nearest_text(strange, reading, searches) for _ in range(3)))
+    await asyncio.gather(*(nearest_text(code, reading, searches) for _ in range(3)))
     over = True
     await watching
-    assert longest < AT_A_STRETCH
+    return longest
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("letter", ["x", "🐍"])
+@pytest.mark.parametrize("size", [5_000, 100_000])
+async def test_a_search_does_not_block_the_event_loop(size: int, letter: str, thawed: None) -> None:
+    """A search is the same work each time, and what else the machine does only adds to it. So the
+    shortest of some longest stretches is that of the search itself."""
+    reading = _long_history(size, 500, letter)
+    rng = random.Random(1)
+    strange = "".join(rng.choice("ABCDEFGH \n") for _ in range(size // 2))
+    gc.freeze()  # what other tests have left is not the search's to collect
+    for _ in range(ATTEMPTS):
+        if (longest := await longest_stretch(strange, reading)) < AT_A_STRETCH:
+            return
+    pytest.fail(f"a search blocks the event loop for {longest:.3f} s")
