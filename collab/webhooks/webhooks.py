@@ -24,6 +24,8 @@ ATTEND_PART: Final = 3
 """How often in the time after which a room is idle a node says that it has members."""
 MAX_ATTEND_INTERVAL: Final = 20.0
 """Seconds between that at most: after Redis was emptied, a room is known again so soon."""
+MAX_LATE: Final = 10_000
+"""Rooms that a node remembers because Redis could not note them before they began."""
 TIDY_INTERVAL: Final = 60.0
 """Seconds between two times at which the keys are prolonged."""
 RESTART_PAUSE: Final = 1.0
@@ -55,6 +57,7 @@ class Webhooks:
         self._delivery = Delivery(config, self._outbox, self._sweeper.made, metrics)
         self._attended = attended
         self._attend_interval = min(config.webhook_idle / ATTEND_PART, MAX_ATTEND_INTERVAL)
+        self._late: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -74,8 +77,8 @@ class Webhooks:
         """Note that a room's journal is about to begin, so that it is announced.
 
         If the room is known, it was lost, or is a later room of that name: then the end of the
-        earlier one is told first. Whatever fails here keeps nobody from working: while this node
-        lives, it says again and again which rooms have members.
+        earlier one is told first. If that fails, it keeps nobody from working: this node notes the
+        room later.
         """
         try:
             if not await self._registry.note(room):
@@ -84,6 +87,8 @@ class Webhooks:
         except StoreUnavailable as problem:
             about = {"room": room, "reason": str(problem)}
             log.warning("a room is not known to webhooks yet", extra=about)
+            if len(self._late) < MAX_LATE:
+                self._late.add(room)
 
     async def before_end(self, room: str) -> None:
         """Keep the text of a room that somebody is about to end, for the event of its end.
@@ -98,10 +103,13 @@ class Webhooks:
         await self._sweeper.look_now(room)
 
     async def _attend(self) -> None:
-        """Say again and again which rooms have members here."""
+        """Say again and again which rooms have members here, and note those that are late."""
         while True:
             await asyncio.sleep(self._attend_interval)
             with suppress(StoreUnavailable):
+                for room in list(self._late):
+                    await self._registry.note(room)
+                    self._late.discard(room)
                 until = round(2 * self._attend_interval * 1000)
                 await self._registry.attend(list(self._attended()), until)
 

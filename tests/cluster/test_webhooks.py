@@ -52,26 +52,32 @@ async def server() -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-async def pair(server: Redis, inbox: Inbox) -> AsyncIterator[tuple[Node, Node]]:
+async def all_nodes(server: Redis, inbox: Inbox) -> AsyncIterator[list[Node]]:
     settings = {
         **FAST, "COLLAB_WEBHOOK_URL": inbox.url, "COLLAB_MAX_JOURNAL_ENTRIES": str(ENTRIES),
     }  # fmt: skip
-    both = Node(server.url, "a", **settings), Node(server.url, "b", **settings)
-    async with running(*both):
-        yield both
-    for node in both:
+    elsewhere = server.url.removesuffix("0") + "1"
+    nodes = [
+        Node(server.url, "a", **settings),
+        Node(server.url, "b", **settings),
+        Node(elsewhere, "short", **settings, COLLAB_ROOM_TTL="2"),
+    ]
+    async with running(*nodes):
+        yield nodes
+    for node in nodes:
         assert "Traceback" not in node.output(), node.output()
-        assert "C2FVsBQI" not in node.output()
+        assert "C2FVsBQI" not in node.output(), "the secret is in the log"
 
 
-@pytest.fixture(scope="module")
-async def short_lived(server: Redis, inbox: Inbox) -> AsyncIterator[Node]:
+@pytest.fixture
+def pair(all_nodes: list[Node]) -> tuple[Node, Node]:
+    return all_nodes[0], all_nodes[1]
+
+
+@pytest.fixture
+def short_lived(all_nodes: list[Node]) -> Node:
     """A node whose rooms live for two seconds, in a database of its own."""
-    url = server.url.removesuffix("0") + "1"
-    settings = {**FAST, "COLLAB_WEBHOOK_URL": inbox.url, "COLLAB_ROOM_TTL": "2"}
-    node = Node(url, "short", **settings)
-    async with running(node):
-        yield node
+    return all_nodes[2]
 
 
 @pytest.fixture
@@ -101,7 +107,7 @@ async def test_a_rooms_life_is_told_once_and_in_order_by_two_nodes(
             "history": f"https://collab.example/api/rooms/{room}/history",
             "playback": f"https://collab.example/?room={room}&playback",
         }
-        await asyncio.sleep(3 * IDLE)
+        await asyncio.sleep(2.5 * IDLE)
         assert inbox.kinds(room) == ["opened"], "it has members, who do nothing"
     left = time.time()
     idle = await inbox.until(room, "idle")

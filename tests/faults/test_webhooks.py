@@ -170,6 +170,23 @@ async def test_rooms_that_live_on_are_known_again_after_redis_was_emptied(
     assert "Traceback" not in one.output()
 
 
+async def test_a_room_that_could_not_be_noted_begins_all_the_same_and_is_told_later(
+    server: Redis, inbox: Inbox
+) -> None:
+    url = server.url.removesuffix("0") + "2"
+    one = node(url, "late", inbox, COLLAB_WEBHOOK_IDLE="1.5")
+    async with (
+        running(one), calling(one) as caller, redis.asyncio.Redis.from_url(url) as store,
+    ):  # fmt: skip
+        await store.set(STATES, "not a hash")  # every script of the webhooks fails from now on
+        await caller.put("late", "x")
+        await asyncio.sleep(0.2)
+        assert not inbox.attempts("late") and await store.get("code_late") == b"x"
+        await store.delete(STATES)
+        await inbox.until("late", "opened")
+    assert "Traceback" not in one.output()
+
+
 async def test_hundreds_of_rooms_that_open_at_once_are_each_told_once_by_two_nodes(
     server: Redis, inbox: Inbox, store: redis.asyncio.Redis, other: Node
 ) -> None:
