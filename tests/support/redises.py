@@ -125,20 +125,21 @@ class WatchedRedis:
         for process in (*self.servers, *self.sentinels):
             if not process.running:
                 await process.start()
-        master = await self.master()
         for server in self.servers:
             async with Client(port=server.port) as client:
                 await client.config_set("masterauth", "")  # undoes `cut_replication`
-                if server is not master:  # a Sentinel would do it too, ten seconds later
-                    await client.replicaof("127.0.0.1", str(master.port))
         async with asyncio.timeout(READY_TIMEOUT):
             while not await self._is_ready():  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
 
     async def _is_ready(self) -> bool:
-        replica = await self.replica()
-        async with Client(port=replica.port) as client:
-            if (await client.info("replication")).get("master_link_status") != "up":
+        master, replica = await self.master(), await self.replica()
+        async with Client(port=master.port) as first, Client(port=replica.port) as second:
+            leading, following = [await each.info("replication") for each in (first, second)]
+            if leading["role"] == following["role"] == "master":
+                # A Sentinel would do it too, ten seconds later.
+                await second.replicaof("127.0.0.1", str(master.port))
+            if following.get("master_link_status") != "up":
                 return False
         for each in self.sentinels:
             async with Client(port=each.port) as sentinel:
