@@ -109,7 +109,9 @@ class Standstill:
             self.holding = False
             self._watch()
             read, self._read = self._read, []
+            still_open = set(self.connections())  # without those whose clients are elsewhere
             for connection, data in read:
-                connection.data_received(data)
+                if connection in still_open:
+                    connection.data_received(data)
             for connection in self.connections():
                 connection.go_on_after_standstill()

@@ -83,6 +83,22 @@ async def test_what_arrives_after_a_standstill_is_read_when_the_node_has_caught_
         assert one.record[-1] == "after"
 
 
+async def test_what_came_over_a_connection_that_has_ended_meanwhile_is_dropped() -> None:
+    caught_up = asyncio.Event()
+
+    async def catch_up() -> None:
+        await caught_up.wait()
+
+    async with watching(catch_up) as (standstill, one, two):
+        stand_still()
+        one.data_received(b"sent again elsewhere")
+        two.data_received(b"later")
+        standstill.connections = lambda: [two]
+        caught_up.set()
+        await until(lambda: two.record == ["stop", "later", "go on"])
+        assert one.record == ["stop"]
+
+
 async def test_the_timer_notices_a_standstill_if_it_is_first() -> None:
     caught_up = asyncio.Event()
 
