@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Final
 
 from collab.config import Config
@@ -123,11 +124,11 @@ class Doctor:
     async def rooms(self) -> AsyncIterator[str]:
         """Yield the name of each room that Redis has a key of, once."""
         seen: set[str] = set()
-        for pattern in ("code_*", "journal*"):
+        for place, pattern in product(self._store.places(), ("code_*", "journal*")):
             cursor = 0
             while True:
-                answer = await self._store.call(
-                    "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT
+                answer = await self._store.call_at(
+                    place, "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT
                 )
                 cursor = int(answer[0])
                 for key in answer[1]:

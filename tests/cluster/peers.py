@@ -136,7 +136,7 @@ class Peer:
                 end += 1
             self._edit([Splice(start, end, "")], "")
             return
-        token = f"[{self.name}{next(self._numbers)}é🐍]"
+        token = f"[{self.name}-{next(self._numbers)}é🐍]"  # "n1" and 20 is not "n12" and 0
         gaps = [0, *(i + 1 for i, c in enumerate(text) if c in f"]{FILLER}")]
         author = f"{self.name}-{random.randrange(3)}"
         self.sent[token] = self.insert(

@@ -27,7 +27,7 @@ export interface Screen {
 }
 
 /** Refusals that time heals, so that the page asks again by itself. */
-const PASSING = new Set(["rate_limited", "store_unavailable", "draining", "node_full"]);
+const PASSING = new Set(["rate_limited", "store_unavailable", "room_unreadable", "draining", "node_full"]);
 /** Refusals after which we are in the room no more, and must not ask again. */
 const OVER = new Set(["room_closed", "removed"]);
 /** Long enough not to add to a server's trouble, short enough to be waited for. */
