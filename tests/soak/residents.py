@@ -36,8 +36,9 @@ class Residents:
 
     async def check(self) -> str:
         """Return what is wrong: "" if each sees what the other types, and nobody else is there."""
-        if any(member.closed for member in self._members):
-            return "a resident has lost its connection"
+        for member in self._members:
+            if member.closed:
+                return f"a resident has lost its connection, and was told {member.errors[-2:]}"
         first, second = self._members
         await (await first.type(self._room, LAST + first.text))
         try:

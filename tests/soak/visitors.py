@@ -38,6 +38,7 @@ class TextVisitor:
         self._address = address
         self._wire: Wire | None = None
         self._polling: asyncio.Task[None] | None = None
+        self._pausing = False
         self._sid = ""
         self._acks = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -79,21 +80,27 @@ class TextVisitor:
         wire.write(frame(TEXT, b"2probe"))
         async with asyncio.timeout(PATIENCE):
             await self._probed
-        wire.write(frame(TEXT, b"5"))
-        self._wire = wire
+            self._pausing = True
+            if self._polling is not None:
+                await asyncio.wait([self._polling])  # the node answers the poll that is open
+            async with self._posting:
+                wire.write(frame(TEXT, b"5"))
+                self._wire = wire
 
     # Packets
 
     async def send(self, packet: str) -> None:
         """Send an Engine.IO packet. Raises Gone."""
-        if self._wire is not None:
-            self._wire.write(frame(TEXT, packet.encode()))
-            return
+        if self._wire is None:
+            async with self._posting:
+                if self._wire is None:  # it may have been upgraded meanwhile
+                    await self._post(packet)
+                    return
+        self._wire.write(frame(TEXT, packet.encode()))
+
+    async def _post(self, packet: str) -> None:
         try:
-            async with (
-                self._posting,
-                self._session.post(self._url, data=packet, headers=self._headers) as answer,
-            ):
+            async with self._session.post(self._url, data=packet, headers=self._headers) as answer:
                 body = await answer.text()
                 if answer.status != 200:
                     raise Gone(f"POST {answer.status} {body[:70]}")
@@ -111,7 +118,7 @@ class TextVisitor:
 
     async def _poll(self) -> None:
         try:
-            while self._wire is None:
+            while not self._pausing:
                 await self._poll_once()
         except (Gone, TimeoutError) as problem:
             self._end(f"the session has ended: {problem}")
@@ -154,11 +161,11 @@ class TextVisitor:
         if self._wire is not None:
             self._wire.write(frame(TEXT, packet.encode()))
             return
-        task = asyncio.create_task(self._post(packet))
+        task = asyncio.create_task(self._send_soon(packet))
         self._pongs.add(task)
         task.add_done_callback(self._pongs.discard)
 
-    async def _post(self, packet: str) -> None:
+    async def _send_soon(self, packet: str) -> None:
         try:
             await self.send(packet)
         except (Gone, TimeoutError) as problem:
