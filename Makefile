@@ -76,11 +76,10 @@ format: $(VENV)/.test ## write the code as ruff would
 test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
 	pytest tests/abuse  # alone: it measures how long people wait
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target test-nodes test-pages test-sites test-churn
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes test-pages test-sites
 
-# Three jobs for two cores, because tests wait for more than half of their time, and the churn in
-# what they leave. They take about equally long: so the third has tests of nodes too, of those that
-# do not measure time.
+# Three jobs for two cores, because tests wait for more than half of their time. They take about
+# equally long: so the third has tests of nodes too, of those that do not measure time.
 ELSEWHERE := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py \
   demonstration.py coming_back.py)
 
@@ -93,8 +92,8 @@ test-pages: # pages in browsers
 test-sites: # what surrounds the nodes, and what fails
 	pytest tests/faults tests/deploy $(ELSEWHERE)
 
-test-churn: # who comes and goes leaves nothing behind; it measures no times, so the others go first
-	nice -n 15 pytest tests/soak
+test-churn: # who comes and goes for two minutes leaves nothing behind; alone: see docs/performance.md
+	pytest tests/soak
 
 storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another
 	python -m tests.storm $(if $(URL),--url '$(URL)')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from contextlib import AsyncExitStack
 
 import redis.asyncio
@@ -81,14 +82,17 @@ async def test_a_burst_of_five_hundred_changes_is_slowed_and_all_of_it_is_acknow
     node = Node(redis_server.url, "fast", COLLAB_MAX_CHANGES_PER_SECOND="100")
     await stack.enter_async_context(running(node))
     fast, other = [await member_of(stack, node.url, room) for _ in range(2)]
+    began = time.monotonic()
     answers = [await fast.type(room, "x" * (i + 1)) for i in range(500)]
     await eventually(lambda: other.text)
     await (await other.type(room, "y" + other.text))
     async with asyncio.timeout(20):
         assert all([(await answer)["ok"] for answer in answers])
+    assert time.monotonic() - began > 2.9  # 200 at once, then a hundred a second
     await all_show([fast, other], "y" + "x" * 500)
     await until_stored(store, room, "y" + "x" * 500)
-    assert (await get_metrics(node.url))["collab_slowed_total"] > 200
+    # Fewer than were too fast: a busy machine lets some wait in their socket.
+    assert (await get_metrics(node.url))["collab_slowed_total"] > 20
 
 
 async def test_only_abuse_ends_in_rate_limited_and_the_connection_survives_it(

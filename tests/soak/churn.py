@@ -43,10 +43,12 @@ SETTINGS: Final = {
     "COLLAB_API_KEYS": f"churn:read+write+end:{API_KEY}",
     # Short, so that what is kept for a while is gone at the end of each round.
     "COLLAB_ROOM_TTL": "5", "COLLAB_ROOM_GRACE": "2", "COLLAB_REVOCATION_TTL": "60",
-    "COLLAB_PING_INTERVAL": "2", "COLLAB_PING_TIMEOUT": "6", "COLLAB_PRESENCE_INTERVAL": "2",
+    "COLLAB_PING_INTERVAL": "2", "COLLAB_PING_TIMEOUT": "20", "COLLAB_PRESENCE_INTERVAL": "2",
     "COLLAB_CONNECT_TIMEOUT": "6", "COLLAB_MAX_JOURNAL_ENTRIES": "60",
     "COLLAB_MAX_NEW_ROOMS": "1000000", "COLLAB_LOG_LEVEL": "warning",
 }  # fmt: skip
+MAX_LINE: Final = 4000
+"""Characters that are shown of a line of a log: a traceback ends with what matters most."""
 SEARCHED: Final = "b"
 """The node whose objects are counted, and which gives back what is free, in each round. The other
 is left alone: its memory is what an operator sees."""
@@ -138,9 +140,8 @@ async def churn(
             print_line(f"{node.name}: {held:.1f} MB, {used:.1f} of them in use")
         for node in nodes:
             lines = node.output().splitlines()
-            outcome.wrong += [
-                line[:500] for line in lines if "Traceback" in line or '"level":"error"' in line
-            ]
+            faults = (line for line in lines if "Traceback" in line or '"level":"error"' in line)
+            outcome.wrong += [line[:MAX_LINE] for line in faults]
     return outcome
 
 
