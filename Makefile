@@ -12,7 +12,7 @@ PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
 
-.PHONY: help run dev cluster load bench bigrooms curves check $(CHECKS) format test test-nodes test-pages test-sites test-churn storm soak abuse mutants pins page clean
+.PHONY: help run dev cluster load bench bigrooms curves check $(CHECKS) format test test-nodes test-sites test-churn storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -76,21 +76,15 @@ format: $(VENV)/.test ## write the code as ruff would
 test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
 	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
 	pytest tests/abuse  # alone: it measures how long people wait
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes test-pages test-sites
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
 
-# Three jobs for two cores, because tests wait for more than half of their time. They take about
-# equally long: so the third has tests of nodes too, of those that do not measure time.
-ELSEWHERE := $(addprefix tests/cluster/test_,storm.py mixed_storm.py memory.py python_client.py garbage.py \
-  demonstration.py coming_back.py)
+# The two jobs take about equally long. A third makes pages and nodes so slow that some tests fail.
 
 test-nodes: # nodes and Redis
-	pytest tests/cluster $(ELSEWHERE:%=--ignore %)
+	pytest tests/cluster
 
-test-pages: # pages in browsers
-	pytest tests/browser
-
-test-sites: # what surrounds the nodes, and what fails
-	pytest tests/faults tests/deploy $(ELSEWHERE)
+test-sites: # what surrounds the nodes, what fails, and pages in browsers
+	pytest tests/faults tests/deploy tests/browser
 
 test-churn: # who comes and goes for two minutes leaves nothing behind; alone: see docs/performance.md
 	pytest tests/soak

@@ -61,6 +61,7 @@ async def test_the_storm_is_one_in_which_the_naive_server_loses(table: Table, wa
     assert risen and apart
 
 
+@pytest.mark.timeout(120)  # one change a round trip: on a busy machine many wait at the end
 @pytest.mark.parametrize("way", ["websocket", "polling"])
 async def test_pages_that_send_a_change_when_the_one_before_is_acknowledged_lose_little(
     redis_server: Redis, way: str

@@ -1,7 +1,7 @@
 // A person at an editor, at either endpoint: types, deletes and pastes at random places.
 import { characters, randomness } from "./letters.mjs";
 
-const QUIET = 1500; // ms without a receive after which a page is at rest: ten round trips of the slowest link
+const QUIET = 2500; // ms without a receive after which a page is at rest: a node may hold one back for a second
 const THOUGHTS = 1 / 40; // the chance of a pause after an edit, for people who think
 
 export class Person {

@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { TextPage } from "./text_page.mjs";
 import { YjsPage } from "./yjs_page.mjs";
 
-const REST_TIMEOUT = 30000; // ms after which a member that is not at rest is reported as it is
+const REST_TIMEOUT = 60000; // ms after which a member that is not at rest is reported as it is
 
 const print = (event, then) => process.stdout.write(JSON.stringify(event) + "\n", then);
 let people = [];
