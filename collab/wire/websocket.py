@@ -227,9 +227,15 @@ class WebSocket(web.WebSocketResponse):
         it. Errors of ``handle`` are raised.
 
         A message need not wait for this task. ``handle_now`` is asked first: it handles a message
-        where it arrives, without waiting, or returns False and has done nothing. ``handle`` begins
-        there with a message that ``is_quick``, if it needs no task until its first wait.
+        without waiting, or returns False and has done nothing. It is called where the message
+        arrives, or here if the message had to wait for its turn. ``handle`` begins where it arrives
+        with a message that ``is_quick``, if it needs no task until its first wait.
         """
+
+        async def handle_in_turn(message: Message) -> None:
+            if not handle_now(message):
+                await handle(message)
+
         handling, queue = self._handling, self._queue
         if handling is not None and queue is not None and self._connection is not None:
             queue.take = taking(queue, self._connection, handling, handle, is_quick, handle_now)
@@ -237,11 +243,11 @@ class WebSocket(web.WebSocketResponse):
             while True:
                 message = await self.read()
                 if handling is None:
-                    await handle(message)
+                    await handle_in_turn(message)
                 elif isinstance(message, Begun):
                     await handling.finish(message)
                 else:
-                    work = handle(message)
+                    work = handle_in_turn(message)
                     del message  # nothing keeps it until the next one
                     arrived = queue.arrived if queue is not None else 0.0
                     await handling.handle(work, self._queued, arrived)

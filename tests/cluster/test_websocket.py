@@ -99,6 +99,30 @@ async def test_reading_ends_with_what_is_raised_where_a_message_is_handled() -> 
         await client.send_str("more")
 
 
+async def test_a_message_that_had_to_wait_is_handled_without_a_wait_if_that_is_possible() -> None:
+    handled: list[tuple[str, str | bytes]] = []
+
+    async def handle(message: str | bytes) -> None:
+        await asyncio.sleep(0.01)
+        handled.append(("later", message))
+
+    def handle_now(message: str | bytes) -> bool:
+        if message == "slow":
+            return False
+        handled.append(("now", message))
+        return True
+
+    async def serve(ws: WebSocket) -> None:
+        await ws.read_messages(handle, handle_now=handle_now)
+
+    async with connected(serve) as client:
+        for message in ("slow", "1", "2", "slow", "3"):
+            await client.send_str(message)
+        await client.close()
+    now, later = "now", "later"
+    assert handled == [(later, "slow"), (now, "1"), (now, "2"), (later, "slow"), (now, "3")]
+
+
 async def test_an_outbox_is_written_in_order_until_it_is_closed_and_empty() -> None:
     outbox: Outbox[Message] = Outbox(10)
     written: list[Message] = []
