@@ -73,8 +73,11 @@ format: $(VENV)/.test ## write the code as ruff would
 	ruff format $(SOURCES)
 	ruff check --fix $(SOURCES)
 
-test: .tools $(VENV)/.test tests/js/react/dist ## install what the tests need, and run them all
-	$(MAKE) check COVER=--cov=collab  # of the unit tests: nodes and the simulation would be too slow with it
+# First what measures no time, then what must be alone, then the rest. The coverage is that of the unit tests: nodes and
+# the simulation would be too slow with it.
+
+test: .tools $(VENV)/.test collab/page/node_modules tests/js/node_modules tests/js/react/dist ## install what the tests need, and run them all
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-churn $(CHECKS) COVER=--cov=collab
 	pytest tests/abuse  # alone: it measures how long people wait
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
 
@@ -86,7 +89,7 @@ test-nodes: # nodes and Redis
 test-sites: # what surrounds the nodes, what fails, and pages in browsers
 	pytest tests/faults tests/deploy tests/browser
 
-test-churn: # who comes and goes for two minutes leaves nothing behind; alone: see docs/performance.md
+test-churn: # who comes and goes for two minutes leaves nothing behind
 	pytest tests/soak
 
 storm: $(VENV)/.run ## see in a minute what the obvious server and this one do to the same typing; URL=http://… for another

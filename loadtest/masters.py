@@ -47,9 +47,9 @@ FORMING = 20.0
 """Seconds for the servers to become a cluster."""
 COMMITS = re.compile(rb'^collab_commits_total\{[^}]*outcome="ok"[^}]*\} (\S+)$', re.MULTILINE)
 HEAD = (
-    "| masters | limit | changes/s | commits/s | node µs a change | Redis µs a commit "
+    "| masters | limit | rooms | changes/s | commits/s | node µs a change | Redis µs a commit "
     "| busiest, idlest master | p50 / p99 ms | lost | |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 
@@ -193,7 +193,7 @@ def line(row: Row, outcome: Outcome, meter: CommitMeter) -> str:
     took, used = outcome.usage.at, meter.used
     cells = (
         str(row.masters), "none" if row.share is None else f"{row.share:.0%} of a core each",
-        f"{outcome.changes / took:.0f}", f"{meter.commits / took:.0f}",
+        str(row.rooms), f"{outcome.changes / took:.0f}", f"{meter.commits / took:.0f}",
         f"{outcome.server_us:.0f}", f"{1e6 * outcome.usage.redis / meter.commits:.0f}",
         f"{used[0] / took:.1%}, {used[-1] / took:.1%}", f"{outcome.p50:.1f} / {outcome.p99:.1f}",
         str(outcome.lost), "; ".join(remarks(outcome)),
@@ -214,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = Cores.of_this_machine()
     pin(0, cores.others)
     rows = [Row(masters, given.rooms) for masters in given.masters]
+    # With as many rooms for each master as before: more masters are for more rooms.
+    rows += [Row(masters, given.rooms * masters) for masters in given.masters if masters > 1]
     rows += [Row(masters, given.many, given.share) for masters in given.masters]
     print(cores, "", *HEAD, sep="\n", flush=True)
     try:
