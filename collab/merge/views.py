@@ -16,8 +16,9 @@ from math import inf
 from typing import Final, NamedTuple
 
 from .choice import choose, is_clear
-from .delta import Delta, transform
+from .delta import IDENTITY, Delta, compose, transform
 from .differ import Differ
+from .doubt import doubtful, sparing
 from .lateness import LATE_WINDOW, Habit, Pasts
 from .splice import Splice, edit_size
 from .trail import Trail, View
@@ -77,6 +78,7 @@ class Views:
         "_others",
         "_pasts",
         "_reached",
+        "_returned",
         "_screen",
         "_trail",
         "_unsure",
@@ -96,6 +98,7 @@ class Views:
         self._reached = 0
         self._first_confirmed: float | None = None
         self._unsure = False
+        self._returned = False
         self._caret = 0
         """Where the member's last edit ended, as far as that edit tells."""
 
@@ -211,14 +214,22 @@ class Views:
             # The page may also have shown the receive afterwards, in place of what it sent.
             self._others.append(base)
             base, splices = late
+        edit, spared = Delta.from_splices(splices), IDENTITY
+        if self._returned and late is None:
+            # What the page was perhaps not showing stays, and it gets that with the next receive.
+            others = [candidate for _, candidate in candidates]
+            kept = doubtful(base.text, splices, text, others, diff)
+            edit, spared = sparing(base.text, splices, kept)
+        self._returned = False
         # Where both insert at one place, the replica's text comes first: a letter typed after one
         # that a stale receive hid belongs after it.
-        to_present, delta = transform(base.to_present, Delta.from_splices(splices))
+        to_present, delta = transform(base.to_present, edit)
         if self._habit.lateness < LATE_WINDOW:
             self._pasts.clear()
         else:  # so slow a page may show the screen again after this change
             self._pasts.add([self._screen], now)
         self._follow(delta)
+        to_present = compose(spared, to_present)
         self._screen = View(text, to_present)
         self._caret = splices[-1].start + len(splices[-1].insert) if splices else 0
         return Outcome(
@@ -269,6 +280,7 @@ class Views:
         its next change. The event that the page has mounted again may also be lost.
         """
         self._unsure = True
+        self._returned = True
         self._others = [*self._others, *reversed(self._trail.views())]
         if len(self._screen.text) > MAX_RETYPED:
             self.offer_blank()

@@ -10,6 +10,10 @@ from collab.merge.steps import Result, Steps
 
 SLICE_SECONDS: Final = 0.005
 """Seconds of long work at a stretch, if its steps are shorter."""
+LONGEST_SLICE: Final = 0.25
+"""Seconds that a slice counts for at most: steps that cannot be divided take a tenth of that. What
+seems longer was no work: the node stood still then (SIGSTOP, a virtual machine that was paused).
+To pause for as long would hold up the room, or all searches of the node, a second time."""
 
 
 class Slices:
@@ -32,7 +36,7 @@ class Slices:
 
     async def pause(self) -> None:
         """Give time to others if the slice is over. Call this after each step of the work."""
-        taken = perf_counter() - self._begun
+        taken = min(perf_counter() - self._begun, LONGEST_SLICE)
         if taken > SLICE_SECONDS:
             self._spent += taken
             await asyncio.sleep(taken)

@@ -18,6 +18,10 @@ TURN: Final = 0.5e-3
 """Seconds for which ready messages of one client are handled in one turn: PONGs, then a change."""
 MESSAGE_COST: Final = 10e-6
 """Seconds charged for a message besides the time of its handler: reading and decoding it."""
+LONGEST_STEP: Final = 0.25
+"""Seconds that are charged for work between two waits at most. The longest merge takes less: what
+seems longer was no work. The node stood still then (see `standstill`), and to charge its client for
+that would mean not to read it for four times as long (`COLLAB_MAX_BUSY`)."""
 
 
 class Timed(Generic[T]):
@@ -46,7 +50,7 @@ class Timed(Generic[T]):
         except StopIteration as end:
             self._result, self.is_done = end.value, True
         finally:
-            self.busy += monotonic() - began
+            self.busy += min(monotonic() - began, LONGEST_STEP)
 
     def __await__(self) -> Generator[Any, Any, T]:
         steps = self._steps
@@ -134,7 +138,7 @@ class Handling:
 
     def count(self, busy: float) -> Begun | None:
         """Charge a message that took ``busy`` seconds; return what is left to `finish`."""
-        self._busy = busy = busy + MESSAGE_COST
+        self._busy = busy = min(busy, LONGEST_STEP) + MESSAGE_COST
         self.scheduler.add(busy)
         self._uncharged += busy
         wait = self._charge_together() if self._uncharged >= CHARGED_TOGETHER else 0.0

@@ -97,21 +97,29 @@ class Standstill:
         # sent all the time, and the node would hold more than it may.
         for connection in self.connections():
             connection.stop_for_standstill()
-        self._catching_up = asyncio.create_task(self._go_on())
+        self._catching_up = asyncio.create_task(self._hear_others())
+        self._catching_up.add_done_callback(self._go_on)
 
-    async def _go_on(self) -> None:
+    async def _hear_others(self) -> None:
         try:
             if self._catch_up is not None:
                 await self._catch_up()
         except Exception:  # without the others' word the node still has to serve its clients
             log.exception("the node has not caught up after it stood still")
-        finally:
-            self.holding = False
-            self._watch()
-            read, self._read = self._read, []
-            still_open = set(self.connections())  # without those whose clients are elsewhere
-            for connection, data in read:
-                if connection in still_open:
-                    connection.data_received(data)
-            for connection in self.connections():
-                connection.go_on_after_standstill()
+
+    def _go_on(self, _: asyncio.Task[None]) -> None:
+        """Read all clients again, in callbacks of the event loop, as it reads them itself.
+
+        A message is handled where it arrives, on behalf of its client's task: that is not possible
+        within another task. And what one client has sent must not keep the others from being read.
+        """
+        self.holding = False
+        self._watch()
+        read, self._read = self._read, []
+        loop, connections = asyncio.get_running_loop(), list(self.connections())
+        still_open = set(connections)  # without those whose clients are elsewhere
+        for connection, data in read:
+            if connection in still_open:
+                loop.call_soon(connection.data_received, data)
+        for connection in connections:
+            loop.call_soon(connection.go_on_after_standstill)

@@ -9,11 +9,13 @@ from contextlib import AsyncExitStack
 import pytest
 import redis.asyncio
 
+from collab.wire.standstill import STOOD_STILL
 from tests.cluster.wire import wire_member
 from tests.faults.conftest import Cluster, status
 from tests.support.clients import JsHost, eventually
 from tests.support.processes import Node, get_metrics, running
 from tests.support.proxy import Proxy, proxy
+from tests.support.yjs import yjs_clients
 
 CLIENTS, LENGTH = 80, 60_000
 """Clients that send a text to a frozen node, and its characters: 4.8 MB lie in its sockets."""
@@ -49,6 +51,20 @@ async def test_what_a_page_sent_to_a_frozen_node_and_again_to_another_is_there_o
     await page.shows("zero one two three ")
     assert await store.get(f"code_{room}") == b"zero one two three "
     await eventually(lambda: "the node stood still" in cluster.b.output())
+
+
+async def test_what_a_yjs_member_sent_to_a_frozen_node_is_taken_when_the_node_goes_on(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    async with yjs_clients() as host:
+        member = await host.connect(cluster.b.url, room)
+        with cluster.b.frozen():
+            member.insert(0, "pasted " * 100)
+            await asyncio.sleep(2 * STOOD_STILL)
+        await member.stored()
+        assert await store.get(f"code_{room}") == b"pasted " * 100
+        assert not member.of("close"), "the node has ended the connection"
+    assert "session failed" not in cluster.b.output()
 
 
 async def test_a_node_that_was_frozen_holds_no_more_than_it_may_and_lets_nobody_go(

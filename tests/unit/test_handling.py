@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, TypeVar
 
@@ -132,6 +132,39 @@ async def test_a_client_over_its_budget_waits_before_its_next_message() -> None:
     began = time.perf_counter()
     await handling.handle(message(), 0)
     assert time.perf_counter() - began >= 0.2
+
+
+@pytest.mark.parametrize("way", ["waiting for a turn", "begun where it arrives", "handled there"])
+async def test_a_client_does_not_pay_for_the_time_for_which_the_node_stood_still_in_its_message(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    budgets = Budgets(Config(), clock)
+    meter = budgets.open("10.0.0.1")
+    handling = Handling(meter)
+    task = asyncio.current_task()
+    assert task is not None
+
+    async def message() -> None:
+        clock.work(20.0)  # the process was stopped
+
+    if way == "waiting for a turn":
+        async with asyncio.timeout(0.5):
+            await handling.handle(message(), 0)
+    elif way == "begun where it arrives":
+        begun = await in_no_task(lambda: handling.begin(message(), task))
+        assert begun is None
+    else:
+        assert handling.count(20.0) is None
+    assert meter.wait(clock.now) <= 0.1
+    assert budgets.node.overdraft(clock.now) <= 0.0
+
+
+async def in_no_task(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns in a callback of the event loop."""
+    done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: done.set_result(call()))
+    return await done
 
 
 async def test_who_has_used_least_is_next_when_many_wait() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import current_task
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -20,6 +21,7 @@ class Client:
     def __init__(self, standstill: Standstill) -> None:
         self.standstill = standstill
         self.record: list[str] = []
+        self.task: asyncio.Task[object] | None = None
 
     def stop_for_standstill(self) -> None:
         self.record.append("stop")
@@ -30,8 +32,11 @@ class Client:
     def data_received(self, data: bytes) -> None:
         if monotonic() > self.standstill.late_at:
             self.standstill.hold_back(self, data)
-        else:
-            self.record.append(data.decode())
+            return
+        self.task = current_task()
+        if data == b"bad":
+            raise ValueError("this client's data is bad")
+        self.record.append(data.decode())
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +81,8 @@ async def test_what_arrives_after_a_standstill_is_read_when_the_node_has_caught_
         assert standstill.holding
         assert one.record == ["before", "stop"] and two.record == ["stop"]
         caught_up.set()
-        await until(lambda: not standstill.holding)
-        assert one.record == ["before", "stop", "late", "go on"]
-        assert two.record == ["stop", "later", "go on"]
+        await until(lambda: one.record == ["before", "stop", "late", "go on"])
+        assert two.record == ["stop", "later", "go on"] and not standstill.holding
         one.data_received(b"after")
         assert one.record[-1] == "after"
 
@@ -97,6 +101,39 @@ async def test_what_came_over_a_connection_that_has_ended_meanwhile_is_dropped()
         caught_up.set()
         await until(lambda: two.record == ["stop", "later", "go on"])
         assert one.record == ["stop"]
+
+
+async def test_what_was_held_back_is_read_outside_of_tasks_as_the_event_loop_reads() -> None:
+    """A message is handled in the name of its client's task, which no other task can do."""
+    caught_up = asyncio.Event()
+
+    async def catch_up() -> None:
+        await caught_up.wait()
+
+    async with watching(catch_up) as (_, one, two):
+        stand_still()
+        one.task = current_task()
+        one.data_received(b"late")
+        caught_up.set()
+        await until(lambda: two.record == ["stop", "go on"])
+        assert one.record == ["stop", "late", "go on"] and one.task is None
+
+
+async def test_a_client_whose_data_cannot_be_handled_does_not_keep_others_from_being_read() -> None:
+    problems: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(context.get("exception")))
+
+    async def catch_up() -> None:
+        await asyncio.sleep(0)
+
+    async with watching(catch_up) as (_, one, two):
+        stand_still()
+        one.data_received(b"bad")
+        two.data_received(b"late")
+        await until(lambda: two.record == ["stop", "late", "go on"])
+        assert one.record == ["stop", "go on"]
+    assert [type(problem) for problem in problems] == [ValueError]
 
 
 async def test_the_timer_notices_a_standstill_if_it_is_first() -> None:
