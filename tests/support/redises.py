@@ -239,6 +239,17 @@ class RedisCluster:
         slot = slot_of(key)
         return next(each[2] for each in await self.slots() if each[0] <= slot <= each[1])
 
+    async def rooms_at_each(self, prefix: str) -> list[str]:
+        """Return the name of a room for each master, in the order of their slots."""
+        masters = await self.masters()
+        rooms: dict[Redis, str] = {}
+        for number in range(1000):
+            room = f"{prefix}-{number}"
+            rooms.setdefault(await self.master_of(f"code_{room}"), room)
+            if len(rooms) == len(masters):
+                break
+        return [rooms[master] for master in masters]
+
     async def move_slot(
         self, key: str, source: Redis, target: Redis, half: Step = nothing, end: Step = nothing
     ) -> None:
@@ -269,11 +280,14 @@ class RedisCluster:
             await client.client_kill_filter(_type="replica")
         return replica
 
-    async def fail_over(self, master: Redis) -> None:
-        """Let the replica of a master take its place, while both run."""
+    async def fail_over(self, master: Redis, *how: str) -> None:
+        """Let the replica of a master take its place, while both run.
+
+        It first gets what it lacks, unless ``how`` is ``TAKEOVER``.
+        """
         replica = next(others[0] for _, _, each, others in await self.slots() if each is master)
         async with Client(port=replica.port) as client:
-            await client.execute_command("CLUSTER FAILOVER")
+            await client.execute_command("CLUSTER FAILOVER", *how)
             async with asyncio.timeout(READY_TIMEOUT):
                 while (await client.info("replication"))["role"] != "master":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
