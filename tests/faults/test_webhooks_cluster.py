@@ -23,7 +23,7 @@ WEBHOOKS = "{webhooks}"
 FAST = {
     **SETTINGS,
     "COLLAB_WEBHOOK_SECRET": SECRET,
-    "COLLAB_WEBHOOK_TIMEOUT": "0.5",
+    "COLLAB_WEBHOOK_TIMEOUT": "0.3",
     "COLLAB_WEBHOOK_BACKOFF": "0.05",
     "COLLAB_WEBHOOK_IDLE": "1.5",
     "COLLAB_CHECK_INTERVAL": "0.5",
@@ -107,7 +107,8 @@ async def test_what_a_killed_node_has_not_delivered_or_not_made_yet_another_one_
             assert not any(inbox.of(each) for each in taken + begun)
     for each in taken:
         told = await inbox.until(each, "opened")
-        assert {attempt.id for attempt in inbox.attempts(each)} == {told.id}
+        first, again = [one for one in inbox.attempts(each) if one.event["type"] == "room.opened"]
+        assert first.id == again.id == told.id
     for each in begun:
         await inbox.until(each, "opened")
     async with calling(nodes[0]) as (caller,):
