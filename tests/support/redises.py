@@ -270,6 +270,12 @@ class RedisCluster:
             await end()
             for client in (new, old):
                 await client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
+        # As redis-cli does. A master in which an import was left open believes nobody about a slot.
+        for master in await self.masters():
+            if master is not source and master is not target:
+                async with Client(port=master.port) as other:
+                    await other.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+                    await other.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
     async def cut_replication(self, master: Redis) -> Redis:
         """Let the replica of a master miss what is written from now on; return the replica."""
