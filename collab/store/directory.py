@@ -87,7 +87,7 @@ class Directory:
             scripts.END, room, room_channel(room), RoomEnded().pack(), secrets.token_hex(8),
             round(ttl * 1000), round(DOUBT_SECONDS * 1000), MAX_ENDS, int(force),
         )  # fmt: skip
-        if ended and life is not None:
+        if (ended or force) and life is not None:
             await life.after_end(room)
         return bool(ended)
 

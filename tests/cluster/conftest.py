@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import redis.asyncio
+from redis.asyncio.cluster import ClusterNode
 
 from tests.cluster.caller import Caller, calling
+from tests.cluster.peers import AnyClient
 from tests.support.clients import JsHost, js_clients
 from tests.support.processes import Node, Redis, running
+from tests.support.redises import RETRY, RedisCluster, redis_cluster
 from tests.support.yjs import YjsHost, yjs_clients
 
 
@@ -39,6 +42,48 @@ async def js() -> AsyncIterator[JsHost]:
 @pytest.fixture
 async def store(redis_server: Redis) -> AsyncIterator[redis.asyncio.Redis]:
     client = redis.asyncio.Redis.from_url(redis_server.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(scope="session")
+async def the_cluster() -> AsyncIterator[Callable[[], Awaitable[RedisCluster]]]:
+    """Return the Redis Cluster of all tests that need one; the first of them starts it."""
+    started: list[RedisCluster] = []
+
+    async def cluster() -> RedisCluster:
+        if not started:
+            started.append(await servers.enter_async_context(redis_cluster()))
+        return started[0]
+
+    async with AsyncExitStack() as servers:
+        yield cluster
+
+
+@pytest.fixture(params=["one", "cluster"])
+async def any_redis(
+    request: pytest.FixtureRequest,
+    redis_server: Redis,
+    the_cluster: Callable[[], Awaitable[RedisCluster]],
+) -> AsyncIterator[Redis | RedisCluster]:
+    """One Redis or a Redis Cluster, for what must hold on both."""
+    if request.param == "one":
+        yield redis_server
+        return
+    cluster = await the_cluster()
+    yield cluster
+    await cluster.ready()
+
+
+@pytest.fixture
+async def any_store(any_redis: Redis | RedisCluster) -> AsyncIterator[AnyClient]:
+    """A client of ``any_redis``."""
+    client: AnyClient
+    if isinstance(any_redis, RedisCluster):
+        servers = [ClusterNode("127.0.0.1", server.port) for server in any_redis.servers]
+        client = redis.asyncio.RedisCluster(startup_nodes=servers, retry=RETRY)
+    else:
+        client = redis.asyncio.Redis.from_url(any_redis.url)
     yield client
     await client.aclose()
 

@@ -24,6 +24,8 @@ from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import WAIT_TIMEOUT
 
+AnyClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+"""A client of one Redis, or of a Redis Cluster."""
 FILLER = "~"
 """The only character that random edits delete: tokens stay whole."""
 
@@ -45,11 +47,12 @@ class Peer:
         self.name = name
         self.metrics = Metrics()
         self.store = Store(url, name, timeout, self.metrics)
-        self.subscriber = Subscriber(self.store.pool, name, timeout)
+        self._timeout = timeout
         self.journal = Journal(
             room, self.store, self.metrics, self._edited,
             ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,
         )  # fmt: skip
+        self.subscriber: Subscriber | None = None
         self.chaos: Random | None = None
         self.deaf = False
         self.shown = ""
@@ -61,6 +64,10 @@ class Peer:
 
     async def open(self) -> None:
         await self.store.open(5)
+        self.subscriber = Subscriber(
+            self.store.slots or self.store.pool, self.name, self._timeout,
+            sharded=self.store.sharded,
+        )  # fmt: skip
         await self.subscriber.open()
         await self.subscriber.subscribe(self._channel, self._receive)
         await self.journal.open()
@@ -69,7 +76,8 @@ class Peer:
 
     async def close(self) -> None:
         """Stop at once, as if the node were killed: commits that wait are given up."""
-        await self.subscriber.close()
+        if self.subscriber is not None:
+            await self.subscriber.close()
         await self.journal.close()
         await self.store.close()
 
@@ -216,7 +224,7 @@ async def converge(*nodes: Peer) -> None:
             await asyncio.sleep(0.01)
 
 
-async def dump_keys(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[bytes, int]]:
+async def dump_keys(client: AnyClient, room: str) -> dict[str, tuple[bytes, int]]:
     """Return the room's keys as a dump has them, without those that do not exist."""
     keys = room_keys(room)
     async with client.pipeline(transaction=True) as pipe:
@@ -228,9 +236,7 @@ async def dump_keys(client: redis.asyncio.Redis, room: str) -> dict[str, tuple[b
     return {key: (value, max(0, ttl)) for key, value, ttl in values if value is not None}
 
 
-async def restore_keys(
-    client: redis.asyncio.Redis, room: str, saved: dict[str, tuple[bytes, int]]
-) -> None:
+async def restore_keys(client: AnyClient, room: str, saved: dict[str, tuple[bytes, int]]) -> None:
     """Restore the room's keys to what `dump_keys` returned."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(*room_keys(room))
@@ -239,7 +245,7 @@ async def restore_keys(
         await pipe.execute()
 
 
-async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
+async def journal_sum(client: AnyClient, room: str) -> Replica:
     """Return what the journal in Redis adds up to, without the service's own reading code."""
     _, _, head = room_keys(room)
     total = Replica()
@@ -251,7 +257,7 @@ async def journal_sum(client: redis.asyncio.Redis, room: str) -> Replica:
     return total
 
 
-async def journal_updates(client: redis.asyncio.Redis, room: str) -> list[bytes]:
+async def journal_updates(client: AnyClient, room: str) -> list[bytes]:
     """Return the updates of the journal's entries in Redis, in order."""
     _, stream, _ = room_keys(room)
     entries: Any = await client.xrange(stream)
@@ -281,7 +287,7 @@ def keys_of(replica: Replica) -> dict[str, Any]:
     return found
 
 
-async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer) -> str:
+async def assert_one_truth(client: AnyClient, room: str, *nodes: Peer) -> str:
     """Assert that snapshot, journal and replicas are equal; return the text."""
     snapshot = await client.get(f"code_{room}")
     assert snapshot is not None
@@ -296,7 +302,7 @@ async def assert_one_truth(client: redis.asyncio.Redis, room: str, *nodes: Peer)
     return text
 
 
-async def wait_for_snapshot(client: redis.asyncio.Redis, room: str, text: str) -> None:
+async def wait_for_snapshot(client: AnyClient, room: str, text: str) -> None:
     """Wait until the snapshot is ``text``."""
     async with asyncio.timeout(WAIT_TIMEOUT):
         while await client.get(f"code_{room}") != text.encode():  # noqa: ASYNC110 - it tells nobody

@@ -34,9 +34,9 @@ MAX_WAIT = 0.5
 DAMAGES = {**UNREADABLE, **READABLE}
 
 
-async def filled(server: Redis, room: str, text: str = TEXT) -> None:
+async def filled(url: str, room: str, text: str = TEXT) -> None:
     """Let a room have a text and a history, and no node that holds it."""
-    async with peers(server.url, room, "writer") as (writer,):
+    async with peers(url, room, "writer") as (writer,):
         for word in re.findall(r"\S+\s*", text):
             await writer.insert(word, author=word)
 
@@ -89,7 +89,7 @@ async def test_damaged_rooms_say_so_at_every_endpoint_and_others_go_on_at_their_
     node = nodes[0]
     rooms = {kind: f"{room[:40]}-{number}" for number, kind in enumerate(UNREADABLE)}
     healthy, over = f"{room[:40]}-healthy", asyncio.Event()
-    await asyncio.gather(*(filled(redis_server, name) for name in rooms.values()))
+    await asyncio.gather(*(filled(redis_server.url, name) for name in rooms.values()))
     for kind, name in rooms.items():
         await UNREADABLE[kind](store, name)
     before = {name: await dumps(store, name) for name in rooms.values()}
@@ -138,7 +138,7 @@ async def test_damaged_rooms_say_so_at_every_endpoint_and_others_go_on_at_their_
 async def test_a_damaged_room_that_is_deleted_begins_anew(
     nodes: Nodes, redis_server: Redis, store: Client, js: JsHost, room: str, callers: list[Caller]
 ) -> None:
-    await filled(redis_server, room)
+    await filled(redis_server.url, room)
     await UNREADABLE["the head as a set"](store, room)
     client = await js.connect(nodes[0].url)
     assert (await client.join(room))["error"]["code"] == "room_unreadable"
@@ -153,7 +153,7 @@ async def test_a_damaged_room_that_is_deleted_begins_anew(
 async def test_what_a_node_can_read_in_spite_of_the_damage_it_opens_and_mends(
     redis_server: Redis, store: Client, room: str, kind: str
 ) -> None:
-    await filled(redis_server, room)
+    await filled(redis_server.url, room)
     await READABLE[kind](store, room)
     async with peers(redis_server.url, room, "a") as (node,):
         assert node.text == TEXT
@@ -240,7 +240,7 @@ async def test_random_damage_makes_nobody_crash_and_the_room_opens_after_a_mend(
     redis_server: Redis, store: Client, room: str, seed: int
 ) -> None:
     random = Random(seed)
-    await filled(redis_server, room)
+    await filled(redis_server.url, room)
     await store.lpush(script_keys(room)[3], "an end")
     done = [await spoil(store, room, random) for _ in range(random.randint(1, 3))]
     async with (

@@ -16,9 +16,10 @@ from collab.store.keys import kept_keys, room_keys
 from collab.store.mending import KEPT_SECONDS
 from tests.cluster.damage import UNREADABLE
 from tests.cluster.peers import assert_one_truth, converge, peers
-from tests.cluster.test_damaged_rooms import DAMAGES, TEXT, filled
+from tests.cluster.test_damaged_rooms import DAMAGES, TEXT, dumps, filled
 from tests.support.clients import JsHost
 from tests.support.processes import Node, Process, Redis, free_port
+from tests.support.redises import RedisCluster
 
 Client = redis.asyncio.Redis
 Nodes = tuple[Node, Node]
@@ -55,8 +56,8 @@ def run(capsys: pytest.CaptureFixture[str], redis_server: Redis) -> Run:
 
 @pytest.fixture
 def examined(run: Run) -> Examine:
-    async def examined(*words: str) -> tuple[int, list[dict[str, Any]]]:
-        code, output = await run("--json", *words)
+    async def examined(*words: str, **url: str) -> tuple[int, list[dict[str, Any]]]:
+        code, output = await run("--json", *words, **url)
         return code, [json.loads(line) for line in output.splitlines()]
 
     return examined
@@ -65,7 +66,7 @@ def examined(run: Run) -> Examine:
 async def test_a_healthy_room_and_one_that_there_is_not_have_no_findings(
     redis_server: Redis, room: str
 ) -> None:
-    await filled(redis_server, room)
+    await filled(redis_server.url, room)
     words = "-m", "collab", "doctor", "--redis", redis_server.url, room, f"{room}-none"
     process = Process(sys.executable, *words)
     await process.start()
@@ -78,7 +79,7 @@ async def test_a_healthy_room_and_one_that_there_is_not_have_no_findings(
 async def test_findings_are_printed_without_texts_and_mended_if_that_is_asked_for(
     redis_server: Redis, store: Client, room: str, run: Run, examined: Examine
 ) -> None:
-    await filled(redis_server, room)
+    await filled(redis_server.url, room)
     await UNREADABLE["an entry of garbage"](store, room)
     code, output = await run(room)
     assert code == 1 and "entry_unreadable" in output and "--mend: " in output
@@ -99,7 +100,7 @@ async def test_all_finds_rooms_by_any_of_their_keys(
 ) -> None:
     rooms = {kind: f"{room[:40]}-{number}" for number, kind in enumerate(KINDS)}
     for kind, name in rooms.items():
-        await filled(redis_server, name)
+        await filled(redis_server.url, name)
         await UNREADABLE[kind](store, name)
     code, reports = await examined("--all")
     found = {report["room"]: report["findings"] for report in reports}
@@ -107,6 +108,36 @@ async def test_all_finds_rooms_by_any_of_their_keys(
     await run("--mend", *rooms.values())
     code, reports = await examined(*rooms.values())
     assert code == 0 and not any(report["findings"] for report in reports)
+
+
+async def test_the_rooms_at_all_masters_of_a_cluster_are_checked_and_mended(
+    the_cluster: Callable[[], Awaitable[RedisCluster]], room: str, run: Run, examined: Examine
+) -> None:
+    cluster = await the_cluster()
+    healthy = await cluster.rooms_at_each(f"{room[:60]}-healthy")
+    damaged = dict(zip(await cluster.rooms_at_each(f"{room[:60]}-damaged"), KINDS, strict=False))
+    assert len(healthy) == len(damaged) == 3
+    for each in (*healthy, *damaged):
+        await filled(cluster.url, each)
+    before = {}
+    for each, kind in damaged.items():
+        async with Client(port=(await cluster.master_of(f"code_{each}")).port) as master:
+            await UNREADABLE[kind](master, each)
+            before[each] = await dumps(master, each)
+    code, reports = await examined("--all", url=cluster.url)
+    found = {report["room"]: report["findings"] for report in reports}
+    assert code == 1 and len(found) == len(reports)
+    assert all(found[each] for each in damaged) and not any(found[each] for each in healthy)
+    for each in damaged:
+        async with Client(port=(await cluster.master_of(f"code_{each}")).port) as master:
+            assert await dumps(master, each) == before[each], "it only looked"
+        code, [report] = await examined(each, "--mend", url=cluster.url)
+        assert code == 0 and report["mended"] and not report["left"]
+    code, reports = await examined(*healthy, *damaged, url=cluster.url)
+    assert code == 0 and not any(report["findings"] for report in reports)
+    for each in (*healthy, *damaged):
+        async with peers(cluster.url, each, "a") as (node,):
+            assert node.text == TEXT
 
 
 async def test_a_room_that_nodes_hold_is_mended_by_them(

@@ -13,6 +13,7 @@ from collab.merge.delta import Delta
 from collab.rooms.journal_state import Event
 from collab.store.keys import room_keys
 from tests.cluster.peers import (
+    AnyClient,
     assert_one_truth,
     cluster,
     converge,
@@ -21,20 +22,27 @@ from tests.cluster.peers import (
     wait_for_snapshot,
 )
 from tests.support.clients import eventually
+from tests.support.distance import distance
 from tests.support.processes import Redis
 from tests.support.proxy import proxy
+from tests.support.redises import RedisCluster
 
+AnyRedis = Redis | RedisCluster
 Client = redis.asyncio.Redis
+HISTORIES = [
+    (redis, seed) for redis, seeds in (("one", 8), ("cluster", 3)) for seed in range(seeds)
+]
+"""Which Redis random histories are played on, and their seeds."""
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("any_redis", "seed"), HISTORIES, indirect=["any_redis"])
 async def test_nodes_that_commit_at_once_and_miss_announcements_end_with_one_text(
-    redis_server: Redis, store: Client, room: str, seed: int
+    any_redis: AnyRedis, any_store: AnyClient, room: str, seed: int
 ) -> None:
     """Announcements are dropped, doubled and reordered, and history is compacted meanwhile."""
     random = Random(seed)
     names = "abcd"[: random.randint(2, 4)]
-    async with peers(redis_server.url, room, *names, **often_compacted(random)) as nodes:
+    async with peers(any_redis.url, room, *names, **often_compacted(random)) as nodes:
         for node in nodes:
             node.chaos = Random(seed)
         for _ in range(120):
@@ -42,42 +50,40 @@ async def test_nodes_that_commit_at_once_and_miss_announcements_end_with_one_tex
             if random.random() < 0.4:
                 await asyncio.sleep(random.choice((0, 0, 0.001, 0.004)))
         await converge(*nodes)
-        text = await assert_one_truth(store, room, *nodes)
+        text = await assert_one_truth(any_store, room, *nodes)
         for node in nodes:
             assert node.acknowledged == list(node.sent)
             assert all(text.count(token) == 1 for token in node.sent)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("any_redis", "seed"), HISTORIES, indirect=["any_redis"])
 async def test_acknowledged_changes_survive_killed_nodes_and_lost_replies_at_any_step(
-    redis_server: Redis, store: Client, room: str, seed: int
+    any_redis: AnyRedis, any_store: AnyClient, room: str, seed: int
 ) -> None:
     """A reply is lost after its script has run, or a node dies between any two steps."""
     random = Random(100 + seed)
     async with (
-        proxy(redis_server.port) as wire,
-        cluster(redis_server.url, room, **often_compacted(random)) as nodes,
+        distance(any_redis) as way,
+        cluster(any_redis.url, room, **often_compacted(random)) as nodes,
     ):
-        far = f"redis://127.0.0.1:{wire.port}/0"
-        for name, url in (("a", far), ("b", far), ("c", redis_server.url)):
+        for name, url in (("a", way.url), ("b", way.url), ("c", any_redis.url)):
             await nodes.add(name, url=url, timeout=0.3)
         for step in range(90):
             random.choice(nodes.alive).type(random)
             chance = random.random()
             if chance < 0.08:
-                wire.to_client = lambda piece: []  # scripts run, but their answers are lost
+                way.lose_answers()  # scripts run
                 await asyncio.sleep(random.choice((0, 0.002, 0.01)))
-                wire.cut()
-                wire.to_client = None
+                way.cut()
             elif chance < 0.13:
-                wire.cut()
+                way.cut()
             elif chance < 0.2:
                 await nodes.kill(random.choice(nodes.alive))
                 await nodes.add(f"n{step}")
             if random.random() < 0.5:
                 await asyncio.sleep(random.choice((0, 0.001, 0.005)))
         await converge(*nodes.alive)
-        text = await assert_one_truth(store, room, *nodes.alive)
+        text = await assert_one_truth(any_store, room, *nodes.alive)
         everybody = nodes.dead + nodes.alive
         assert sum(len(node.acknowledged) for node in everybody) > 20
         assert all(text.count(token) == 1 for node in everybody for token in node.acknowledged)

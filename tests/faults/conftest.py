@@ -16,6 +16,7 @@ from tests.faults.typists import Typists, typists
 from tests.support.clients import JsHost, js_clients
 from tests.support.processes import DumpingRedis, Node, running, until_ready
 from tests.support.proxy import Proxy, proxy
+from tests.support.redises import RedisCluster, redis_cluster
 
 TIMEOUT = 1.0
 """Seconds that the nodes give Redis to answer."""
@@ -74,6 +75,13 @@ async def store(shared: Cluster) -> AsyncIterator[redis.asyncio.Redis]:
     client = redis.asyncio.Redis.from_url(shared.redis.url, retry=Retry(ConstantBackoff(0.05), 100))
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="session")
+async def three_masters() -> AsyncIterator[RedisCluster]:
+    """A Redis Cluster; tests that break it wait until it is `ready` again."""
+    async with redis_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -39,15 +39,14 @@ class Sharded:
 
 
 @pytest.fixture(scope="module")
-async def shared() -> AsyncIterator[Sharded]:
-    async with redis_cluster() as cluster:
-        # Checks come so seldom that pub/sub has to bring everything, and to notice what it missed.
-        settings = {**SETTINGS, "COLLAB_CHECK_INTERVAL": "60"}
-        nodes = Node(cluster.url, "a", **settings), Node(cluster.url, "b", **settings)
-        async with running(*nodes):
-            yield Sharded(cluster, *nodes)
-        for node in nodes:
-            assert "Traceback" not in node.output(), node.output()
+async def shared(three_masters: RedisCluster) -> AsyncIterator[Sharded]:
+    # Checks come so seldom that pub/sub has to bring everything, and to notice what it missed.
+    settings = {**SETTINGS, "COLLAB_CHECK_INTERVAL": "60"}
+    nodes = Node(three_masters.url, "a", **settings), Node(three_masters.url, "b", **settings)
+    async with running(*nodes):
+        yield Sharded(three_masters, *nodes)
+    for node in nodes:
+        assert "Traceback" not in node.output(), node.output()
 
 
 @pytest.fixture
@@ -64,22 +63,10 @@ async def store(shared: Sharded) -> AsyncIterator[redis.asyncio.RedisCluster]:
     await client.aclose()
 
 
-async def rooms_at_each(cluster: RedisCluster, prefix: str) -> list[str]:
-    """Return a room for each master, in the order of their slots."""
-    masters = await cluster.masters()
-    rooms: dict[int, str] = {}
-    for number in range(1000):
-        room = f"{prefix}-{number}"
-        rooms.setdefault(masters.index(await cluster.master_of(f"code_{room}")), room)
-        if len(rooms) == len(masters):
-            break
-    return [rooms[index] for index in range(len(masters))]
-
-
 async def test_rooms_on_all_masters_are_edited_from_all_nodes_at_once(
     sharded: Sharded, js: JsHost, store: redis.asyncio.RedisCluster, room: str
 ) -> None:
-    for each in await rooms_at_each(sharded.redis, room):
+    for each in await sharded.redis.rooms_at_each(room):
         here, there = await js.connect(sharded.a.url), await js.connect(sharded.b.url)
         for client in (here, there):
             await client.join(each)
@@ -219,7 +206,7 @@ async def test_redis_6_is_used_without_sharded_channels(
 ) -> None:
     """Its masters count only their own subscribers, so nodes subscribe at the room's master too."""
     here, there = [await js.connect(node.url) for node in (bare.a, bare.b)]
-    for each in await rooms_at_each(bare.redis, room):
+    for each in await bare.redis.rooms_at_each(room):
         for client in (here, there):
             await client.join(each)
         await here.change(each, each)
@@ -286,7 +273,7 @@ async def test_the_members_on_all_nodes_are_found_and_a_room_is_ended_from_any_n
     sharded: Sharded, js: JsHost, room: str
 ) -> None:
     async with aiohttp.ClientSession(sharded.b.url) as session:
-        for each in await rooms_at_each(sharded.redis, room):
+        for each in await sharded.redis.rooms_at_each(room):
             members = await js.connect(sharded.a.url), await js.connect(sharded.b.url)
             for client in members:
                 await client.join(each)

@@ -16,6 +16,7 @@ from aiohttp import web
 from collab.metrics import Metrics
 from collab.store import scripts
 from collab.store.directory import Directory
+from collab.store.keys import room_keys
 from collab.store.store import Store
 from collab.webhooks.delivery import POLL_INTERVAL
 from collab.webhooks.life import Phase, State
@@ -168,6 +169,24 @@ async def test_rooms_that_live_on_are_known_again_after_redis_was_emptied(
         await caller.ask("DELETE", "/rooms/r")
         assert (await inbox.until("r", "ended")).data["text"] == "all of it"
     assert "Traceback" not in one.output()
+
+
+async def test_the_end_of_a_room_that_redis_has_lost_is_told_at_once(
+    server: Redis, inbox: Inbox
+) -> None:
+    url = server.url.removesuffix("0") + "3"
+    one = node(url, "lost", inbox, COLLAB_CHECK_INTERVAL="60")  # nobody notices that it is lost
+    async with (
+        running(one), wire_member(one.url) as ann, calling(one) as caller,
+        redis.asyncio.Redis.from_url(url) as store,
+    ):  # fmt: skip
+        await ann.join("gone")
+        await (await ann.type("gone", "x"))
+        await inbox.until("gone", "opened")
+        await store.delete(*room_keys("gone"))
+        assert (await caller.ask("DELETE", "/rooms/gone"))[0] == 204
+        ended = await inbox.until("gone", "ended", within=5)
+        assert ended.data["reason"] == "ended" and ended.data["text"] is None
 
 
 async def test_a_room_that_could_not_be_noted_begins_all_the_same_and_is_told_later(

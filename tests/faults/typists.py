@@ -85,8 +85,9 @@ class Typists:
             raise AssertionError(f"no rest: {counts} {[each[:300] for each in shown]}") from None
         (text,) = shown
         for person in people:
-            assert person.refused == []
-            assert all(text.count(word) == 1 for word in person.acked)
+            assert person.refused == [], f"refused: {person.refused[:3]}"
+            wrong = [word for word in person.acked if text.count(word) != 1]
+            assert not wrong, f"acknowledged, and not there exactly once: {wrong}"
         return text
 
 

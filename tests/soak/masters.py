@@ -120,6 +120,8 @@ async def _soak(given: argparse.Namespace) -> bool:
         for number in range(ROOMS):
             people = rooms[f"soak-{number}"] = await stack.enter_async_context(typists())
             people.join(f"soak-{number}", *nodes, every=TYPING_INTERVAL)
+        for people in rooms.values():
+            await people.typed(len(nodes))  # who joins while Redis is away is refused, and says so
         end = time.monotonic() + given.seconds
         while time.monotonic() < end:
             name, room = random.choice(given.scenes), random.choice(list(rooms))

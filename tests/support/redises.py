@@ -239,6 +239,17 @@ class RedisCluster:
         slot = slot_of(key)
         return next(each[2] for each in await self.slots() if each[0] <= slot <= each[1])
 
+    async def rooms_at_each(self, prefix: str) -> list[str]:
+        """Return the name of a room for each master, in the order of their slots."""
+        masters = await self.masters()
+        rooms: dict[Redis, str] = {}
+        for number in range(1000):
+            room = f"{prefix}-{number}"
+            rooms.setdefault(await self.master_of(f"code_{room}"), room)
+            if len(rooms) == len(masters):
+                break
+        return [rooms[master] for master in masters]
+
     async def move_slot(
         self, key: str, source: Redis, target: Redis, half: Step = nothing, end: Step = nothing
     ) -> None:
@@ -259,6 +270,12 @@ class RedisCluster:
             await end()
             for client in (new, old):
                 await client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
+        # As redis-cli does. A master in which an import was left open believes nobody about a slot.
+        for master in await self.masters():
+            if master is not source and master is not target:
+                async with Client(port=master.port) as other:
+                    await other.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+                    await other.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
     async def cut_replication(self, master: Redis) -> Redis:
         """Let the replica of a master miss what is written from now on; return the replica."""
@@ -269,11 +286,14 @@ class RedisCluster:
             await client.client_kill_filter(_type="replica")
         return replica
 
-    async def fail_over(self, master: Redis) -> None:
-        """Let the replica of a master take its place, while both run."""
+    async def fail_over(self, master: Redis, *how: str) -> None:
+        """Let the replica of a master take its place, while both run.
+
+        It first gets what it lacks, unless ``how`` is ``TAKEOVER``.
+        """
         replica = next(others[0] for _, _, each, others in await self.slots() if each is master)
         async with Client(port=replica.port) as client:
-            await client.execute_command("CLUSTER FAILOVER")
+            await client.execute_command("CLUSTER FAILOVER", *how)
             async with asyncio.timeout(READY_TIMEOUT):
                 while (await client.info("replication"))["role"] != "master":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
