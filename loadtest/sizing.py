@@ -78,10 +78,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a demand needs: CPU in µs a second, memory in bytes, links in bytes a second."""
+    """What a demand needs: CPU in µs a second, memory in bytes, links in bytes a second.
+
+    Of nodes it needs as many as it must have, unless their number is given.
+    """
 
     demand: Demand
     costs: Costs
+    given_nodes: int | None = None
 
     # What happens, a second
 
@@ -247,7 +251,7 @@ class Plan:
 
     @cached_property
     def nodes(self) -> int:
-        return count(self.node_needs)
+        return count(self.node_needs) if self.given_nodes is None else self.given_nodes
 
     def needs_of_masters(self, masters: int) -> list[Need]:
         demand = self.demand
