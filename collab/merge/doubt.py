@@ -8,6 +8,7 @@ deleted it. It stays, because a letter too many is deleted in a moment, and a lo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -16,8 +17,8 @@ from .differ import Diff
 from .splice import Splice, edit_size
 
 MAX_DOUBTED: Final = 2048
-"""Code points of an edit above which nothing is spared: it replaces pages of a text, and to compare
-it with 33 large texts would take a second. Typing for some minutes makes a quarter of that."""
+"""Code points of an edit above which nothing is spared: it replaces pages of a text. Typing for
+some minutes makes a quarter of that. How costly the comparisons are is bounded by `Differ`."""
 
 
 def doubtful(
@@ -37,26 +38,30 @@ def doubtful(
     size = edit_size(splices)
     if size > MAX_DOUBTED:
         return found
-    deleted = {i for splice in splices for i in range(splice.start, splice.end)}
+    deleted = [i for splice in splices for i in range(splice.start, splice.end)]
     if not deleted:
         return found
     for other in others:
         if not other or other == base:
             continue
         between = diff(other, base)
-        lacks = deleted & _inserted(between)
+        lacks = _inserted(between, deleted)
         gone = sum(splice.end - splice.start for splice in between)
         if lacks and edit_size(diff(other, text)) <= size + gone:
-            found |= lacks
+            found.update(lacks)
     return found
 
 
-def _inserted(splices: Iterable[Splice]) -> set[int]:
-    """Return the indices of the code points that an edit inserts, in the text after it."""
-    found: set[int] = set()
+def _inserted(splices: Iterable[Splice], indices: Sequence[int]) -> list[int]:
+    """Return those of the ascending ``indices`` in the text after an edit that it has inserted.
+
+    An edit may insert all of a large text, so its code points are not listed one by one.
+    """
+    found: list[int] = []
     shift = 0
     for start, end, insert in splices:
-        found.update(range(start + shift, start + shift + len(insert)))
+        first = start + shift
+        found += indices[bisect_left(indices, first) : bisect_left(indices, first + len(insert))]
         shift += len(insert) - (end - start)
     return found
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.merge.diff import diff
+from collab.merge.differ import Differ
 from collab.merge.doubt import doubtful, sparing
 from collab.merge.splice import Splice
 
@@ -60,6 +64,16 @@ def test_the_doubt_ends_with_the_first_change() -> None:
     desk.edit_by_others("xytLzK")
     desk.change("xyz")
     assert desk.text == "xyLzK"
+
+
+def test_the_most_and_largest_texts_that_a_page_may_show_take_a_moment() -> None:
+    random = Random(1)
+    base, *others = ("".join(random.choices("abcdefgh \n", k=250_000)) for _ in range(34))
+    text, differ = base[:1000] + base[1500:], Differ()
+    splices = differ(base, text)
+    began = process_time()
+    doubtful(base, splices, text, others, differ)
+    assert process_time() - began < 0.1
 
 
 texts = st.text("abc", max_size=8)
