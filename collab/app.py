@@ -191,7 +191,7 @@ class _Node:
             if tracing := _tracing(config):
                 stack.push_async_callback(tracing.close)
             url = config.redis_url or await stack.enter_async_context(private_redis())
-            store = Store(url, config.node_id, config.redis_timeout, metrics)
+            store = Store(url, config.node_id, config.redis_timeout, metrics, config.commit_window)
             stack.push_async_callback(store.close)
             store.max_reading = OVERSIZE * config.max_reading
             await store.open(config.redis_wait)

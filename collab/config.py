@@ -169,6 +169,8 @@ class Config:
         "permessage-deflate (costs 113 kB a connection)")
     redis_timeout: float = setting(2.0, "COLLAB_REDIS_TIMEOUT", seconds(0.05, 60),
         "time to connect to Redis, and for each of its answers")
+    commit_window: float = setting(0.005, "COLLAB_COMMIT_WINDOW", seconds(0, 0.1),
+        "time in which a node gathers commits for one round trip to a Redis, unless it is idle")
     redis_wait: float = setting(30.0, "COLLAB_REDIS_WAIT", seconds(0, 3600),
         "time to wait at start until Redis is up")
     check_interval: float = setting(2.0, "COLLAB_CHECK_INTERVAL", seconds(0.1, 60),

@@ -13,8 +13,9 @@ from loadtest.costs import Costs
 SEGMENT, HEADERS = 1448, 90
 """Bytes of data in a full TCP segment of Ethernet, and of headers, preamble and gap around them.
 Acknowledgements are not counted, and TLS is not either: the proxy in front ends it."""
-WINDOW = 0.002
-"""Seconds in which a node gathers commits for one round trip to a Redis."""
+WINDOW, MAX_WINDOW = 0.005, 0.02
+"""Seconds in which a node gathers commits for one round trip to each Redis: so much for each of
+them, and at most."""
 KEPT_JOURNAL_BYTES, KEPT_TEXTS = 256 * 1024, 4
 """What the updates in a journal may have in any case, and how often its room's text."""
 COMPACTED = 0.75
@@ -187,7 +188,8 @@ class Plan:
 
     def commits_together(self, masters: int) -> float:
         """Return how many commits share a round trip from one node to one master."""
-        return 1 + WINDOW * self.changes / (self.nodes * masters)
+        window = max(WINDOW, min(WINDOW * masters, MAX_WINDOW))
+        return 1 + window * self.changes / (self.nodes * masters)
 
     def redis_load(self, masters: int) -> float:
         """Return which part of its core each of so many masters uses.

@@ -17,11 +17,13 @@ from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
 from collab.redis_url import Address
 from collab.store.connection import Command
-from collab.store.link import Call, Link, Request, unavailable
+from collab.store.link import Call, Link, Request, Window, unavailable
 from collab.store.slots import Slots, slot_of
 
 RETRY_PAUSE: Final = 0.05
 """Seconds before a command is sent again while its slot is half moved, or the cluster is down."""
+MAX_WINDOW: Final = 0.02
+"""Seconds that commits gather at most, however many masters there are."""
 FAST_REDIRECTS: Final = 3
 """Redirects that a command follows at once: two are usual. More of them mean that servers do not
 agree yet, and a command that went back and forth without a pause would keep all of them busy."""
@@ -30,19 +32,28 @@ ELSEWHERE: Final = (AskError, TryAgainError, ClusterDownError)
 
 
 class ClusterServers:
-    """The masters of a Redis Cluster, with ``count`` connections to each that is needed."""
+    """The masters of a Redis Cluster, with ``count`` connections to each that is needed.
 
-    def __init__(self, slots: Slots, count: int, timeout: float, metrics: Metrics) -> None:
+    The window in which commits gather is ``window`` seconds for each master: each of three gets a
+    third of the commits, so it takes three times as long until as many can share a round trip.
+    """
+
+    def __init__(
+        self, slots: Slots, count: int, timeout: float, window: float, metrics: Metrics
+    ) -> None:
         self.slots = slots
         self.sharded = True
         self._count = count
         self._timeout = timeout
+        self._window_of_one = window
+        self._window = Window(window)
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._links: dict[Address, list[Link]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
-        slots.on_change.append(self._close_unused)
+        slots.on_change.append(self._handle_change)
+        self._set_window()
 
     async def open(self) -> None:
         await self.slots.open()
@@ -60,7 +71,7 @@ class ClusterServers:
 
     async def close(self) -> None:
         self._closed = True
-        self.slots.on_change.remove(self._close_unused)
+        self.slots.on_change.remove(self._handle_change)
         links = [link for links in self._links.values() for link in links]
         self._links.clear()
         await asyncio.gather(*(link.close() for link in links), *self._closing)
@@ -96,12 +107,21 @@ class ClusterServers:
         links = self._links.get(server)
         if links is None:
             pool = self.slots.pool(server)
-            links = [Link(pool, self._timeout, self._metrics) for _ in range(self._count)]
-            self._links[server] = links
+            links = self._links[server] = [
+                Link(pool, self._timeout, self._metrics, self._window) for _ in range(self._count)
+            ]
             if self._closed:  # they fail what they are given
                 for link in links:
                     self._close_soon(link)
         return links
+
+    def _handle_change(self) -> None:
+        self._set_window()
+        self._close_unused()
+
+    def _set_window(self) -> None:
+        window, masters = self._window_of_one, len(self.slots.masters())
+        self._window.seconds = max(window, min(window * masters, MAX_WINDOW))
 
     def _close_unused(self) -> None:
         """Close the connections to servers that are no masters any more."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from redis.asyncio import ConnectionPool
 
 from collab.metrics import Metrics
-from collab.store.link import Link, Request
+from collab.store.link import Link, Request, Window
 
 
 class Servers(Protocol):
@@ -45,8 +45,10 @@ class OneServer:
 
     sharded = False
 
-    def __init__(self, pool: ConnectionPool, count: int, timeout: float, metrics: Metrics) -> None:
-        self._links = [Link(pool, timeout, metrics) for _ in range(count)]
+    def __init__(
+        self, pool: ConnectionPool, count: int, timeout: float, window: float, metrics: Metrics
+    ) -> None:
+        self._links = [Link(pool, timeout, metrics, Window(window)) for _ in range(count)]
 
     async def open(self) -> None:
         await self.call("", "PING")

@@ -21,7 +21,7 @@ from collab.store.cluster import ClusterServers
 from collab.store.connection import MasterPool, connection_pool
 from collab.store.damage import Damage
 from collab.store.keys import PROBE, is_sharded, room_channel, room_keys, script_keys
-from collab.store.link import Request
+from collab.store.link import WINDOW, Request
 from collab.store.records import (
     ZERO,
     BadRecord,
@@ -83,19 +83,23 @@ class Store:
     other for its own. `Commits` sends the commits of a room.
 
     ``damage`` knows the rooms whose keys are damaged: what concerns one room raises RoomUnreadable
-    then. ``max_reading`` is in bytes.
+    then. ``max_reading`` is in bytes. ``window`` is for how many seconds commits to one server
+    gather, after the ones before.
     """
 
     life: RoomLife | None = None
     """Who learns when rooms begin and end, if anybody does."""
 
-    def __init__(self, url: str, node: str, timeout: float, metrics: Metrics) -> None:
+    def __init__(
+        self, url: str, node: str, timeout: float, metrics: Metrics, window: float = WINDOW
+    ) -> None:
         self._probe = PROBE + node
         self.writer = f"{node}~{secrets.token_hex(4)}"
         self.usage = Usage(metrics)
         self.damage = Damage(metrics)
         self.max_reading = MAX_READING
         self._timeout = timeout
+        self._window = window
         self.metrics = metrics
         self._tasks: list[asyncio.Task[None]] = []
         parsed = RedisUrl.parse(url)
@@ -110,8 +114,8 @@ class Store:
 
     def _new_servers(self, count: int) -> Servers:
         if self.slots is not None:
-            return ClusterServers(self.slots, count, self._timeout, self.metrics)
-        return OneServer(self.pool, count, self._timeout, self.metrics)
+            return ClusterServers(self.slots, count, self._timeout, self._window, self.metrics)
+        return OneServer(self.pool, count, self._timeout, self._window, self.metrics)
 
     def with_own_links(self, count: int) -> Store:
         """Return the same store on ``count`` connections of its own.

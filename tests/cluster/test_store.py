@@ -13,9 +13,8 @@ from redis.exceptions import NoScriptError
 
 from collab.errors import StoreUnavailable
 from collab.metrics import Metrics
-from collab.store import link as link_module
 from collab.store.connection import Command, connection_pool
-from collab.store.link import LEFT_SERVER, Link
+from collab.store.link import LEFT_SERVER, MAX_BATCH, Link, Window
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
 from tests.support.clients import eventually
@@ -200,11 +199,10 @@ class Echo:
 
 
 async def test_commands_that_can_wait_share_a_round_trip_and_a_lone_one_does_not_wait(
-    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+    redis_server: Redis,
 ) -> None:
-    monkeypatch.setattr(link_module, "WINDOW", 0.1)
     metrics = Metrics()
-    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics, Window(0.1))
     await link.call("PING")
     await asyncio.sleep(0.11)
     first, *others = echoes = [Echo(str(number)) for number in range(5)]
@@ -221,14 +219,11 @@ async def test_commands_that_can_wait_share_a_round_trip_and_a_lone_one_does_not
     await link.close()
 
 
-async def test_an_urgent_command_takes_those_that_wait_with_it(
-    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link_module, "WINDOW", 60)
+async def test_an_urgent_command_takes_those_that_wait_with_it(redis_server: Redis) -> None:
     metrics = Metrics()
-    link = Link(connection_pool(redis_server.url, 2), 2, metrics)
+    link = Link(connection_pool(redis_server.url, 2), 2, metrics, Window(60))
     assert await link.call("ECHO", "x") == b"x"
-    echoes = [Echo(str(number)) for number in range(link_module.MAX_BATCH + 10)]
+    echoes = [Echo(str(number)) for number in range(MAX_BATCH + 10)]
     for echo in echoes:
         link.send(echo)
     await asyncio.sleep(0.01)

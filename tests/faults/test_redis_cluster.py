@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +17,10 @@ import redis.asyncio
 import socketio
 from redis.asyncio.cluster import ClusterNode
 
+from collab.metrics import Metrics
+from collab.store.connection import Command
 from collab.store.keys import room_channel
+from collab.store.store import Store
 from tests.faults.conftest import SETTINGS, status
 from tests.faults.typists import Typists
 from tests.support.clients import JsHost, eventually
@@ -77,6 +82,43 @@ async def test_rooms_on_all_masters_are_edited_from_all_nodes_at_once(
             count = await master.execute_command("PUBSUB", "SHARDNUMSUB", room_channel(each))
         assert count == [room_channel(each).encode(), 2], "this needs Redis 7: apt-get install it"
         assert await store.get(f"code_{each}") == b"by pub/sub"
+
+
+async def test_commits_to_several_masters_are_sent_together_and_no_more_often_than_to_one(
+    three_masters: RedisCluster, room: str
+) -> None:
+    store = Store(three_masters.url, "n", 2, Metrics(), window=0.006)
+    await store.open(5)
+    try:
+        await asyncio.sleep(0.02)
+        rooms = await three_masters.rooms_at_each(room)
+        questions = [Question(f"code_{each}") for each in (rooms[0], *rooms)]
+        for question in questions:
+            store.send(question, question.key)
+            await asyncio.sleep(0.001)
+        await eventually(lambda: all(question.answered for question in questions))
+        first, *others = (question.sent_at for question in questions)
+        assert min(others) - first >= 0.017, "three masters, three times the window of one"
+        assert max(others) - min(others) < 0.004
+    finally:
+        await store.close()
+
+
+@dataclass
+class Question:
+    """A command that can wait."""
+
+    key: str
+    sent_at: float = 0.0
+    answered: bool = False
+
+    def command(self) -> Command:
+        self.sent_at = time.monotonic()
+        return "GET", self.key
+
+    def handle(self, answer: Any) -> None:
+        assert answer is None
+        self.answered = True
 
 
 async def test_a_killed_masters_replica_that_lacks_acknowledged_edits_gets_them_from_the_nodes(
