@@ -75,7 +75,7 @@ def milliseconds(seconds: float) -> int:
 
 def deadline(asked: float, pttl: int) -> float | None:
     """Return the deadline of a room that has ``pttl`` milliseconds left, as Redis answered."""
-    return asked + pttl / 1000 if pttl > 0 else None
+    return asked + pttl / 1000 if pttl >= 0 else None
 
 
 class Update(NamedTuple):
