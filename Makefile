@@ -11,8 +11,9 @@ CHECKS := check-merging check-units check-links check-types check-style check-pa
 PIN := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --custom-compile-command 'make pins'
 SIMULATION := tests/unit/merge/test_simulation.py
+REACT_PAGES := tests/browser/test_react_pages.py
 
-.PHONY: help run dev cluster load bench bigrooms curves check $(CHECKS) format test test-nodes test-sites test-churn storm soak abuse mutants pins page clean
+.PHONY: help run dev cluster load bench bigrooms curves check $(CHECKS) format test test-nodes-1 test-nodes-2 test-sites test-churn storm soak abuse mutants pins page clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -78,16 +79,20 @@ format: $(VENV)/.test ## write the code as ruff would
 
 test: .tools $(VENV)/.test collab/page/node_modules tests/js/node_modules tests/js/react/dist ## install what the tests need, and run them all
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-churn $(CHECKS) COVER=--cov=collab
-	pytest tests/abuse  # alone: it measures how long people wait
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-nodes test-sites
+	pytest tests/abuse $(REACT_PAGES)  # alone: they measure how long people wait, and let pages be slow
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes-1 test-nodes-2 test-sites
 
-# The two jobs take about equally long. A third makes pages and nodes so slow that some tests fail.
+# Nodes mostly wait, and pages need a whole core and more: most of them run when the first two jobs have ended. With three
+# jobs to the end, pages and nodes are so slow that some tests fail.
 
-test-nodes: # nodes and Redis
-	pytest tests/cluster
+test-nodes-1: # nodes and Redis
+	pytest tests/cluster/test_[a-l]*.py
+
+test-nodes-2:
+	pytest tests/cluster/test_[m-z]*.py
 
 test-sites: # what surrounds the nodes, what fails, and pages in browsers
-	pytest tests/faults tests/deploy tests/browser
+	pytest tests/faults tests/deploy tests/browser --ignore $(REACT_PAGES)
 
 test-churn: # who comes and goes for two minutes leaves nothing behind
 	pytest tests/soak

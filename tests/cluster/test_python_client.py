@@ -39,6 +39,7 @@ async def pair() -> AsyncIterator[tuple[Person, Person]]:
     persons = Person(), Person()
     yield persons
     for person in persons:
+        await person.client.eio.disconnect(abort=True)  # else it waits for the end of its poll
         await person.client.shutdown()
         await person.session.close()
 

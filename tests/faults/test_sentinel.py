@@ -68,7 +68,7 @@ async def test_a_promoted_replica_that_lacks_acknowledged_edits_gets_them_from_t
         left = (await replica.get(f"code_{room}")).decode()
     assert len(acknowledged - set(left)) >= 60, "the replica lacks what was typed after the cut"
     await people.typed(60)
-    assert await watched.redis.master() is new
+    await watched.redis.promoted(new)
     text = await people.rest(store, room)
     assert acknowledged <= set(text)
 

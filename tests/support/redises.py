@@ -125,10 +125,10 @@ class WatchedRedis:
         for process in (*self.servers, *self.sentinels):
             if not process.running:
                 await process.start()
-        for server in self.servers:
-            async with Client(port=server.port) as client:
-                await client.config_set("masterauth", "")  # undoes `cut_replication`
         async with asyncio.timeout(READY_TIMEOUT):
+            for server in self.servers:
+                async with Client(port=server.port) as client:
+                    await client.config_set("masterauth", "")  # undoes `cut_replication`
             while not await self._is_ready():  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
 
@@ -301,12 +301,28 @@ class RedisCluster:
     async def ready(self) -> None:
         """Start what does not run, and wait until each master has its replica, and all agree."""
         await asyncio.gather(*(each.start() for each in self.servers if not each.running))
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                for server in self.servers:
+                    async with Client(port=server.port) as client:
+                        await client.config_set("masterauth", "")  # undoes `cut_replication`
+                while not await self._is_ready():  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"the cluster is not ready:\n{await self._views()}") from None
+
+    async def _views(self) -> str:
+        """Return what each server says about the cluster."""
+        said = []
         for server in self.servers:
-            async with Client(port=server.port) as client:
-                await client.config_set("masterauth", "")  # undoes `cut_replication`
-        async with asyncio.timeout(READY_TIMEOUT):
-            while not await self._is_ready():  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.05)
+            try:
+                async with asyncio.timeout(1), Client(port=server.port) as client:
+                    words = "CLUSTER INFO", "CLUSTER NODES", "INFO replication"
+                    told = [await client.execute_command(*each.split()) for each in words]
+            except (RedisError, OSError, TimeoutError) as problem:
+                told = [repr(problem)]
+            said.append("\n".join(map(str, (server.port, *told))))
+        return "\n\n".join(said)
 
     async def _is_ready(self) -> bool:
         views = set()
