@@ -31,7 +31,12 @@ async def test_everything_that_a_killed_node_acknowledged_is_there(
     def everything() -> bool:
         return bool(cold.codes) and all(cold.codes[-1].count(word) == 1 for word in words)
 
-    await eventually(everything, "something that was acknowledged is missing, or there twice")
+    try:
+        await eventually(everything)
+    except AssertionError:
+        counts = {word: cold.codes[-1].count(word) for word in words}
+        wrong = {word: count for word, count in counts.items() if count != 1}
+        raise AssertionError(f"missing, or there twice: {wrong}") from None
     await eventually_stored(store, room, cold.codes[-1])
 
 
