@@ -18,7 +18,7 @@ clears a text which it has just received can't be distinguished from a blank pag
 async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """One rolling restart, with people who type over each transport."""
     async with soak_cluster(tmp_path_factory.mktemp("rolling")) as cluster:
-        # Only the soak judges times: here two jobs share the machine.
+        # Only the soak judges times: here several jobs share the machine.
         results, _ = await play(cluster, "restarts", seconds=1, habits=HABITS)
         assert cluster.complaints() == []
     return {result.way: result.outcome for result in results}
