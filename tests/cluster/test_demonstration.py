@@ -16,7 +16,8 @@ import socketio
 from aiohttp import web
 
 from tests.naive.process import Naive
-from tests.support.processes import Node, Process, Redis, free_port, running
+from tests.support.ports import free_port
+from tests.support.processes import Node, Process, Redis, running
 from tests.support.tokens import SECRET, token
 
 STORM = (sys.executable, "-m", "tests.storm", "--seconds", "2")

@@ -18,7 +18,8 @@ from tests.cluster.damage import UNREADABLE
 from tests.cluster.peers import assert_one_truth, converge, peers
 from tests.cluster.test_damaged_rooms import DAMAGES, TEXT, dumps, filled
 from tests.support.clients import JsHost
-from tests.support.processes import Node, Process, Redis, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Node, Process, Redis
 from tests.support.redises import RedisCluster
 
 Client = redis.asyncio.Redis

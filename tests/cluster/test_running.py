@@ -16,16 +16,8 @@ import pytest
 
 from tests.support.backlog import waiting_connections
 from tests.support.clients import JsHost, eventually
-from tests.support.processes import (
-    ROOT,
-    Node,
-    Process,
-    Redis,
-    free_port,
-    get_metrics,
-    running,
-    until_ready,
-)
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, Redis, get_metrics, running, until_ready
 
 MANY = 40
 

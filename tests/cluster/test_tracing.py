@@ -14,7 +14,8 @@ import redis.asyncio
 
 from tests.cluster.test_running import ended
 from tests.support.clients import JsHost, eventually
-from tests.support.processes import Node, Redis, free_port, running
+from tests.support.ports import free_port
+from tests.support.processes import Node, Redis, running
 from tests.support.receiver import Receiver, receiver
 from tests.support.yjs import YjsHost
 

@@ -17,16 +17,8 @@ from collab.webhooks.messages import headers
 from tests.cluster.caller import Caller
 from tests.support.clients import eventually
 from tests.support.inbox import SECRET
-from tests.support.processes import (
-    ROOT,
-    Node,
-    Process,
-    Redis,
-    free_port,
-    running,
-    tool,
-    until_open,
-)
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, Redis, running, tool, until_open
 
 PROGRAMS = ROOT / "docs" / "webhooks"
 KEYS = WebhookSecrets.parse(SECRET).keys

@@ -13,7 +13,8 @@ import aiohttp
 from tests.deploy.polling import PollingClient
 from tests.support.backlog import waiting_connections
 from tests.support.clients import eventually
-from tests.support.processes import ROOT, Process, Redis, free_port, running, until_ready
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Process, Redis, running, until_ready
 
 BOOT_FAILED = 3
 USAGE = 2

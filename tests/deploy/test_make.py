@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import eventually
-from tests.support.processes import ROOT, Process, free_port, tool, until_open, until_ready
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Process, tool, until_open, until_ready
 
 
 class Make(Process):

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from tests.deploy.polling import PollingClient
-from tests.support.processes import Process, free_port, running, tool, until_ready
+from tests.support.ports import free_port
+from tests.support.processes import Process, running, tool, until_ready
 
 NODES = {"node1", "node2", "node3", "node4"}
 RETURN_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
-from tests.support.processes import Process, free_port, until_open
+from tests.support.ports import free_port
+from tests.support.processes import Process, until_open
 
 
 class Naive(Process):

@@ -18,7 +18,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.react_pages.records import Lateness, Outcome, Room, lines
 from tests.react_pages.typists import Letters, Typist, type_all
 from tests.support.chromium import FLAGS, chromium
-from tests.support.processes import ROOT, Node, Process, free_port, running, until_open
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, running, until_open
 
 DIST = ROOT / "tests" / "js" / "react" / "dist"
 EDITORS = ("textarea", "monaco", "flushed")

@@ -15,7 +15,7 @@ from tests.soak.scenes import SCENES
 from tests.soak.stage import Stage
 from tests.soak.verdict import Verdict, judge
 from tests.soak.watch import Watch
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.typists import TRANSPORTS, Outcome, typists
 

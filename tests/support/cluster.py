@@ -6,7 +6,8 @@ import json
 import signal
 from pathlib import Path
 
-from tests.support.processes import ROOT, Node, Process, Redis, free_port, tool, until_ready
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, Redis, tool, until_ready
 
 
 class Nginx(Process):

@@ -17,7 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.processes import Process, free_port, tool, until_open
+from tests.support.ports import free_port
+from tests.support.processes import Process, tool, until_open
 
 STATE_TIMEOUT = 30.0
 """Seconds."""

@@ -16,16 +16,8 @@ import yaml
 
 from tests.support.kustomize import Manifest, build, containers
 from tests.support.nameserver import NameServer
-from tests.support.processes import (
-    ROOT,
-    Node,
-    Process,
-    Redis,
-    free_port,
-    tool,
-    until_open,
-    until_ready,
-)
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, Redis, tool, until_open, until_ready
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 NODES_NAME = "collab-nodes.collab.svc.cluster.test"

@@ -6,10 +6,8 @@ import asyncio
 import atexit
 import itertools
 import os
-import random
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -20,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = Path(tempfile.mkdtemp(prefix="collab-tests-"))
@@ -48,20 +48,6 @@ def tool(name: str) -> str:
     found = shutil.which(name)
     assert found, f"{name} is missing: {INSTALL.get(name, 'install it')}"
     return found
-
-
-def free_port(*, bus: int = 0) -> int:
-    """Return a loopback port on which no process listens, nor on the port ``bus`` above it."""
-    while True:
-        # Below the range of outgoing connections, one of which might get the port meanwhile.
-        port = random.randrange(20_000, 32_000 - bus)
-        try:
-            for each in {port, port + bus}:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", each))
-        except OSError:
-            continue
-        return port
 
 
 class Process:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
-from tests.support.processes import ROOT, Node, Process, free_port, tool, until_open
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Node, Process, tool, until_open
 
 RULES = ROOT / "deploy" / "prometheus" / "collab.rules.yml"
 

@@ -15,14 +15,13 @@ from redis.exceptions import RedisError
 
 from collab.embedded import newest_redis
 from collab.store.slots import slot_of
-from tests.support.processes import SCRATCH, Process, Redis, free_port, running, tool, until_open
+from tests.support.ports import free_port, free_port_with_bus
+from tests.support.processes import SCRATCH, Process, Redis, running, tool, until_open
 
 SERVICE = "rooms"
 """The name by which the Sentinels know the master."""
 DOWN_AFTER = 500
 """Milliseconds of silence after which a server counts as down."""
-BUS = 10_000
-"""What the servers of a cluster add to their port for the one on which they talk to each other."""
 SYNC = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 """Options of all servers: a replica waits for no others that might want the same data, and is soon
 known to have it: a cluster lists no replica that has received nothing yet."""
@@ -184,7 +183,9 @@ class RedisCluster:
         }
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.servers = [
-            Redis(free_port(bus=BUS), *words, *SYNC, *options, server=server or newest_redis().path)
+            Redis(
+                free_port_with_bus(), *words, *SYNC, *options, server=server or newest_redis().path
+            )
             for _ in range(3 * (1 + replicas))
         ]
 

@@ -13,7 +13,8 @@ from contextlib import AsyncExitStack
 import redis.asyncio
 
 from tests.naive.process import Naive
-from tests.support.processes import Node, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Node
 from tests.support.proxy import proxy
 from tests.support.typists import TRANSPORTS, Outcome, typists
 
