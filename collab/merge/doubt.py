@@ -8,13 +8,13 @@ deleted it. It stays, because a letter too many is deleted in a moment, and a lo
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .delta import Delta, Op
 from .differ import Diff
 from .splice import Splice, edit_size
+from .unseen import inserted_and_deleted
 
 MAX_DOUBTED: Final = 2048
 """Code points of an edit above which nothing is spared: it replaces pages of a text. Typing for
@@ -38,31 +38,16 @@ def doubtful(
     size = edit_size(splices)
     if size > MAX_DOUBTED:
         return found
-    deleted = [i for splice in splices for i in range(splice.start, splice.end)]
-    if not deleted:
+    if all(splice.start == splice.end for splice in splices):
         return found
     for other in others:
         if not other or other == base:
             continue
         between = diff(other, base)
-        lacks = _inserted(between, deleted)
+        lacks = inserted_and_deleted(between, splices)
         gone = sum(splice.end - splice.start for splice in between)
         if lacks and edit_size(diff(other, text)) <= size + gone:
             found.update(lacks)
-    return found
-
-
-def _inserted(splices: Iterable[Splice], indices: Sequence[int]) -> list[int]:
-    """Return those of the ascending ``indices`` in the text after an edit that it has inserted.
-
-    An edit may insert all of a large text, so its code points are not listed one by one.
-    """
-    found: list[int] = []
-    shift = 0
-    for start, end, insert in splices:
-        first = start + shift
-        found += indices[bisect_left(indices, first) : bisect_left(indices, first + len(insert))]
-        shift += len(insert) - (end - start)
     return found
 
 

@@ -7,13 +7,16 @@ the nearest text that the room had or that another member shows.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from collab.merge.diff import edit_distance
+from collab.merge.delta import compose
+from collab.merge.diff import diff, edit_distance
 from collab.merge.trail import Trail, View
+from collab.merge.unseen import inserted_and_deleted, without
 from collab.rooms.journal import Journal
-from collab.rooms.search import Found, Searches, nearest_text
+from collab.rooms.search import Found, Searches, shown_text
 
 
 class Shown(Protocol):
@@ -40,28 +43,35 @@ async def nearest_view(
     connection can seem open for a minute: the page may be one of them. Raises StoreUnavailable,
     because any guess without the room's history would be unsafe.
     """
-    found = await _nearest_past(code, journal, searches)
-    max_distance = len(code) if found is None else found.distance
-    view = await _nearest_shown(code, lambda: (start, *shown()), searches, max_distance)
-    if view is not None:
-        return view
-    (at_start,) = start.views()
+    found = await _shown_text(code, journal, searches)
     if found is None:
+        (at_start,) = start.views()
         return at_start
+    view = await _nearest_shown(code, lambda: (start, *shown()), searches, found.distance - 1)
+    if view is not None:
+        # What it has and the room has not stored yet is as new as can be.
+        unseen = inserted_and_deleted(diff(found.text, view.text), diff(view.text, code))
+        text, back = without(view.text, unseen)
+        return View(text, compose(back, view.to_present))
+    (at_start,) = start.views()
     return View(found.text, found.delta_to(at_start.text)).advanced(at_start.to_present)
 
 
-async def _nearest_past(code: str, journal: Journal, searches: Searches) -> Found | None:
-    """Return the text in the room's history that is nearest to ``code``.
+async def _shown_text(code: str, journal: Journal, searches: Searches) -> Found | None:
+    """Return what the page was showing as far as the room's history tells.
 
-    None if the present text is as near.
+    None if ``code`` is the present text, or if there is no history.
     """
     text = journal.replica.text
     distance = edit_distance(text, code, len(text) + len(code))
+    assert distance is not None
     reading = await journal.read()
     if not distance:
         return None
-    return await nearest_text(code, reading, searches, max_distance=distance - 1)
+    # The present text is mostly in the journal. If it is not yet, all others may be farther.
+    return await shown_text(code, reading, searches, max_distance=distance) or await shown_text(
+        code, reading, searches, max_distance=sys.maxsize
+    )
 
 
 async def _nearest_shown(

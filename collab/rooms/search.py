@@ -1,7 +1,8 @@
 """Finds the earlier text of a room that an unknown page was showing.
 
 A page that reconnects to a node that does not know it sends its whole text. The node treats this
-text as an edit of that text in the room's history which makes the edit smallest. The texts are not
+text as an edit of that text in the room's history which makes the edit smallest. What was typed
+shortly before may be missing in it: it was on its way to the page (`shown_text`). The texts are not
 stored: the search plays the journal and compares each text. This may take some hundred milliseconds
 for a large room, so a search runs in slices, one search at a time, and its work is bounded.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -17,9 +19,12 @@ from typing import Final, NamedTuple
 
 from collab.merge.delta import IDENTITY, Delta, compose
 from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
+from collab.merge.differ import Differ
 from collab.merge.replay import Examination, Replay
+from collab.merge.splice import edit_size
 from collab.merge.trail import View
 from collab.merge.units import MAX_UTF8, utf8_size
+from collab.merge.unseen import Births, without
 from collab.rooms.slices import Slices
 from collab.store.records import Entry, EntryId, Reading
 
@@ -30,6 +35,9 @@ NEAR: Final = 16
 BLOCK, MAX_BLOCKS = 256, 8
 """Older entries are searched in blocks, the newest first: entries of a block if there are few, and
 the most blocks. The state of the document at the beginning of each is kept during a search."""
+UNSEEN_SECONDS: Final = 2.0
+"""Seconds for which a page may not yet have shown what the room has: the way to the page, and the
+time until it renders (compare `MAX_UNCONFIRMED_VIEWS` and `PAST_WINDOW`)."""
 MAX_SEARCH_SECONDS: Final = 1.0
 """Seconds of work after which a search compares no more texts; most take a tenth of that."""
 
@@ -71,8 +79,9 @@ class _History:
 
     def __init__(self, reading: Reading, slices: Slices) -> None:
         self._updates = [reading.base, *(entry.update for entry in reading.entries)]
+        self._times = [reading.base_id[0], *(entry.id[0] for entry in reading.entries)]
         self._slices = slices
-        self._needs_replica = False
+        self.needs_replica = False
         self.last = len(self._updates)
 
     async def examine(self) -> None:
@@ -82,11 +91,11 @@ class _History:
             if update:
                 examination.add(update)
             await self._slices.pause()
-        self._needs_replica = examination.needs_replica
+        self.needs_replica = examination.needs_replica
 
     async def states(self, numbers: Collection[int]) -> dict[int, bytes]:
         """Return the state of the document at the texts with these numbers, as updates."""
-        past = Replay(needs_replica=self._needs_replica)
+        past = Replay(needs_replica=self.needs_replica)
         states: dict[int, bytes] = {}
         played = 0
         for number in sorted(numbers):
@@ -101,16 +110,35 @@ class _History:
 
         A text is computed only if somebody asks for it: that costs far more than to play on.
         """
-        past = Replay(state, needs_replica=self._needs_replica)
+        past = Replay(state, needs_replica=self.needs_replica)
         for number in range(start, end):
             yield number, past
             past.skip(self._updates[number])
             await self._slices.pause()
         yield end, past
 
+    def first_unseen(self, number: int) -> int:
+        """Return the number of the newest text that a page must have shown that shows this one.
+
+        It is also the number of the first update that the page may lack. The base is none of these.
+        """
+        latest = self._times[number - 1] - UNSEEN_SECONDS * 1000
+        return max(1, bisect_right(self._times, latest))
+
+    def is_about(self, number: int, other: int) -> bool:
+        """Whether two texts are from the same `UNSEEN_SECONDS`."""
+        return self._times[number - 1] - self._times[other - 1] <= UNSEEN_SECONDS * 1000
+
+    async def play_edits(self, past: Replay, start: int) -> AsyncIterator[tuple[int, Delta]]:
+        """Play on from the text ``start``; yield the number of each text, and the edit to it."""
+        yield start, IDENTITY
+        for number in range(start, self.last):
+            yield number + 1, past.play(self._updates[number])
+            await self._slices.pause()
+
     async def find(self, state: bytes, start: int, number: int, distance: int) -> Found:
         """Return the text with that number; ``state`` is that of an earlier one, or its own."""
-        past = Replay(state, needs_replica=self._needs_replica)
+        past = Replay(state, needs_replica=self.needs_replica)
         for update in self._updates[start:number]:
             past.skip(update)
             await self._slices.pause()
@@ -144,7 +172,7 @@ class _Search:
     def _over(self) -> bool:
         return self._slices.spent > MAX_SEARCH_SECONDS
 
-    async def run(self, first: int, near: int) -> Found | None:
+    async def run(self, first: int, near: int) -> _Best | None:
         """Search the texts from the number ``first`` on; then, if none is ``near``, the others."""
         history, last = self._history, self._history.last
         starts = [*reversed(range(first, 0, -max(BLOCK, -(-first // MAX_BLOCKS))))]
@@ -158,9 +186,39 @@ class _Search:
             if self.distance <= near or self._over:
                 break
             await self._compare_all(states.pop(start), start, end)
-        if self._best is None:
-            return None
-        return await history.find(*self._best, self.distance)
+        return self._best
+
+    async def shown(self, best: _Best) -> Found:
+        """Return the text that the page was showing, which may have lacked what was new.
+
+        ``best`` is the text that is nearest, if all that the page lacks counts. It may be so near
+        only because it lacks the same, and lacks letters that the page itself had typed before its
+        connection broke. So the later texts of about that time are compared again, without what
+        the page may not have seen. Of equally near ones the earliest is taken.
+        """
+        history, code, diff = self._history, self._code, Differ()
+        start = history.first_unseen(best.number)
+        past = Replay((await history.states([start]))[start], needs_replica=history.needs_replica)
+        births = Births(len(past.text))
+        view, text, back, least = View("", IDENTITY), "", IDENTITY, sys.maxsize
+        async for number, delta in history.play_edits(past, start):
+            births.follow(delta, number - 1)
+            if number < best.number:
+                continue
+            if least < sys.maxsize:
+                view = view.advanced(delta)
+                if self._over or not history.is_about(number, best.number):
+                    continue
+            if len(code) - len(past.text) >= least:
+                continue  # the page would have typed more
+            splices = diff(past.text, code)
+            await self._slices.pause()
+            unseen = births.deleted(splices, history.first_unseen(number))
+            if edit_size(splices) - len(unseen) < least:
+                least = edit_size(splices) - len(unseen)
+                view = View(past.text, IDENTITY)
+                text, back = without(past.text, unseen)
+        return Found(text, compose(back, view.to_present), past.text, least)
 
     async def _compare_all(
         self, state: bytes, start: int, end: int, *, exact: int = MAX_QUICK_DISTANCE
@@ -198,11 +256,39 @@ async def nearest_text(
     if reading.epoch is None:
         return None
     async with searches.turn() as slices:
-        history = _History(reading, slices)
-        await history.examine()
-        distance = sys.maxsize if max_distance is None else max_distance
-        first = 1 + _first_recent(reading.entries, reading.tail[0])
-        return await _Search(code, history, slices, distance).run(first, near)
+        history, search = await _begin(code, reading, slices, max_distance)
+        best = await search.run(_first_text(reading), near)
+        return None if best is None else await history.find(*best, search.distance)
+
+
+async def shown_text(
+    code: str, reading: Reading, searches: Searches, *, max_distance: int
+) -> Found | None:
+    """Return what a page was showing that now sends ``code``, and that no node knows.
+
+    It is found like `nearest_text`, but without what was inserted so shortly before that the page
+    may not have shown it. ``None`` if the nearest text is farther than ``max_distance``.
+    """
+    if reading.epoch is None:
+        return None
+    async with searches.turn() as slices:
+        _, search = await _begin(code, reading, slices, max_distance)
+        best = await search.run(_first_text(reading), NEAR)
+        return None if best is None else await search.shown(best)
+
+
+async def _begin(
+    code: str, reading: Reading, slices: Slices, max_distance: int | None
+) -> tuple[_History, _Search]:
+    history = _History(reading, slices)
+    await history.examine()
+    distance = sys.maxsize if max_distance is None else max_distance
+    return history, _Search(code, history, slices, distance)
+
+
+def _first_text(reading: Reading) -> int:
+    """Return the number of the first text that is always searched."""
+    return 1 + _first_recent(reading.entries, reading.tail[0])
 
 
 def _first_recent(entries: Sequence[Entry], now: int) -> int:

@@ -40,6 +40,30 @@ async def test_everything_that_a_killed_node_acknowledged_is_there(
     await eventually_stored(store, room, cold.codes[-1])
 
 
+async def test_what_was_on_its_way_to_a_page_of_a_killed_node_is_not_deleted_by_its_return(
+    cluster: Cluster, js: JsHost, store: redis.asyncio.Redis, room: str
+) -> None:
+    """Two type at the same moment, and their node is killed before either shows what the other
+    typed: each comes back with its own letter, and without the other's."""
+    one, other = await js.connect(cluster.b.url), await js.connect(cluster.b.url)
+    for client in (one, other):
+        await client.join(room)
+    await one.change(room, "ab")
+    await other.shows("ab")
+    await asyncio.gather(one.change(room, "1ab"), other.change(room, "ab2"))
+    await cluster.b.kill()
+    await eventually_stored(store, room, "1ab2")
+    await cluster.b.start()
+    for client in (one, other):
+        await client.until_reconnected()
+        await client.join(room)
+    await asyncio.gather(one.change(room, "1aXb"), other.change(room, "aYb2"))
+    text = (await store.get(f"code_{room}") or b"").decode()
+    assert text in ("1aXYb2", "1aYXb2")
+    for client in (one, other):
+        await client.shows(text)
+
+
 async def eventually_stored(store: redis.asyncio.Redis, room: str, text: str) -> None:
     """Wait until the snapshot is ``text``."""
     async with asyncio.timeout(5):

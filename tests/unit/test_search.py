@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +21,15 @@ from collab.merge.replay import Replay
 from collab.merge.replica import Replica
 from collab.merge.splice import edit_size
 from collab.rooms import search
-from collab.rooms.search import NEAR, RECENT_SECONDS, Found, Searches, nearest_text, text_at
+from collab.rooms.search import (
+    NEAR,
+    RECENT_SECONDS,
+    Found,
+    Searches,
+    nearest_text,
+    shown_text,
+    text_at,
+)
 from collab.rooms.slices import Slices
 from collab.store.records import Entry, Reading
 from tests.support import forge
@@ -234,7 +244,14 @@ def _long_history(size: int, entries: int, letter: str) -> Reading:
     return journal(*texts, every=100)
 
 
-async def longest_stretch(code: str, reading: Reading) -> float:
+Search = Callable[[str, Reading, Searches], Awaitable[Found | None]]
+SEARCHES: dict[str, Search] = {
+    "nearest": nearest_text,
+    "shown": partial(shown_text, max_distance=sys.maxsize),
+}
+
+
+async def longest_stretch(search: Search, code: str, reading: Reading) -> float:
     """Let three clients return at once with this text; return the longest time, of the processor,
     for which a search has kept the event loop."""
     searches, longest, over = Searches(), 0.0, False
@@ -247,7 +264,7 @@ async def longest_stretch(code: str, reading: Reading) -> float:
             longest = max(longest, time.thread_time() - began)
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(nearest_text(code, reading, searches) for _ in range(3)))
+    await asyncio.gather(*(search(code, reading, searches) for _ in range(3)))
     over = True
     await watching
     return longest
@@ -256,7 +273,10 @@ async def longest_stretch(code: str, reading: Reading) -> float:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("letter", ["x", "🐍"])
 @pytest.mark.parametrize("size", [5_000, 100_000])
-async def test_a_search_does_not_block_the_event_loop(size: int, letter: str, thawed: None) -> None:
+@pytest.mark.parametrize("search", SEARCHES)
+async def test_a_search_does_not_block_the_event_loop(
+    search: str, size: int, letter: str, thawed: None
+) -> None:
     """A search is the same work each time, and what else the machine does only adds to it. So the
     shortest of some longest stretches is that of the search itself."""
     reading = _long_history(size, 500, letter)
@@ -264,6 +284,6 @@ async def test_a_search_does_not_block_the_event_loop(size: int, letter: str, th
     strange = "".join(rng.choice("ABCDEFGH \n") for _ in range(size // 2))
     gc.freeze()  # what other tests have left is not the search's to collect
     for _ in range(ATTEMPTS):
-        if (longest := await longest_stretch(strange, reading)) < AT_A_STRETCH:
+        if (longest := await longest_stretch(SEARCHES[search], strange, reading)) < AT_A_STRETCH:
             return
     pytest.fail(f"a search blocks the event loop for {longest:.3f} s")
