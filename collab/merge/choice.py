@@ -37,13 +37,18 @@ def choose(text: str, candidates: Sequence[str], diff: Diff = diff) -> tuple[int
     if not candidates[index] and written:
         other, edit = nearest(text, (candidates[number] for number in reversed(written)), diff)
         other = written[len(written) - 1 - other]
-        kept = _kept(candidates[other], edit)
-        anchors = max(MIN_ANCHORS, MIN_ANCHOR_SHARE * len(text))
-        if len(kept) >= MIN_RUN * (len(edit) + 1) or (
-            len(set(kept)) >= anchors and _anchors(kept, candidates[other], text) >= anchors
-        ):
+        if is_related(candidates[other], edit, text):
             return other, edit
     return index, splices
+
+
+def is_related(old: str, edit: list[Splice], text: str) -> bool:
+    """Whether ``edit``, from ``old`` to ``text``, keeps more than unrelated texts share."""
+    kept = _kept(old, edit)
+    if len(kept) >= MIN_RUN * (len(edit) + 1):
+        return True
+    anchors = max(MIN_ANCHORS, MIN_ANCHOR_SHARE * len(text))
+    return len(set(kept)) >= anchors and _anchors(kept, old, text) >= anchors
 
 
 def _kept(text: str, splices: list[Splice]) -> str:

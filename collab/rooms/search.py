@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from collab.merge.choice import is_related
 from collab.merge.delta import IDENTITY, Delta, compose
 from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
 from collab.merge.differ import Differ
@@ -194,7 +195,8 @@ class _Search:
         ``best`` is the text that is nearest, if all that the page lacks counts. It may be so near
         only because it lacks the same, and lacks letters that the page itself had typed before its
         connection broke. So the later texts of about that time are compared again, without what
-        the page may not have seen. Of equally near ones the earliest is taken.
+        the page may not have seen. Of equally near ones the earliest is taken. All this is only
+        for code that is `related <is_related>` to the text.
         """
         history, code, diff = self._history, self._code, Differ()
         start = history.first_unseen(best.number)
@@ -214,6 +216,8 @@ class _Search:
             splices = diff(past.text, code)
             await self._slices.pause()
             unseen = births.deleted(splices, history.first_unseen(number))
+            if unseen and not is_related(past.text, splices, code):
+                unseen = []  # a page that was blank: any text has its letters, scattered
             if edit_size(splices) - len(unseen) < least:
                 least = edit_size(splices) - len(unseen)
                 view = View(past.text, IDENTITY)

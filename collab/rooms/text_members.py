@@ -228,6 +228,7 @@ class TextMembers:
         if self.is_known(member):
             return
         member.peer.withhold_receives()  # a receive would overwrite the text on its screen
+        await self._quiet()  # the history then has what another page has just brought back
         shown = partial(self._other_peers, member)
         with self._follow_replica() as start:
             view = await nearest_view(code, start, self._journal, self._searches, shown)

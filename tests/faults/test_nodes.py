@@ -48,18 +48,18 @@ async def test_what_was_on_its_way_to_a_page_of_a_killed_node_is_not_deleted_by_
     one, other = await js.connect(cluster.b.url), await js.connect(cluster.b.url)
     for client in (one, other):
         await client.join(room)
-    await one.change(room, "ab")
-    await other.shows("ab")
-    await asyncio.gather(one.change(room, "1ab"), other.change(room, "ab2"))
+    await one.change(room, "one two")
+    await other.shows("one two")
+    await asyncio.gather(one.change(room, "1one two"), other.change(room, "one two2"))
     await cluster.b.kill()
-    await eventually_stored(store, room, "1ab2")
+    await eventually_stored(store, room, "1one two2")
     await cluster.b.start()
     for client in (one, other):
         await client.until_reconnected()
         await client.join(room)
-    await asyncio.gather(one.change(room, "1aXb"), other.change(room, "aYb2"))
+    await asyncio.gather(one.change(room, "1one Xtwo"), other.change(room, "one Ytwo2"))
     text = (await store.get(f"code_{room}") or b"").decode()
-    assert text in ("1aXYb2", "1aYXb2")
+    assert text in ("1one XYtwo2", "1one YXtwo2")
     for client in (one, other):
         await client.shows(text)
 
