@@ -7,26 +7,15 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.merge.delta import Delta
-from collab.merge.diff import diff
-from collab.merge.replica import Replica
 from collab.merge.trail import View
 from collab.rooms.search import UNSEEN_SECONDS, Found, Searches, shown_text
-from collab.store.records import Entry, Reading
+from collab.store.records import Reading
 
 from .merge.desk import Desk
+from .test_search import journal
 
 SOON = int(UNSEEN_SECONDS * 1000 / 20)
 LATER = int(UNSEEN_SECONDS * 1000) + 1
-
-
-def journal(*texts: str, every: int) -> Reading:
-    """Return the journal of a room that had these texts, one every ``every`` milliseconds."""
-    replica, entries = Replica(), []
-    for number, text in enumerate(texts, 1):
-        update = replica.edit(Delta.from_splices(diff(replica.text, text)))
-        entries.append(Entry((every * number, 0), "m", update))
-    return Reading("e", entries[-1].id, entries, None, complete=True)
 
 
 async def find(code: str, *texts: str, every: int = SOON) -> Found:
