@@ -36,9 +36,7 @@ def doubtful(
     """
     found: set[int] = set()
     size = edit_size(splices)
-    if size > MAX_DOUBTED:
-        return found
-    if all(splice.start == splice.end for splice in splices):
+    if size > MAX_DOUBTED or all(splice.start == splice.end for splice in splices):
         return found
     for other in others:
         if not other or other == base:

@@ -6,46 +6,62 @@ page's connection broke, then nobody deleted that: it was on its way to the page
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from .delta import Delta, Op
 from .splice import Splice
 
 
-class Births:
-    """The number of the update that inserted each code point of a text, while updates are played.
+class Born(NamedTuple):
+    """A part of a text, by its indices, and the ``number`` of the update that inserted it."""
 
-    The code points that the text begins with, ``length`` of them, have the number 0.
+    number: int
+    part: range
+
+
+class Births:
+    """The number of the update that inserted each part of a text, while updates are played.
+
+    The ``length`` code points that the text begins with have the number 0.
     """
 
-    __slots__ = ("_numbers",)
+    __slots__ = ("_runs",)
 
     def __init__(self, length: int) -> None:
-        self._numbers = array("Q", bytes(8 * length))
+        self._runs = [(0, length)]  # number and length of each part, in the order of the text
 
     def follow(self, delta: Delta, number: int) -> None:
         """Follow the edit of the update ``number``."""
         if delta.is_identity:
             return
-        old, new = self._numbers, array("Q")
-        position = 0
+        runs: list[tuple[int, int]] = []
+        rest = self._runs[::-1]  # the next part of the old text is last
         for op in delta.ops:
             if isinstance(op, str):
-                new.extend([number] * len(op))
-            elif op < 0:
-                position -= op
-            else:
-                new.extend(old[position : position + op])
-                position += op
-        new.extend(old[position:])
-        self._numbers = new
+                runs.append((number, len(op)))
+                continue
+            left = abs(op)
+            while left:
+                born, length = rest.pop()
+                taken = min(left, length)
+                left -= taken
+                if taken < length:
+                    rest.append((born, length - taken))
+                if op > 0:
+                    runs.append((born, taken))
+        self._runs = runs + rest[::-1]
 
-    def deleted(self, splices: Sequence[Splice], since: int) -> list[int]:
-        """Return the indices of what ``splices`` delete and updates from ``since`` on inserted."""
-        numbers = self._numbers
-        return [i for start, end, _ in splices for i in range(start, end) if numbers[i] >= since]
+    def since(self, number: int) -> list[Born]:
+        """Return what the updates from ``number`` on have inserted, in the order of the text."""
+        found: list[Born] = []
+        position = 0
+        for born, length in self._runs:
+            if born >= number:
+                found.append(Born(born, range(position, position + length)))
+            position += length
+        return found
 
 
 def inserted_and_deleted(inserting: Sequence[Splice], deleting: Sequence[Splice]) -> list[int]:
@@ -61,13 +77,13 @@ def inserted_and_deleted(inserting: Sequence[Splice], deleting: Sequence[Splice]
     return found
 
 
-def without(text: str, indices: Sequence[int]) -> tuple[str, Delta]:
-    """Return ``text`` without the code points at the ascending ``indices``, and the edit back."""
+def without(text: str, parts: Iterable[range]) -> tuple[str, Delta]:
+    """Return ``text`` without its ``parts``, which ascend, and the edit back."""
     kept: list[str] = []
     back: list[Op] = []
     position = 0
-    for index in indices:
-        kept.append(text[position:index])
-        back += (index - position, text[index])
-        position = index + 1
+    for part in parts:
+        kept.append(text[position : part.start])
+        back += (part.start - position, text[part.start : part.stop])
+        position = part.stop
     return "".join((*kept, text[position:])), Delta.of(*back)

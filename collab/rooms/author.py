@@ -28,6 +28,11 @@ def author_words(id: str, name: str, color: str = "", client: str = "") -> str:
     return f"{word}#{client}{color or '#'} {name}" if client else f"{word} {name}"
 
 
+def author_id(words: str) -> str:
+    """Return the id of an author, as `author_words` has escaped it; '' if there are several."""
+    return words.partition(" ")[0].partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Author:
     """One author. ``color`` and ``client`` are '' if they are not known."""

@@ -51,7 +51,7 @@ async def nearest_view(
     if view is not None:
         # What it has and the room has not stored yet is as new as can be.
         unseen = inserted_and_deleted(diff(found.text, view.text), diff(view.text, code))
-        text, back = without(view.text, unseen)
+        text, back = without(view.text, (range(index, index + 1) for index in unseen))
         return View(text, compose(back, view.to_present))
     (at_start,) = start.views()
     return View(found.text, found.delta_to(at_start.text)).advanced(at_start.to_present)

@@ -12,20 +12,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
-from collab.merge.choice import is_related
 from collab.merge.delta import IDENTITY, Delta, compose
 from collab.merge.diff import MAX_DISTANCE, MAX_QUICK_DISTANCE, diff, edit_distance
-from collab.merge.differ import Differ
 from collab.merge.replay import Examination, Replay
-from collab.merge.splice import edit_size
 from collab.merge.trail import View
 from collab.merge.units import MAX_UTF8, utf8_size
 from collab.merge.unseen import Births, without
+from collab.rooms.author import author_id
 from collab.rooms.slices import Slices
 from collab.store.records import Entry, EntryId, Reading
 
@@ -81,6 +79,7 @@ class _History:
     def __init__(self, reading: Reading, slices: Slices) -> None:
         self._updates = [reading.base, *(entry.update for entry in reading.entries)]
         self._times = [reading.base_id[0], *(entry.id[0] for entry in reading.entries)]
+        self._authors = ["", *(author_id(entry.author) for entry in reading.entries)]
         self._slices = slices
         self.needs_replica = False
         self.last = len(self._updates)
@@ -129,6 +128,21 @@ class _History:
     def is_about(self, number: int, other: int) -> bool:
         """Whether two texts are from the same `UNSEEN_SECONDS`."""
         return self._times[number - 1] - self._times[other - 1] <= UNSEEN_SECONDS * 1000
+
+    def unseen(self, number: int, births: Births) -> Iterator[list[range]]:
+        """Yield the parts of the text ``number`` that its author may not have seen when it wrote.
+
+        The author has seen all of its own letters, and those of others up to a moment. So each
+        result is what others have inserted since one moment. The latest moments come first.
+        """
+        author = self._authors[number - 1]
+        others = [
+            born
+            for born in births.since(self.first_unseen(number))
+            if self._authors[born.number] != author
+        ]
+        for moment in sorted({born.number for born in others}, reverse=True):
+            yield [born.part for born in others if born.number >= moment]
 
     async def play_edits(self, past: Replay, start: int) -> AsyncIterator[tuple[int, Delta]]:
         """Play on from the text ``start``; yield the number of each text, and the edit to it."""
@@ -184,8 +198,9 @@ class _Search:
             # The quick comparison overestimates the distance if differences are many and scattered.
             await self._compare_all(states[first], first, last, exact=MAX_DISTANCE)
         for start, end in reversed([*pairwise(starts)]):
-            if self.distance <= near or self._over:
-                break
+            is_oldest = self._best is not None and self._best.number == end
+            if (self.distance <= near and not is_oldest) or self._over:
+                break  # otherwise the texts before it may be nearer still
             await self._compare_all(states.pop(start), start, end)
         return self._best
 
@@ -194,35 +209,37 @@ class _Search:
 
         ``best`` is the text that is nearest, if all that the page lacks counts. It may be so near
         only because it lacks the same, and lacks letters that the page itself had typed before its
-        connection broke. So the later texts of about that time are compared again, without what
-        the page may not have seen. Of equally near ones the earliest is taken. All this is only
-        for code that is `related <is_related>` to the text.
+        connection broke. So all texts of about that time are also compared as their authors may
+        have shown them (see `_History.unseen`): the page is one of the authors. A text that the
+        room had wins over one that only a page can have shown, if both are as near.
         """
-        history, code, diff = self._history, self._code, Differ()
+        history, code = self._history, self._code
         start = history.first_unseen(best.number)
         past = Replay((await history.states([start]))[start], needs_replica=history.needs_replica)
         births = Births(len(past.text))
-        view, text, back, least = View("", IDENTITY), "", IDENTITY, sys.maxsize
+        view: View | None = None
+        text, back = "", IDENTITY
         async for number, delta in history.play_edits(past, start):
             births.follow(delta, number - 1)
-            if number < best.number:
-                continue
-            if least < sys.maxsize:
+            if view is not None:
                 view = view.advanced(delta)
-                if self._over or not history.is_about(number, best.number):
-                    continue
-            if len(code) - len(past.text) >= least:
-                continue  # the page would have typed more
-            splices = diff(past.text, code)
-            await self._slices.pause()
-            unseen = births.deleted(splices, history.first_unseen(number))
-            if unseen and not is_related(past.text, splices, code):
-                unseen = []  # a page that was blank: any text has its letters, scattered
-            if edit_size(splices) - len(unseen) < least:
-                least = edit_size(splices) - len(unseen)
-                view = View(past.text, IDENTITY)
-                text, back = without(past.text, unseen)
-        return Found(text, compose(back, view.to_present), past.text, least)
+            elif number == best.number:
+                view, text = View(past.text, IDENTITY), past.text
+            if self._over or not history.is_about(number, best.number):
+                continue
+            for unseen in chain([[]], history.unseen(number, births)):
+                length = len(past.text) - sum(map(len, unseen))
+                if abs(length - len(code)) < self.distance:
+                    shown, missing = without(past.text, unseen)
+                    distance = edit_distance(shown, code, self.distance - 1)
+                    if distance is not None:
+                        view, text, back = View(past.text, IDENTITY), shown, missing
+                        self.distance = distance
+                    await self._slices.pause()
+                if self._over:
+                    break
+        assert view is not None
+        return Found(text, compose(back, view.to_present), past.text, self.distance)
 
     async def _compare_all(
         self, state: bytes, start: int, end: int, *, exact: int = MAX_QUICK_DISTANCE

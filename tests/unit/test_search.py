@@ -8,9 +8,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from collab.merge.replica import Replica
 from collab.merge.splice import edit_size
 from collab.rooms import search
 from collab.rooms.search import (
+    MAX_RECENT,
     NEAR,
     RECENT_SECONDS,
     Found,
@@ -45,12 +47,12 @@ def thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def journal(*texts: str, every: int = 1000) -> Reading:
+def journal(*texts: str, every: int = 1000, authors: Iterable[str] = repeat("m")) -> Reading:
     """Return the journal of a room that had these texts, one every ``every`` milliseconds."""
     replica, entries = Replica(), []
-    for number, text in enumerate(texts):
+    for number, (text, author) in enumerate(zip(texts, authors, strict=False)):
         update = replica.edit(Delta.from_splices(diff(replica.text, text)))
-        entries.append(Entry((every * (number + 1), 0), "m", update))
+        entries.append(Entry((every * (number + 1), 0), author, update))
     return Reading("e", entries[-1].id, entries, None, complete=True)
 
 
@@ -115,6 +117,15 @@ async def test_if_no_recent_text_is_near_the_whole_journal_is_searched() -> None
     near = new[:-1]
     assert len(new) - len(near) < NEAR
     assert (await find(near, reading)).text == new
+
+
+async def test_if_the_oldest_recent_text_is_the_nearest_the_ones_before_it_are_searched() -> None:
+    """Somebody types so fast that it is near, though much has been typed since the page's text."""
+    texts = ["".join(chr(0x4E00 + n) for n in range(count)) for count in range(1, MAX_RECENT + 60)]
+    reading = journal(*texts, every=15)
+    for number in (59, 50, 40):
+        found = await find(texts[number] + "!", reading)
+        assert (found.text, found.distance) == (texts[number], 1)
 
 
 async def test_a_text_with_many_scattered_differences_is_nearer_than_an_empty_one() -> None:

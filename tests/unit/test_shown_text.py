@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import repeat
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab.merge.diff import diff
+from collab.merge.splice import edit_size
 from collab.merge.trail import View
+from collab.rooms import search
 from collab.rooms.search import UNSEEN_SECONDS, Found, Searches, shown_text
 from collab.store.records import Reading
 
@@ -18,9 +23,12 @@ SOON = int(UNSEEN_SECONDS * 1000 / 20)
 LATER = int(UNSEEN_SECONDS * 1000) + 1
 
 
-async def find(code: str, *texts: str, every: int = SOON) -> Found:
-    found = await shown_text(code, journal(*texts, every=every), Searches(), max_distance=1000)
+async def find(code: str, *texts: str, by: str = "", every: int = SOON) -> Found:
+    """Return what ``code`` was made from; ``by`` has a letter for the author of each text."""
+    reading = journal(*texts, every=every, authors=by or repeat("m"))
+    found = await shown_text(code, reading, Searches(), max_distance=1000)
     assert found is not None
+    assert found.distance == edit_size(diff(found.text, code))
     assert found.to_tail.apply(found.text) == found.tail == texts[-1]
     return found
 
@@ -36,34 +44,74 @@ def merged(code: str, found: Found) -> str:
 
 async def test_a_letter_of_others_that_was_on_its_way_to_the_page_is_not_deleted() -> None:
     """The page lacks P, which came before its own Y: it shows no text that the room had."""
-    found = await find("one twoY!", "one two", "one Ptwo", "one PtwoY")
+    found = await find("one twoY!", "one two", "one Ptwo", "one PtwoY", by="opy")
     assert (found.text, found.distance) == ("one twoY", 1)
     assert merged("one twoY!", found) == "one PtwoY!"
 
 
 async def test_the_pages_own_letter_is_not_there_twice_though_it_lacks_more_than_it_has() -> None:
     """The text without P, Q and Y is nearer than the one that the page has typed its Y in."""
-    found = await find("one twoY!", "one two", "one Ptwo", "oneQ Ptwo", "oneQ PtwoY")
+    texts = ("one two", "one Ptwo", "oneQ Ptwo", "oneQ PtwoY")
+    found = await find("one twoY!", *texts, by="opqy")
     assert (found.text, found.distance) == ("one twoY", 1)
     assert merged("one twoY!", found) == "oneQ PtwoY!"
 
 
 async def test_what_the_page_has_shown_long_enough_can_be_deleted() -> None:
-    found = await find("one twoY!", "one two", "one Ptwo", "one PtwoY", every=LATER)
+    texts = ("one two", "one Ptwo", "one PtwoY")
+    found = await find("one twoY!", *texts, by="opy", every=LATER)
     assert merged("one twoY!", found) == "one twoY!"
+
+
+async def test_the_page_has_seen_its_own_letters_and_can_delete_them() -> None:
+    texts = ("one two", "one twoX", "one twoXY", "one PtwoXY", "one PtwoXYZ")
+    found = await find("one twoYZ", *texts, by="oyypy")
+    assert (found.text, found.distance) == ("one twoXYZ", 1)
+    assert merged("one twoYZ", found) == "one PtwoYZ"
+
+
+async def test_a_page_that_shows_a_letter_of_others_has_seen_their_earlier_ones() -> None:
+    texts = ("one two", "one Ptwo", "one QPtwo", "one QPtwoY")
+    found = await find("one QtwoY!", *texts, by="oppy")
+    assert merged("one QtwoY!", found) == "one QtwoY!"
+
+
+async def test_letters_that_a_new_line_has_in_common_with_one_of_others_are_no_proof() -> None:
+    """The page has typed its line while another one, which it has not seen, was typed above it."""
+    for texts, by in (
+        (("begin\n", "begin\nsrgbzvoowlki\n"), "op"),
+        (tuple("begin\n" + "srgbzvoowlki\n"[:length] for length in range(14)), "o" + 13 * "p"),
+    ):
+        found = await find("begin\ndwtgmlqucavl\n", *texts, by=by)
+        assert found.text == "begin\n"
+        assert sorted(merged("begin\ndwtgmlqucavl\n", found).split()) == [
+            "begin", "dwtgmlqucavl", "srgbzvoowlki",
+        ]  # fmt: skip
 
 
 async def test_later_letters_of_others_stay_too() -> None:
     texts = ["one two", "one Ptwo", *("one PtwoY" + "+" * more for more in range(60))]
-    found = await find("one twoY!", *texts)
+    found = await find("one twoY!", *texts, by="opy" + 59 * "+")
     assert found.text == "one twoY"
     assert merged("one twoY!", found) in ("one PtwoY!" + "+" * 59, "one PtwoY" + "+" * 59 + "!")
+
+
+async def test_letters_of_others_that_came_before_the_recent_texts_stay_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others type so fast that the page's own last letters are not among the recent texts."""
+    monkeypatch.setattr(search, "MAX_RECENT", 20)
+    texts = ["one two", "one Ptwo", *("one PtwoYZ" + "+" * more for more in range(30))]
+    found = await find("one twoYZ!", *texts, by="opy" + 29 * "p", every=15)
+    assert (found.text, found.distance) == ("one twoYZ", 1)
+    assert sorted(merged("one twoYZ!", found)) == sorted(texts[-1] + "!")
 
 
 async def test_pages_of_text_that_were_on_their_way_to_the_page_are_not_deleted() -> None:
     pasted = "".join(chr(0x4E00 + n) for n in range(3000))
     texts = ("one two", "one two" + pasted, f"one twoY{pasted}", f"one twoY{pasted}.")
-    assert merged("one twoY!", await find("one twoY!", *texts)) == f"one twoY{pasted}.!"
+    found = await find("one twoY!", *texts, by="opyp")
+    assert merged("one twoY!", found) == f"one twoY{pasted}.!"
 
 
 async def test_a_page_that_was_blank_has_not_shown_the_letters_that_its_text_has_by_chance() -> (
@@ -71,7 +119,7 @@ async def test_a_page_that_was_blank_has_not_shown_the_letters_that_its_text_has
 ):
     """All of what it sends is somewhere in a text that is as new as can be."""
     texts = ("h", "the quick brown fox jumps over the lazy dog, and so on, well told")
-    found = await find("hello", *texts)
+    found = await find("hello", *texts, by="op")
     assert found.text == "h"
     assert len(merged("hello", found)) == len(texts[-1]) + len("ello")
 
@@ -82,32 +130,42 @@ async def test_without_a_journal_nothing_is_found() -> None:
 
 
 @st.composite
-def breaks(draw: st.DrawFn) -> tuple[list[str], str]:
-    """Return the texts of a room, and the first one of a page whose link broke meanwhile.
+def breaks(draw: st.DrawFn, letters: str | None = None) -> tuple[list[str], str, str]:
+    """Return the texts of a room, their authors, and the first text of a page that came back.
 
-    Each letter is another one. The page has its own letters, and those of others up to a moment;
-    it has typed some more since.
+    Its link broke: it has its own letters, and those of others up to a moment; it has typed some
+    more since. Each letter is another one, or any of ``letters``.
     """
-    letters = iter(map(chr, range(0x4E00, 0x9000)))
-    text, missing = "", set[str]()
+    each = iter(map(chr, range(0x4E00, 0x9000)))
+
+    def letter() -> str:
+        return draw(st.sampled_from(letters)) if letters else next(each)
+
+    text: list[tuple[str, bool]] = []  # and whether the page has it
     texts: list[str] = []
-    steps = draw(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size=12, max_size=30))
-    seen = draw(st.integers(len(steps) // 2, len(steps)))
-    for number, (own, place) in enumerate(steps):
-        letter, at = next(letters), place % (len(text) + 1)
-        if not own and number >= seen:
-            missing.add(letter)
-        text = text[:at] + letter + text[at:]
-        texts.append(text)
-    shown = "".join(letter for letter in text if letter not in missing)
-    for place in draw(st.lists(st.integers(0, 30), min_size=1, max_size=4)):
-        at = place % (len(shown) + 1)
-        shown = shown[:at] + next(letters) + shown[at:]
-    return texts, shown
+    authors = draw(st.text("abc", min_size=12, max_size=30))
+    seen = draw(st.integers(len(authors) // 2, len(authors)))
+    for number, author in enumerate(authors):
+        at = draw(st.integers(0, len(text)))
+        text.insert(at, (letter(), author == "a" or number < seen))
+        texts.append("".join(letter for letter, _ in text))
+    shown = [letter for letter, has in text if has]
+    for _ in range(draw(st.integers(1, 4))):
+        shown.insert(draw(st.integers(0, len(shown))), letter())
+    return texts, authors, "".join(shown)
 
 
 @given(breaks())
-def test_every_letter_is_there_once(case: tuple[list[str], str]) -> None:
-    texts, code = case
-    text = merged(code, asyncio.run(find(code, *texts)))
+def test_every_letter_is_there_once(case: tuple[list[str], str, str]) -> None:
+    texts, by, code = case
+    text = merged(code, asyncio.run(find(code, *texts, by=by)))
     assert sorted(text) == sorted({*texts[-1], *code})
+
+
+@given(breaks(letters="abcdefghijklmnopqrstuvwxyz"))
+def test_what_is_found_is_never_farther_than_any_text_that_the_room_had(
+    case: tuple[list[str], str, str],
+) -> None:
+    texts, by, code = case
+    found = asyncio.run(find(code, *texts, by=by))
+    assert found.distance <= min(edit_size(diff(text, code)) for text in ("", *texts))
