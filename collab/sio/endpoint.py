@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from collab.sio.grants import Grants
 from collab.sio.manager import RoomManager
 from collab.sio.memberships import Memberships
 from collab.sio.returns import Returns, may_be_pid, new_pid
+from collab.sio.room_records import RoomRecords
 from collab.sio.server import Handler, LaterReply, Reply, Server
 from collab.store.questions import Questions
 from collab.store.store import Store
@@ -49,10 +50,12 @@ class SocketIOEndpoint:
         self._config = config
         self._metrics = metrics
         self._admission = admission
-        self._memberships = Memberships(config, metrics, admission, rooms, manager)
+        self._records = RoomRecords(store, self._all_rooms)
+        self._memberships = Memberships(config, metrics, admission, rooms, manager, self._records)
         self._returns = Returns(
-            rooms, admission.rulings.holders, store, subscriber, questions, self._end_connection_of
-        )
+            rooms, admission.rulings.holders, store, subscriber, questions, self._records,
+            self._end_connection_of,
+        )  # fmt: skip
         self._clients: dict[str, Client] = {}
         self._sids: dict[str, str] = {}  # by the digest of the pid
         self._habit_of = lru_cache(MAX_SITES)(lambda site: Habit())
@@ -70,11 +73,20 @@ class SocketIOEndpoint:
     async def open(self) -> None:
         """Begin to answer nodes that ask for a client which was here. Raises StoreUnavailable."""
         await self._returns.open()
+        self._records.open()
 
     async def close(self) -> None:
         """End all sessions, and stop answering other nodes."""
         await self._returns.close()
         await self._server.shutdown()
+        await self._records.close()
+
+    def _all_rooms(self) -> list[tuple[str, Iterable[str]]]:
+        """Return the digest of each client that is in rooms, and these."""
+        clients = self._clients.values()
+        return [
+            (client.member, client.lines) for client in clients if client.member and client.lines
+        ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Handle one Engine.IO request."""
@@ -118,7 +130,8 @@ class SocketIOEndpoint:
         self._admission.rulings.holders.add(client)
         self._metrics.connections.labels("text").inc()
         pid = shown.get("pid")
-        known = may_be_pid(pid) and await self._restore(client, digest(pid, grant.owner))
+        former = digest(pid, grant.owner) if may_be_pid(pid) else ""
+        known = bool(former) and await self._restore(client, former)
         kind = "new" if pid is None else "restored" if known else "unknown"
         self._metrics.connects.labels("text", kind).inc()
         try:
@@ -128,10 +141,14 @@ class SocketIOEndpoint:
             raise
         if kind == "unknown":
             client.held_until = self._clock() + JOIN_TIMEOUT
+            if former:
+                await self._memberships.join_again(client, await self._records.read(former))
         client.pid = str(pid) if known else new_pid()
         client.member = digest(client.pid, grant.owner)
         if sid in self._clients:
             self._sids[client.member] = sid
+        if client.lines:
+            self._memberships.record(client)
         log.info("connected", extra={"sid": sid, "known": known})
 
     async def _restore(self, client: Client, member: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from collab.admission import Admission
@@ -19,6 +19,7 @@ from collab.rooms.text_members import TextMember
 from collab.sio.client import Client, Line
 from collab.sio.manager import RoomManager
 from collab.sio.returns import Absent
+from collab.sio.room_records import RoomRecords
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,14 @@ class Memberships:
 
     def __init__(
         self, config: Config, metrics: Metrics, admission: Admission, rooms: Rooms,
-        manager: RoomManager,
+        manager: RoomManager, records: RoomRecords,
     ) -> None:  # fmt: skip
         self._max_rooms = config.max_rooms_per_connection
         self._metrics = metrics
         self._admission = admission
         self._rooms = rooms
         self._manager = manager
+        self._records = records
         self._clock = asyncio.get_running_loop().time
 
     async def join(self, client: Client, name: str) -> TextMember:
@@ -47,8 +49,9 @@ class Memberships:
         `Rooms.acquire` raises.
         """
         if line := client.lines.get(name):
-            return line.member
-        member = await self._enter(client, name, _as_new)
+            member: TextMember | None = line.member
+        else:
+            member = await self._enter(client, name, _as_new)
         assert member is not None
         if client.held_until > self._clock():
             member.peer.hold()
@@ -67,12 +70,26 @@ class Memberships:
         entered = [await self._try_to_enter(client, name, enter) for name, enter in entries]
         return all(entered)
 
+    async def join_again(self, client: Client, names: Iterable[str]) -> None:
+        """Join rooms for a client that was in them, and of which no node knows what it shows."""
+        for name in names:
+            try:
+                member = await self.join(client, name)
+            except CollabError as problem:
+                _log_absence(client, name, problem)
+            else:
+                member.room.texts.greet(member)
+
+    def record(self, client: Client) -> None:
+        """Let Redis have the rooms of a connected client, in case this node is killed."""
+        if client.member and client.connected:
+            self._records.put(client.member, client.lines)
+
     async def _try_to_enter(self, client: Client, name: str, enter: Enter) -> bool:
         try:
             return await self._enter(client, name, enter) is not None
-        except CollabError as problem:  # the client gets the error when it joins or changes
-            extra = {"sid": client.sid, "room": name, "reason": problem.code}
-            log.info("not back in a room", extra=extra)
+        except CollabError as problem:
+            _log_absence(client, name, problem)
             return False
 
     async def _enter(self, client: Client, name: str, enter: Enter) -> TextMember | None:
@@ -102,6 +119,7 @@ class Memberships:
             self.leave(client, name, may_return=False)
             raise
         self._manager.basic_enter_room(client.sid, "/", name)
+        self.record(client)
         log.info("joined", extra={"sid": client.sid, "room": name})
         return member
 
@@ -114,6 +132,7 @@ class Memberships:
         member.room.texts.leave(member, may_return=may_return)
         self._manager.basic_leave_room(client.sid, "/", name)
         self._rooms.release(name)
+        self.record(client)
 
     def _room_ended(self, client: Client, name: str) -> None:
         self.remove(client, name, RoomClosed(name))
@@ -131,6 +150,12 @@ class Memberships:
             log.info("removed", extra={"sid": client.sid, "room": name})
         if room := self._rooms.loaded(name):
             room.texts.forget(client.sid)
+
+
+def _log_absence(client: Client, name: str, problem: CollabError) -> None:
+    """Log why a client is not back in a room: it gets the error when it joins or changes."""
+    extra = {"sid": client.sid, "room": name, "reason": problem.code}
+    log.info("not back in a room", extra=extra)
 
 
 async def _as_new(room: Room, client: Client, identity: Identity, line: Line) -> TextMember:

@@ -21,6 +21,7 @@ from collab.rooms.absent import RETURN_TIMEOUT
 from collab.rooms.handover import Departed, Handovers
 from collab.rooms.identity import Role
 from collab.rooms.registry import Rooms
+from collab.sio.room_records import RoomRecords
 from collab.store.questions import Questions
 from collab.store.store import Store
 from collab.store.subscriber import Subscriber
@@ -94,10 +95,12 @@ class Returns:
         store: Store,
         subscriber: Subscriber,
         questions: Questions,
+        records: RoomRecords,
         disconnect: Callable[[str], Awaitable[None]],
     ) -> None:
         self._rooms = rooms
         self._holders = holders
+        self._records = records
         self._disconnect = disconnect
         self._handovers = Handovers(store, subscriber, questions, self._hand_over)
         self._absent: OrderedDict[str, Absent] = OrderedDict()  # by the digest of their pid
@@ -122,6 +125,8 @@ class Returns:
             if earliest.since > now - RETURN_TIMEOUT:
                 break
             self._pop(other)
+            if earliest.rooms:
+                self._records.put(other, ())
 
     def _forget(self, sid: str, name: str) -> None:
         if room := self._rooms.loaded(name):

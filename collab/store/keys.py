@@ -31,6 +31,11 @@ def departed_key(member: str) -> str:
     return f"collab:departed:{member}"
 
 
+def client_key(client: str) -> str:
+    """Return the key of the rooms that a client is in; ``client`` is a digest of its pid."""
+    return f"collab:client:{client}"
+
+
 def ruling_key(subject: str, room: str) -> str:
     """Return the key of the rulings about a subject in ``room``; "" is all rooms."""
     return f"collab:{{rulings}}:{hashlib.sha256(subject.encode()).hexdigest()}:{room}"

@@ -22,7 +22,6 @@ export class Person {
     this.acked = new Set(); // all letters of the texts whose change was acknowledged
     this.overwritten = new Set(); // those that were sent, unanswered and off the screen when a link broke
     this.waiting = 0; // changes that have no answer yet
-    this.inside = true; // false: it has connected again, and no node knows that it was in its room
     this.thinks = thinks;
     this.traced = traced;
   }
@@ -98,8 +97,8 @@ export class Person {
   }
 
   look() {
-    const { text, online, waiting, inside } = this;
-    return { room: this.report.room, text, online, waiting, inside };
+    const { text, online, waiting } = this;
+    return { room: this.report.room, text, online, waiting };
   }
 
   result() {

@@ -54,11 +54,7 @@ export class TextPage extends Person {
 
   ready() {
     return new Promise((resolve) => {
-      const join = () =>
-        this.socket.emit("join", { room: this.room }, (reply) => {
-          this.inside = true;
-          resolve(reply);
-        });
+      const join = () => this.socket.emit("join", { room: this.room }, resolve);
       if (this.habit === "once") this.socket.once("connect", join);
       else this.socket.on("connect", join);
     });
@@ -70,7 +66,6 @@ export class TextPage extends Person {
     if (this.sid) this.report.returns += 1;
     if (this.sid && this.socket.recovered) this.report.recovered += 1;
     this.sid = this.socket.id;
-    this.inside = this.socket.recovered; // a page that joins only "once" comes in with its next change
     for (const change of this.unanswered) change.kept = false;
   }
 
@@ -89,7 +84,6 @@ export class TextPage extends Person {
   receive(code) {
     this.trace("receive", code);
     this.report.receives += 1;
-    this.inside = true;
     this.lastReceived = Date.now();
     if (!this.lateness) return this.show(code);
     // A page that renders after its handler has returned. A keystroke in between edits the old text, and
@@ -135,10 +129,7 @@ export class TextPage extends Person {
       this.trace("answer", [change.code, reply]);
       this.waiting = this.unanswered.size;
       if (!reply.ok) this.report.refused.push(reply.error);
-      else {
-        this.inside = true;
-        for (const letter of change.code) this.acked.add(letter);
-      }
+      else for (const letter of change.code) this.acked.add(letter);
     };
     this.socket.emit("change", { room: this.room, code: change.code },
       this.retries ? (error, reply) => answered(reply ?? { error: String(error) }) : answered);

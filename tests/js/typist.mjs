@@ -4,7 +4,7 @@
 //       pause   nobody types
 //       resume  all type again
 //       look    what all pages show now
-//   out: {what: "ready"} when they begin, {what: "look", pages: [{room, text, online, waiting, inside}]} for each look, and
+//   out: {what: "ready"} when they begin, {what: "look", pages: [{room, text, online, waiting}]} for each look, and
 //        {what: "rest", members: [...]} when all are at rest
 import { createInterface } from "node:readline";
 import { TextPage } from "./text_page.mjs";

@@ -21,10 +21,7 @@ LOOK_INTERVAL = 0.05
 
 
 class Healing:
-    """Waits until all pages of each room, and Redis, have one text, and no change is unanswered.
-
-    A page that joins only once, and whose node was killed, is in no room until its next change.
-    """
+    """Waits until all pages of each room, and Redis, have one text, and no change is unanswered."""
 
     def __init__(
         self, cluster: SoakCluster, groups: Sequence[Typists], rooms: Sequence[str]
@@ -70,9 +67,8 @@ class Healing:
                 return f"{room}: {offline} of {len(shown)} pages are not connected"
             if waiting := sum(page.waiting for page in shown):
                 return f"{room}: {waiting} changes are not acknowledged"
-            texts = {page.text for page in shown if page.inside}
-            if len(texts) > 1:
+            if len({page.text for page in shown}) > 1:
                 return f"{room}: its pages show several texts"
-            if texts and texts != {stored[room]}:
+            if shown[0].text != stored[room]:
                 return f"{room}: Redis has another text than its pages"
         return ""

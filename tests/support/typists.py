@@ -44,17 +44,12 @@ class Typist:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page shows now, whether it is connected, and how many of its changes wait.
-
-    It is not ``inside`` if it has connected again, no node knows that it was in its room, and it
-    has neither joined nor sent a change since.
-    """
+    """What a page shows now, whether it is connected, and how many of its changes wait."""
 
     room: str
     text: str
     online: bool
     waiting: int
-    inside: bool
 
 
 class Typists:
