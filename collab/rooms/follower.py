@@ -164,6 +164,12 @@ class Follower:
         """Refresh the room's expiry with the next commit."""
         self.waiting.request(self.clock(), self.ttl)
 
+    def announce_again(self) -> None:
+        """Announce the journal's last entry with the next commit, which extends no life."""
+        if self.state.phase is Phase.FOLLOWING and not self.expired:
+            now = self.clock()
+            self.waiting.request(now, self.deadline - now)
+
     def start_commit(self) -> Commit:
         """Return all updates that wait as one commit, which is in flight from now on."""
         assert not self.in_flight, "one commit of a room is in flight at a time"

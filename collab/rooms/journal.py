@@ -69,6 +69,7 @@ class Journal:
         self._follower = Follower(room, metrics, on_edit, ttl=ttl, clock=clock, traces=traces)
         self._state = self._follower.state
         self._recovery = Recovery(self._follower, store, self._checks, on_end)
+        self._counted_own = False
         self._reading: asyncio.Task[Reading] | None = None
         me = weakref.proxy(self)  # no cycle, for the same reason as in Room
         self._worker = Worker(room, lambda: me._step(), lambda: me._recover())
@@ -179,6 +180,19 @@ class Journal:
         """Compare replica and journal with Redis soon, and repair differences."""
         self._state.on(Event.CHECK_REQUESTED)
         self._start_work()
+
+    def handle_reconnect(self) -> None:
+        """Handle that the subscription of the room's channel had ended, and is back.
+
+        The node compares with Redis, because it may have missed commits. And it announces the
+        journal's last entry again: before it noticed the loss, the script took the subscription of
+        another node for the one that this node had lost, and announced nothing.
+        """
+        self.check()
+        if self._counted_own:
+            self._counted_own = False
+            self._follower.announce_again()
+            self._start_work()
 
     async def read(self) -> Reading:
         """Return the whole journal. Raises StoreUnavailable.
@@ -316,8 +330,9 @@ class Journal:
         follower = self._follower
         assert follower.epoch is not None, "CATCH_UP begins a journal before the first COMMIT"
         last, exact = follower.last, not self._state.may_append
-        commit = follower.start_commit()
-        return NextCommit(follower.epoch, last, commit, exact, self._own_subscriptions())
+        commit, own = follower.start_commit(), self._own_subscriptions()
+        self._counted_own |= own > 0
+        return NextCommit(follower.epoch, last, commit, exact, own)
 
     def _handle_answer(self, answer: Committed | Refused | Standing) -> None:
         if isinstance(answer, Standing):

@@ -368,7 +368,7 @@ class Room:
         A room without members too, if it has a text: Redis may have come back without that.
         """
         if self._members or self.exists:
-            self._journal.check()
+            self._journal.handle_reconnect()
         self.presence.heartbeat(ask=True)
 
     def report(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -48,17 +48,18 @@ class Peer:
         self.metrics = Metrics()
         self.store = Store(url, name, timeout, self.metrics)
         self._timeout = timeout
+        self.subscriber: Subscriber | None = None
+        self._channel = room_channel(room)
         self.journal = Journal(
-            room, self.store, self.metrics, self._edited,
+            room, self.store, self.metrics, self._edited, own_subscriptions=self._subscriptions,
             ttl=ttl, max_entries=max_entries, max_bytes=max_bytes,
         )  # fmt: skip
-        self.subscriber: Subscriber | None = None
         self.chaos: Random | None = None
         self.deaf = False
+        self.counts_own = False  # whether others alone get announcements, as on a node
         self.shown = ""
         self._showing = False
         self.sent: dict[str, asyncio.Future[None]] = {}
-        self._channel = room_channel(room)
         self._numbers = itertools.count()
         self._late: list[bytes] = []
 
@@ -72,7 +73,7 @@ class Peer:
         await self.subscriber.subscribe(self._channel, self._receive)
         await self.journal.open()
         self.shown, self._showing = self.text, True
-        self.subscriber.on_reconnect.append(lambda channels: self.journal.check())
+        self.subscriber.on_reconnect.append(self._reconnected)
 
     async def close(self) -> None:
         """Stop at once, as if the node were killed: commits that wait are given up."""
@@ -80,6 +81,25 @@ class Peer:
             await self.subscriber.close()
         await self.journal.close()
         await self.store.close()
+
+    def _subscriptions(self) -> int:
+        return int(self.counts_own)
+
+    async def lose_subscription(self) -> None:
+        """End the subscription; the node still counts it."""
+        assert self.subscriber
+        self.counts_own = True
+        await self.subscriber.unsubscribe(self._channel, self._receive)
+
+    async def regain_subscription(self) -> None:
+        """Subscribe again, as after a lost connection."""
+        assert self.subscriber
+        await self.subscriber.subscribe(self._channel, self._receive)
+        self._reconnected([self._channel])
+
+    def _reconnected(self, channels: Collection[str]) -> None:
+        if self._channel in channels:
+            self.journal.handle_reconnect()
 
     @property
     def text(self) -> str:

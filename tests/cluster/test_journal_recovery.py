@@ -19,6 +19,7 @@ from tests.cluster.peers import (
     peers,
     restore_keys,
 )
+from tests.support.clients import eventually
 from tests.support.processes import Redis
 
 Client = redis.asyncio.Redis
@@ -39,6 +40,25 @@ async def test_after_redis_is_emptied_the_room_is_written_back_with_the_time_tha
         assert sorted((await assert_one_truth(store, room, *nodes)).split()) == ["one", "two"]
         assert {round(await store.pttl(key) / 10_000) for key in room_keys(room)} == {10}
         assert await store.xlen(room_keys(room)[1]) == 1, "every holder wrote it back"
+
+
+async def test_what_a_node_commits_while_its_subscription_has_ended_unnoticed_is_announced_later(
+    redis_server: Redis, store: Client, room: str
+) -> None:
+    """The script takes the only subscription, which is the other node's, for the writer's own."""
+    async with peers(redis_server.url, room, "writer", "reader", ttl=600.0) as (writer, reader):
+        await writer.insert("before")
+        await eventually(lambda: reader.text == "before")
+        await writer.lose_subscription()
+        for key in room_keys(room):
+            await store.pexpire(key, 700_000)
+        await writer.insert(", meanwhile")
+        await asyncio.sleep(0.2)
+        assert reader.text == "before", "it was announced: then this test shows nothing"
+        await writer.regain_subscription()
+        await eventually(lambda: reader.text == "before, meanwhile")
+        await writer.journal.flush()
+        assert await store.pttl(room_keys(room)[1]) > 690_000, "the room lives as long as before"
 
 
 @pytest.mark.parametrize("seed", range(6))
