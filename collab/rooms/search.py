@@ -38,7 +38,8 @@ UNSEEN_SECONDS: Final = 2.0
 """Seconds for which a page may not yet have shown what the room has: the way to the page, and the
 time until it renders (compare `MAX_UNCONFIRMED_VIEWS` and `PAST_WINDOW`)."""
 MAX_SEARCH_SECONDS: Final = 1.0
-"""Seconds of work after which a search compares no more texts; most take a tenth of that."""
+"""Seconds of work after which a search compares no more texts; most take a tenth of that. What a
+page may have shown is a search of its own: otherwise a long search would spare no unseen letter."""
 
 
 class Searches:
@@ -181,11 +182,12 @@ class _Search:
         self._history = history
         self._slices = slices
         self._best: _Best | None = None
+        self._end = MAX_SEARCH_SECONDS
         self.distance = distance
 
     @property
     def _over(self) -> bool:
-        return self._slices.spent > MAX_SEARCH_SECONDS
+        return self._slices.spent > self._end
 
     async def run(self, first: int, near: int) -> _Best | None:
         """Search the texts from the number ``first`` on; then, if none is ``near``, the others."""
@@ -213,6 +215,7 @@ class _Search:
         have shown them (see `_History.unseen`): the page is one of the authors. A text that the
         room had wins over one that only a page can have shown, if both are as near.
         """
+        self._end = self._slices.spent + MAX_SEARCH_SECONDS
         history, code = self._history, self._code
         start = history.first_unseen(best.number)
         past = Replay((await history.states([start]))[start], needs_replica=history.needs_replica)

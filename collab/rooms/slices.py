@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from time import thread_time
 from typing import Final
 
 from collab.merge.steps import Result, Steps
 
 SLICE_SECONDS: Final = 0.005
 """Seconds of long work at a stretch, if its steps are shorter."""
-LONGEST_SLICE: Final = 0.25
-"""Seconds that a slice counts for at most: steps that cannot be divided take a tenth of that. What
-seems longer was no work: the node stood still then (SIGSTOP, a virtual machine that was paused).
-To pause for as long would hold up the room, or all searches of the node, a second time."""
 
 
 class Slices:
@@ -21,26 +17,26 @@ class Slices:
 
     Between two slices everybody else gets as much time as a slice took. To yield once would not be
     enough: a keystroke takes several turns of the event loop from one client to another.
+
+    Seconds of work are those of the processor. A node may stand still (SIGSTOP, a virtual machine
+    that was paused), or share the processor with others: then less work would be done in a time by
+    the clock, and a search would give up too early.
     """
 
-    __slots__ = ("_begun", "_spent")
+    __slots__ = ("_begun", "spent")
 
     def __init__(self) -> None:
-        self._begun = perf_counter()
-        self._spent = 0.0
-
-    @property
-    def spent(self) -> float:
+        self._begun = thread_time()
+        self.spent = 0.0
         """The seconds that all slices took, except the present one."""
-        return self._spent
 
     async def pause(self) -> None:
         """Give time to others if the slice is over. Call this after each step of the work."""
-        taken = min(perf_counter() - self._begun, LONGEST_SLICE)
+        taken = thread_time() - self._begun
         if taken > SLICE_SECONDS:
-            self._spent += taken
+            self.spent += taken
             await asyncio.sleep(taken)
-            self._begun = perf_counter()
+            self._begun = thread_time()
 
 
 async def in_slices(steps: Steps[Result]) -> Result:

@@ -107,6 +107,22 @@ async def test_letters_of_others_that_came_before_the_recent_texts_stay_too(
     assert sorted(merged("one twoYZ!", found)) == sorted(texts[-1] + "!")
 
 
+async def test_a_search_without_time_left_spares_what_was_on_its_way_to_the_page_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Older texts were searched, which took all the time that a search may take."""
+    run = search._Search.run
+
+    async def long(self: search._Search, first: int, near: int) -> search._Best | None:
+        best = await run(self, first, near)
+        self._slices.spent += 2 * search.MAX_SEARCH_SECONDS
+        return best
+
+    monkeypatch.setattr(search._Search, "run", long)
+    found = await find("one twoY!", "one two", "one Ptwo", "one PtwoY", by="opy")
+    assert merged("one twoY!", found) == "one PtwoY!"
+
+
 async def test_pages_of_text_that_were_on_their_way_to_the_page_are_not_deleted() -> None:
     pasted = "".join(chr(0x4E00 + n) for n in range(3000))
     texts = ("one two", "one two" + pasted, f"one twoY{pasted}", f"one twoY{pasted}.")
