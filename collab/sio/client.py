@@ -151,7 +151,8 @@ class Client:
     ``member`` is the digest of its pid: it names the client on all nodes. Until ``held_until`` it
     joins as a client that has come back and that no node knows (`TextPeer.hold`). A client that has
     disconnected is never ``connected`` again: one that comes back is another Client. Rulings call
-    `let_go`, `remove` and `set_role` (see `collab.access.holders.Holder`).
+    `let_go`, `remove` and `set_role` (see `collab.access.holders.Holder`). ``joining`` joins the
+    rooms of a client that has come back while Redis was away.
     """
 
     sid: str
@@ -165,6 +166,7 @@ class Client:
     member: str = ""
     connected: bool = True
     held_until: float = 0.0
+    joining: asyncio.Task[None] | None = None
     lines: dict[str, Line] = field(default_factory=dict)
     _expiry: Expiry | None = None
 
@@ -177,6 +179,16 @@ class Client:
     def rooms(self) -> Collection[str]:
         """The names of the client's rooms."""
         return tuple(self.lines)
+
+    def end_joining(self) -> None:
+        """Join no more rooms for the client: it is gone, or has sent an event.
+
+        What it has typed meanwhile was refused, and it has that on its page only: a ``receive``
+        could replace it. Its next change brings it, and joins the room.
+        """
+        if self.joining is not None:
+            self.joining.cancel()
+            self.joining = None
 
     def watch(self) -> None:
         """Watch the client's grant, if it expires: it is new, or the client has connected."""

@@ -141,8 +141,10 @@ class SocketIOEndpoint:
             raise
         if kind == "unknown":
             client.held_until = self._clock() + JOIN_TIMEOUT
-            if former:
-                await self._memberships.join_again(client, await self._records.read(former))
+            if former and not await self._memberships.join_again(client, former):
+                client.joining = asyncio.create_task(
+                    self._memberships.join_when_redis_is_back(client, former)
+                )
         client.pid = str(pid) if known else new_pid()
         client.member = digest(client.pid, grant.owner)
         if sid in self._clients:
@@ -190,6 +192,7 @@ class SocketIOEndpoint:
         if client is None:
             return
         client.connected = False
+        client.end_joining()
         client.end_watch()
         self._admission.rulings.holders.discard(client)
         if client.pid:
@@ -275,6 +278,7 @@ class SocketIOEndpoint:
         Raises RateLimited, or Unauthorized if the client's token has expired.
         """
         client = self._clients[sid]
+        client.end_joining()
         turn = client.turns.handle_event()
         delay = client.pace.wait(self._clock())
         if delay is None:

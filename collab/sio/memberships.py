@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from collab.admission import Admission
 from collab.config import Config
-from collab.errors import CollabError, RoomClosed, TooManyRooms
+from collab.errors import (
+    CollabError,
+    RoomClosed,
+    RoomUnreadable,
+    StoreUnavailable,
+    TooManyRooms,
+)
 from collab.metrics import Metrics
 from collab.rooms.handover import Departed
 from collab.rooms.identity import Identity
@@ -19,7 +26,7 @@ from collab.rooms.text_members import TextMember
 from collab.sio.client import Client, Line
 from collab.sio.manager import RoomManager
 from collab.sio.returns import Absent
-from collab.sio.room_records import RoomRecords
+from collab.sio.room_records import RETRY_SECONDS, RoomRecords
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +77,35 @@ class Memberships:
         entered = [await self._try_to_enter(client, name, enter) for name, enter in entries]
         return all(entered)
 
-    async def join_again(self, client: Client, names: Iterable[str]) -> None:
-        """Join rooms for a client that was in them, and of which no node knows what it shows."""
+    async def join_again(self, client: Client, former: str) -> bool:
+        """Join the rooms of a client that was ``former``, and of which no node knows what it shows.
+
+        Returns False if Redis was away, and it must be tried again.
+        """
+        complete = True
+        try:
+            names = await self._records.read(former)
+        except StoreUnavailable:
+            return False
         for name in names:
+            if name in client.lines:
+                continue
             try:
                 member = await self.join(client, name)
             except CollabError as problem:
                 _log_absence(client, name, problem)
+                away = isinstance(problem, StoreUnavailable)
+                complete &= not away or isinstance(problem, RoomUnreadable)
             else:
                 member.room.texts.greet(member)
+        return complete
+
+    async def join_when_redis_is_back(self, client: Client, former: str) -> None:
+        """Do what `join_again` does, as often as it must be tried again."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.0))
+            if await self.join_again(client, former):
+                return
 
     def record(self, client: Client) -> None:
         """Let Redis have the rooms of a connected client, in case this node is killed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 import orjson
@@ -29,7 +30,7 @@ expire, and a Redis that was emptied has them again."""
 MAX_AT_ONCE: Final = 64
 """Records that are written at once, if many clients come or leave at the same time."""
 RETRY_SECONDS: Final = 1.0
-"""Seconds between two attempts to write a record while Redis is away."""
+"""Seconds between two attempts to write a record, or to read one, while Redis is away."""
 
 
 class RoomRecords:
@@ -75,15 +76,16 @@ class RoomRecords:
         """Return the rooms that a client was in, none if there is no record.
 
         The client will have another pid. The record is kept for a moment all the same, for the case
-        that its new connection breaks before it has got that.
+        that its new connection breaks before it has got that. Raises StoreUnavailable.
         """
         key, seconds = client_key(client), round(RETURN_TIMEOUT)
         try:
-            found = await self._store.call("GETEX", key, "EX", seconds)
-            names = orjson.loads(found or b"[]")
+            names = orjson.loads(await self._store.call("GETEX", key, "EX", seconds) or b"[]")
             if not isinstance(names, list):
                 raise ValueError("not a list")
         except (StoreUnavailable, ValueError) as problem:
+            if isinstance(problem, StoreUnavailable) and "WRONGTYPE" not in str(problem):
+                raise
             log.info("the rooms of a client could not be read", extra={"reason": str(problem)})
             return []
         return [name for name in names if isinstance(name, str)]
@@ -95,12 +97,16 @@ class RoomRecords:
             await asyncio.wait([task])
 
     async def _write_all(self) -> None:
-        while self._due:
-            some = {client: self._due.pop(client) for client in [*self._due][:MAX_AT_ONCE]}
-            written = await asyncio.gather(*(self._write(*each) for each in some.items()))
-            if not all(written):
-                await asyncio.sleep(RETRY_SECONDS)
-        self._writing = None
+        try:
+            while self._due:
+                some = [*islice(self._due.items(), MAX_AT_ONCE)]
+                for client, _ in some:
+                    del self._due[client]
+                written = await asyncio.gather(*(self._write(*each) for each in some))
+                if not all(written):
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:  # after any error the next record must be written
+            self._writing = None
 
     async def _write(self, client: str, names: bytes) -> bool:
         key = client_key(client)

@@ -6,10 +6,12 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import AsyncExitStack
 
+import aiohttp
 import redis.asyncio
 
-from collab.sio.room_records import KEPT_SECONDS
+from collab.sio.room_records import KEPT_SECONDS, RETRY_SECONDS
 from tests.cluster.wire import wire_member
 from tests.faults.conftest import PRESENCE, Cluster
 from tests.faults.typists import Typists
@@ -117,6 +119,88 @@ async def test_a_page_of_a_killed_node_whose_next_connection_breaks_too_is_in_it
     for _ in range(2):  # the answer to the first has not arrived: it shows its old pid again
         async with wire_member(cluster.c.url, auth={"pid": page.pid}) as back:
             await back.shows("what it shows")
+
+
+async def test_a_page_of_a_killed_node_is_in_its_room_again_when_redis_is_back(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    """Redis is away while the page connects again: the node can't read where the page was."""
+    async with wire_member(cluster.c.url) as page:
+        await page.join(room)
+        await (await page.type(room, "what it shows"))
+        await until_recorded(store, [room])
+        await cluster.c.kill()
+    cluster.wire.part()
+    async with wire_member(cluster.b.url, auth={"pid": page.pid}) as back:
+        await asyncio.sleep(1.5 * RETRY_SECONDS)
+        assert back.codes == []
+        cluster.wire.rejoin()
+        await back.shows("what it shows")
+
+
+async def test_what_a_page_of_a_killed_node_types_while_redis_is_away_is_not_taken_from_it(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    """Its change is refused. So it must not get the room's text, which would replace its own."""
+    async with wire_member(cluster.c.url) as page:
+        await page.join(room)
+        await (await page.type(room, "one two"))
+        await until_recorded(store, [room])
+        await cluster.c.kill()
+    cluster.wire.part()
+    async with wire_member(cluster.b.url, auth={"pid": page.pid}) as back:
+        refused = await (await back.type(room, "one Xtwo"))
+        assert refused["error"]["code"] == "store_unavailable"
+        cluster.wire.rejoin()
+        await cluster.ready()
+        await asyncio.sleep(1.5 * RETRY_SECONDS)
+        assert back.codes == []
+        assert await (await back.type(room, "one XYtwo")) == {"ok": True}
+    await eventually_stored(store, room, "one XYtwo")
+
+
+async def test_a_change_that_is_sent_before_the_page_is_in_its_rooms_again_is_merged(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    """A program need not wait for the answer to CONNECT, during which the node joins the rooms."""
+    async with wire_member(cluster.c.url) as page:
+        await page.join(room)
+        await (await page.type(room, "one two"))
+        await until_recorded(store, [room])
+        await cluster.c.kill()
+    change = json.dumps(["change", {"room": room, "code": "one Xtwo"}])
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{cluster.a.url}/socket.io/?EIO=4&transport=websocket") as ws,
+    ):
+        await ws.send_str("40" + json.dumps({"pid": page.pid}))
+        for number in range(3):
+            await ws.send_str(f"42{number}{change}")
+        await eventually_stored(store, room, "one Xtwo")
+
+
+async def test_all_pages_of_a_killed_node_are_in_their_rooms_again_at_once(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    rooms = [f"{room}-{number}" for number in range(10)]
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(wire_member(cluster.c.url)) for _ in range(200)]
+        for number, page in enumerate(pages):
+            await page.join(rooms[number % 10])
+        for page, name in zip(pages, rooms, strict=False):
+            await (await page.type(name, f"the text of {name}"))
+        recorded = store.scan_iter("collab:client:*", count=1000)
+        assert len([key async for key in recorded]) >= len(pages)
+        await cluster.c.kill()
+    async with AsyncExitStack() as stack:
+        back = await asyncio.gather(
+            *(
+                stack.enter_async_context(wire_member(cluster.a.url, auth={"pid": page.pid}))
+                for page in pages
+            )
+        )
+        for number, page in enumerate(back):
+            await page.shows(f"the text of {rooms[number % 10]}")
 
 
 async def test_a_node_forgets_the_rooms_of_a_client_that_has_left_them(
