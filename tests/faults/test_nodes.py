@@ -6,14 +6,16 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import redis.asyncio
 
+from collab.rooms.absent import RETURN_TIMEOUT
 from collab.sio.room_records import KEPT_SECONDS, RETRY_SECONDS
 from tests.cluster.wire import wire_member
-from tests.faults.conftest import PRESENCE, Cluster
+from tests.faults.conftest import PRESENCE, TIMEOUT, Cluster
 from tests.faults.typists import Typists
 from tests.support.clients import JsHost, eventually
 from tests.support.processes import Node, Process, get_metrics
@@ -138,6 +140,34 @@ async def test_a_page_of_a_killed_node_is_in_its_room_again_when_redis_is_back(
         await back.shows("what it shows")
 
 
+async def test_a_page_of_a_killed_node_that_has_gone_again_is_not_waited_for(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str
+) -> None:
+    async with wire_member(cluster.c.url) as page:
+        await page.join(room)
+        await until_recorded(store, [room])
+        await cluster.c.kill()
+    cluster.wire.part()
+    async with session_at(cluster.b) as ws:
+        await ws.send_str("40" + json.dumps({"pid": page.pid}))
+        await asyncio.sleep(0.3)  # the node still asks the others for the page
+    await asyncio.sleep(2 * TIMEOUT)
+    cluster.wire.rejoin()
+    await cluster.ready()
+    await asyncio.sleep(1.5 * RETRY_SECONDS)
+    keys = [key async for key in store.scan_iter("collab:client:*")]
+    read = [key for key in keys if 0 < await store.ttl(key) <= RETURN_TIMEOUT]
+    assert not read, "the node has read where the page was, which is gone"
+
+
+@asynccontextmanager
+async def session_at(node: Node) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Open a session of Engine.IO that no client connects yet."""
+    url = f"{node.url}/socket.io/?EIO=4&transport=websocket"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
+        yield ws
+
+
 async def test_what_a_page_of_a_killed_node_types_while_redis_is_away_is_not_taken_from_it(
     cluster: Cluster, store: redis.asyncio.Redis, room: str
 ) -> None:
@@ -169,10 +199,7 @@ async def test_a_change_that_is_sent_before_the_page_is_in_its_rooms_again_is_me
         await until_recorded(store, [room])
         await cluster.c.kill()
     change = json.dumps(["change", {"room": room, "code": "one Xtwo"}])
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(f"{cluster.a.url}/socket.io/?EIO=4&transport=websocket") as ws,
-    ):
+    async with session_at(cluster.a) as ws:
         await ws.send_str("40" + json.dumps({"pid": page.pid}))
         for number in range(3):
             await ws.send_str(f"42{number}{change}")
