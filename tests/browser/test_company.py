@@ -82,6 +82,7 @@ def test_one_goes_to_somebody_and_follows_them_until_one_does_something_else(
     ada.code.hover()
     for end in ends:
         ada.follows("Bob")
+        expect(line(ada, 199)).to_be_in_viewport()  # Bob is there
         ada.code.focus()
         end()
         expect(ada.following).to_be_hidden()

@@ -213,7 +213,10 @@ async def test_whoever_enters_while_it_is_removed_does_not_stay(
         await asyncio.sleep(number / 1000)
         await moderator.act(name, "bob", "remove")
         await joining
-        assert (await bob.change(name, "mine"))["error"]["code"] == "removed"
+        async with asyncio.timeout(1):  # in which each node has heard of it
+            while "error" not in (answer := await bob.change(name, "mine")):
+                pass
+        assert answer["error"]["code"] == "removed"
         assert (await editor.until("final"))["code"] == 4403
         assert (await moderator.ask("GET", f"/rooms/{name}"))[0] == 404, "nobody is in there"
 
