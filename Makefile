@@ -80,10 +80,10 @@ format: $(VENV)/.test ## write the code as ruff would
 test: .tools $(VENV)/.test collab/page/node_modules tests/js/node_modules tests/js/react/dist ## install what the tests need, and run them all
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-churn $(CHECKS) COVER=--cov=collab
 	pytest tests/abuse $(REACT_PAGES)  # alone: they measure how long people wait, and let pages be slow
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-nodes-1 test-nodes-2 test-sites
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-sites test-nodes-1 test-nodes-2
 
-# Nodes mostly wait, and pages need a whole core and more: most of them run when the first two jobs have ended. With three
-# jobs to the end, pages and nodes are so slow that some tests fail.
+# Nodes mostly wait, and pages need a whole core and more. With three jobs at once, pages and nodes were so slow that in most
+# runs one test or another failed.
 
 test-nodes-1: # nodes and Redis
 	pytest tests/cluster/test_[a-l]*.py
