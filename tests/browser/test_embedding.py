@@ -74,6 +74,8 @@ def test_the_ways_on_work_in_a_frame_which_has_no_clipboard(
     ada = visit("Ada")
     ada.page.goto(f"{site.origin}/?embed={url}/?room={room}")
     frame = ada.page.frame_locator("iframe")
+    badge = frame.locator('#badge[data-state="connected"], #badge[data-state="saved"]')
+    expect(badge).to_be_attached(timeout=STATE_TIMEOUT)  # before, the editor takes no letters
     code = frame.get_by_role("textbox", name="Shared code")
     for letter in "edcba":
         code.press("Home")
