@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import redis.asyncio
 from pycrdt import Doc, Map
 
+from collab.errors import RoomUnreadable, StoreUnavailable
 from collab.merge.delta import Delta
 from collab.merge.replica import Edit, Replica
 from collab.merge.splice import Splice
@@ -65,15 +66,16 @@ class Peer:
 
     async def open(self) -> None:
         await self.store.open(5)
-        self.subscriber = Subscriber(
+        subscriber = self.subscriber = Subscriber(
             self.store.slots or self.store.pool, self.name, self._timeout,
             sharded=self.store.sharded,
         )  # fmt: skip
-        await self.subscriber.open()
-        await self.subscriber.subscribe(self._channel, self._receive)
-        await self.journal.open()
+        await subscriber.open()
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await _patiently(lambda: subscriber.subscribe(self._channel, self._receive))
+            await _patiently(self.journal.open)
         self.shown, self._showing = self.text, True
-        self.subscriber.on_reconnect.append(self._reconnected)
+        subscriber.on_reconnect.append(self._reconnected)
 
     async def close(self) -> None:
         """Stop at once, as if the node were killed: commits that wait are given up."""
@@ -178,6 +180,16 @@ class Peer:
             token for token, done in self.sent.items()
             if done.done() and not done.cancelled() and not done.exception()
         ]  # fmt: skip
+
+
+async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step until it succeeds: a busy machine exceeds the short time-outs of some tests."""
+    while True:
+        try:
+            return await step()
+        except StoreUnavailable as problem:
+            if isinstance(problem, RoomUnreadable):
+                raise
 
 
 class Cluster:
