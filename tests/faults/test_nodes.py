@@ -125,17 +125,25 @@ async def test_a_page_of_a_killed_node_whose_next_connection_breaks_too_is_in_it
             await back.shows("what it shows")
 
 
+async def pid_of_a_page_whose_node_is_killed(
+    cluster: Cluster, store: redis.asyncio.Redis, room: str, text: str
+) -> str:
+    """Let a page of node ``c`` show ``text``, kill the node, and return the page's pid."""
+    async with wire_member(cluster.c.url) as page:
+        await page.join(room)
+        await (await page.type(room, text))
+        await until_recorded(store, [room])
+        await cluster.c.kill()
+        return page.pid
+
+
 async def test_a_page_of_a_killed_node_is_in_its_room_again_when_redis_is_back(
     cluster: Cluster, store: redis.asyncio.Redis, room: str
 ) -> None:
     """Redis is away while the page connects again: the node can't read where the page was."""
-    async with wire_member(cluster.c.url) as page:
-        await page.join(room)
-        await (await page.type(room, "what it shows"))
-        await until_recorded(store, [room])
-        await cluster.c.kill()
+    pid = await pid_of_a_page_whose_node_is_killed(cluster, store, room, "what it shows")
     cluster.wire.part()
-    async with wire_member(cluster.b.url, auth={"pid": page.pid}) as back:
+    async with wire_member(cluster.b.url, auth={"pid": pid}) as back:
         await asyncio.sleep(1.5 * RETRY_SECONDS)
         assert back.codes == []
         cluster.wire.rejoin()
@@ -173,13 +181,9 @@ async def test_what_a_page_of_a_killed_node_types_while_redis_is_away_is_not_tak
     cluster: Cluster, store: redis.asyncio.Redis, room: str
 ) -> None:
     """Its change is refused. So it must not get the room's text, which would replace its own."""
-    async with wire_member(cluster.c.url) as page:
-        await page.join(room)
-        await (await page.type(room, "one two"))
-        await until_recorded(store, [room])
-        await cluster.c.kill()
+    pid = await pid_of_a_page_whose_node_is_killed(cluster, store, room, "one two")
     cluster.wire.part()
-    async with wire_member(cluster.b.url, auth={"pid": page.pid}) as back:
+    async with wire_member(cluster.b.url, auth={"pid": pid}) as back:
         refused = await (await back.type(room, "one Xtwo"))
         assert refused["error"]["code"] == "store_unavailable"
         cluster.wire.rejoin()
@@ -194,14 +198,10 @@ async def test_a_change_that_is_sent_before_the_page_is_in_its_rooms_again_is_me
     cluster: Cluster, store: redis.asyncio.Redis, room: str
 ) -> None:
     """A program need not wait for the answer to CONNECT, during which the node joins the rooms."""
-    async with wire_member(cluster.c.url) as page:
-        await page.join(room)
-        await (await page.type(room, "one two"))
-        await until_recorded(store, [room])
-        await cluster.c.kill()
+    pid = await pid_of_a_page_whose_node_is_killed(cluster, store, room, "one two")
     change = json.dumps(["change", {"room": room, "code": "one Xtwo"}])
     async with session_at(cluster.a) as ws:
-        await ws.send_str("40" + json.dumps({"pid": page.pid}))
+        await ws.send_str("40" + json.dumps({"pid": pid}))
         for number in range(3):
             await ws.send_str(f"42{number}{change}")
         await eventually_stored(store, room, "one Xtwo")
